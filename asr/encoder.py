@@ -1,0 +1,107 @@
+"""The encoder: convolutional subsampling and a stack of latency-controlled recurrent layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from asr.recurrent import LatencyControlled, State
+
+STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
+FIELD = 7  # log-mel frames that one encoder frame sees
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Chunk and look-ahead of the backward layers, in encoder frames of 40 ms."""
+
+    chunk: int  # Nc
+    ahead: int  # Nr
+
+    @classmethod
+    def of(cls, milliseconds: float) -> Latency:
+        """A quarter of the latency gathers the chunk, the rest looks ahead of it."""
+        frames = max(2, round(milliseconds / 40))
+        chunk = max(1, frames // 4)
+        return cls(chunk, frames - chunk)
+
+    @property
+    def milliseconds(self) -> int:
+        return 40 * (self.chunk + self.ahead)
+
+
+FULL = None  # in place of a Latency: the whole utterance is one window
+
+
+class Subsampling(nn.Module):
+    """Two strided 3x3 convolutions: (B, T, n_mels) -> (B, T', size), four frames into one.
+
+    No padding in time: T' = (T - 3) // 4 when T >= 7. Output t sees the frames 4t .. 4t + 6.
+    """
+
+    def __init__(self, n_mels: int, channels: int, size: int):
+        super().__init__()
+        self.first = nn.Conv2d(1, channels, 3, stride=2)
+        self.second = nn.Conv2d(channels, channels, 3, stride=2)
+        bands = ((n_mels - 1) // 2 - 1) // 2
+        self.project = nn.Linear(channels * bands, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x[:, None]))
+        x = torch.relu(self.second(x))  # (B, C, T', bands)
+        return self.project(x.transpose(1, 2).flatten(2))
+
+
+class Encoder(nn.Module):
+    """Log-mel frames -> hidden frames, for whole files or chunk by chunk with the same result."""
+
+    def __init__(self, n_mels: int, channels: int, hidden: int, layers: int, kind: str, dropout: float):
+        super().__init__()
+        self.subsampling = Subsampling(n_mels, channels, hidden)
+        sizes = [hidden] + [2 * hidden] * (layers - 1)
+        self.layers = nn.ModuleList(LatencyControlled(kind, size, hidden) for size in sizes)
+        self.norms = nn.ModuleList(nn.LayerNorm(2 * hidden) for _ in sizes)
+        self.dropout = nn.Dropout(dropout)
+        self.size = 2 * hidden
+
+    def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
+        """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
+        frames, out_lengths = _complete(frames), -(-lengths // STRIDE)
+        x = self.subsampling(frames)
+        latency = latency or Latency(max(1, x.shape[1]), 0)
+        windows, valid = _windows(x, out_lengths, latency)
+        outputs, _ = self.run(windows, valid, latency.chunk, [None] * len(self.layers))
+        t = x.shape[1]
+        return [y[:, :, : latency.chunk].flatten(1, 2)[:, :t] for y in outputs], out_lengths
+
+    def run(
+        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State | None]
+    ) -> tuple[list[Tensor], list[State | None]]:
+        """windows (B, n, Nc + Nr, D), valid (B, n), a state for each layer -> each layer's output, new states."""
+        outputs, new_states, x = [], [], self.dropout(windows)
+        for layer, norm, state in zip(self.layers, self.norms, states):
+            y, state = layer(x, valid, chunk, state)
+            y = norm(y)
+            outputs.append(y)
+            new_states.append(state)
+            x = self.dropout(y)
+        return outputs, new_states
+
+
+def _complete(frames: Tensor) -> Tensor:
+    """Zeros (the mean frame) after the end, so that T frames give ceil(T / STRIDE)."""
+    t = frames.shape[1]
+    wanted = STRIDE * (-(-t // STRIDE) - 1) + FIELD
+    return nn.functional.pad(frames, (0, 0, 0, wanted - t))
+
+
+def _windows(x: Tensor, lengths: Tensor, latency: Latency) -> tuple[Tensor, Tensor]:
+    """x (B, T, D) -> windows (B, n, Nc + Nr, D) and how many frames of each are audio (B, n)."""
+    chunk, width = latency.chunk, latency.chunk + latency.ahead
+    n = -(-x.shape[1] // chunk)
+    x = nn.functional.pad(x, (0, 0, 0, n * chunk + latency.ahead - x.shape[1]))
+    starts = chunk * torch.arange(n, device=x.device)
+    valid = (lengths[:, None] - starts).clamp(0, width)
+    return x.unfold(1, width, chunk).transpose(2, 3), valid

@@ -1,0 +1,148 @@
+"""Training data: manifests in, decoded once, drawn by weight, batched by duration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from asr.frontend import SAMPLE_RATE
+from asr.text import normalise
+
+
+class ManifestError(Exception):
+    """One sentence: which line of which manifest is wrong, and why."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    path: Path
+    duration: float  # seconds
+    text: str  # normalised
+    corpus: str
+    speaker: str
+
+
+def read_manifest(path: str | Path) -> list[Utterance]:
+    """A JSONL file with audio_filepath (relative to it), duration (s), text; corpus and speaker if known."""
+    path = Path(path)
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such manifest")
+    utterances = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            audio, duration = path.parent / row["audio_filepath"], float(row["duration"])
+            text = normalise(row.get("text", ""))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
+        if not duration > 0:
+            raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
+        corpus, speaker = row.get("corpus", path.stem), row.get("speaker", "unknown")
+        utterances.append(Utterance(audio, duration, text, corpus, speaker))
+    if not utterances:
+        raise ManifestError(f"{path}: the manifest is empty")
+    return utterances
+
+
+class Audio:
+    """Utterances decoded once into one file of 16-bit samples at 16 kHz, read through the page cache."""
+
+    def __init__(self, utterances: list[Utterance], cache: Path):
+        listing = "\n".join(f"{u.path.resolve()} {u.path.stat().st_size}" for u in _present(utterances))
+        base = cache / hashlib.sha256(listing.encode()).hexdigest()[:16]
+        pcm, ends = base.with_suffix(".pcm"), base.with_suffix(".npy")
+        if not ends.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            _decode(utterances, pcm, ends)
+        self._ends = np.load(ends)
+        self._samples = np.memmap(pcm, np.int16, mode="r")
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """(n,) float32 in -1..1."""
+        start = self._ends[i - 1] if i else 0
+        return self._samples[start : self._ends[i]].astype(np.float32) / 32768
+
+
+def _present(utterances: list[Utterance]) -> list[Utterance]:
+    missing = [u.path for u in utterances if not u.path.is_file()]
+    if missing:
+        raise ManifestError(f"{len(missing)} audio files of the manifest are missing, {missing[0]} the first")
+    return utterances
+
+
+def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
+    total, offsets = 0, []
+    partial = pcm.with_suffix(f".{os.getpid()}")
+    with partial.open("wb") as out:
+        for u in utterances:
+            samples, rate = soundfile.read(u.path, dtype="float32", always_2d=True)
+            samples = soxr.resample(samples.mean(1), rate, SAMPLE_RATE)
+            out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
+            total += len(samples)
+            offsets.append(total)
+    os.replace(partial, pcm)
+    with ends.with_suffix(f".{os.getpid()}").open("wb") as out:
+        np.save(out, np.array(offsets, np.int64))
+    os.replace(out.name, ends)
+
+
+def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.Generator) -> list[int]:
+    """Indices of one epoch: an utterance of a corpus with weight 2.5 stands in it two or three times."""
+    wanted = np.array([weights.get(u.corpus, 1.0) for u in utterances])
+    copies = np.floor(wanted + rng.random(len(wanted))).astype(int)
+    return rng.permutation(np.repeat(np.arange(len(utterances)), copies)).tolist()
+
+
+def chain(indices: list[int], durations: np.ndarray, share: float, limit: float, rng: np.random.Generator) -> list[list[int]]:
+    """Join neighbours into examples of up to ``limit`` seconds, so that the model knows long audio and pauses."""
+    examples: list[list[int]] = []
+    room = 0.0
+    for i in indices:
+        if durations[i] < room:
+            examples[-1].append(i)
+            room -= durations[i] + 1
+        else:
+            examples.append([i])
+            room = rng.uniform(0, limit) - durations[i] if rng.random() < share else 0.0
+    return examples
+
+
+def batches(examples: list[list[int]], durations: np.ndarray, seconds: float, rng: np.random.Generator) -> Iterator[list[list[int]]]:
+    """Examples of like length together, at most ``seconds`` of padded audio a batch, in random order."""
+    length = np.array([sum(durations[i] for i in e) for e in examples])
+    order = np.argsort(length * rng.uniform(0.95, 1.05, len(length)))
+    groups: list[list[int]] = [[]]
+    longest = 0.0
+    for k in order:
+        longest = max(longest, length[k])
+        if groups[-1] and longest * (len(groups[-1]) + 1) > seconds:
+            groups.append([])
+            longest = length[k]
+        groups[-1].append(k)
+    for g in rng.permutation(len(groups)):
+        yield [examples[k] for k in groups[g]]
+
+
+class Lexicon:
+    """Words -> phonemes, from a file in CMUdict's format (the first pronunciation, stress dropped)."""
+
+    def __init__(self, lines: Iterable[str]):
+        self._words: dict[str, list[str]] = {}
+        for line in lines:
+            if line.strip() and not line.startswith(";;;"):
+                word, *phonemes = line.split("#")[0].split()
+                self._words.setdefault(word.lower(), [p.rstrip("012") for p in phonemes])
+        self.phonemes = tuple(sorted({p for ps in self._words.values() for p in ps}))
+
+    def __call__(self, text: str) -> list[str] | None:
+        """Phonemes of a sentence, or None when a word is not in the lexicon."""
+        words = [self._words.get(w) for w in text.split()]
+        return None if None in words else [p for w in words for p in w]

@@ -1,0 +1,57 @@
+"""A run's log: one line for each evaluation, as CSV and as curves."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+
+class RunLog:
+    """Appends rows to log.csv and redraws curves.png (where matplotlib is installed)."""
+
+    def __init__(self, folder: Path, active: bool = True):
+        self.path, self.active = folder / "log.csv", active
+
+    def add(self, **row: float) -> None:
+        if not self.active:
+            return
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        self.say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        draw_curves(self.path)
+
+    def say(self, text: str) -> None:
+        if self.active:
+            print(text, flush=True)
+
+
+def draw_curves(path: Path) -> None:
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with path.open() as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    updates = [r["update"] for r in rows]
+    figure, axes = pyplot.subplots(3, 1, figsize=(8, 9), sharex=True, layout="constrained")
+    for name in ("loss", "phoneme_loss", "dev_loss"):
+        axes[0].plot(updates, [r[name] for r in rows], label=name.replace("_", " "))
+    axes[0].set_ylabel("CTC loss per frame")
+    axes[0].legend()
+    axes[1].plot(updates, [100 * r["dev_wer"] for r in rows])
+    axes[1].set_ylabel("dev WER, greedy (%)")
+    axes[2].semilogy(updates, [r["learning_rate"] for r in rows], label="learning rate")
+    axes[2].semilogy(updates, [r["gradient"] for r in rows], label="gradient norm")
+    axes[2].legend()
+    axes[2].set_xlabel("update")
+    for a in axes:
+        a.grid(alpha=0.3)
+    figure.savefig(path.with_name("curves.png"), dpi=110)
+    pyplot.close(figure)

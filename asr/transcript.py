@@ -1,0 +1,180 @@
+"""What was said and when, and a small writer for each output format."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import textwrap
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TextIO
+
+LINE = 42  # characters in a line of a caption
+LINES = 2  # lines in a caption
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    start: float  # seconds
+    end: float  # seconds
+    confidence: float  # 0..1
+
+
+@dataclass(frozen=True)
+class Segment:
+    start: float  # seconds
+    end: float  # seconds
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def confidence(self) -> float:
+        """Mean over the words; 0 without any."""
+        return fmean(word.confidence for word in self.words) if self.words else 0.0
+
+
+@dataclass(frozen=True)
+class Transcript:
+    file: str
+    duration: float  # seconds
+    segments: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments if segment.words)
+
+
+class OutputError(Exception):
+    """A result cannot be written; the message is one sentence for the user."""
+
+
+class Writer(ABC):
+    @abstractmethod
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        """Write the whole transcript; ``file`` stays open."""
+
+
+class PlainText(Writer):
+    """A line for each segment."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        file.writelines(f"{segment.text}\n" for segment in transcript.segments if segment.words)
+
+
+class Table(Writer):
+    """Tab-separated start and end in milliseconds, and text: the columns of Whisper's tsv."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        file.write("start\tend\ttext\n")
+        for segment in filter(lambda s: s.words, transcript.segments):
+            file.write(f"{_milliseconds(segment.start)}\t{_milliseconds(segment.end)}\t{segment.text}\n")
+
+
+class Json(Writer):
+    """One object on one line. ASCII, so that no terminal and no file name can break it."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        content = {
+            "file": transcript.file,
+            "text": transcript.text,
+            "duration": round(transcript.duration, 3),
+            "segments": [_fields(s) | {"words": [_fields(w) for w in s.words]} for s in transcript.segments],
+        }
+        file.write(json.dumps(content) + "\n")
+
+
+class SubRip(Writer):
+    """Numbered captions: srt."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        for number, (start, end, lines) in enumerate(captions(transcript), start=1):
+            file.write(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n")
+            file.write("\n".join(lines) + "\n\n")
+
+
+class WebVTT(Writer):
+    """Captions for web pages: vtt."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        file.write("WEBVTT\n\n")
+        for start, end, lines in captions(transcript):
+            file.write(f"{_clock(start, '.')} --> {_clock(end, '.')}\n")
+            file.write(html.escape("\n".join(lines), quote=False) + "\n\n")
+
+
+FORMATS: dict[str, Writer] = {
+    "txt": PlainText(), "srt": SubRip(), "vtt": WebVTT(), "tsv": Table(), "json": Json(),
+}  # fmt: skip
+
+
+def save(transcript: Transcript, path: str, format: str) -> None:
+    """Write one file, whole or not at all; its folder is made where it is missing.
+
+    Raises OutputError where the folder or the disk does not take it.
+    """
+    temporary = f"{path}.{os.getpid()}.part"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                FORMATS[format].write(transcript, file)
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):  # as it should be, after the replacement
+                os.unlink(temporary)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def captions(transcript: Transcript) -> Iterator[tuple[int, int, list[str]]]:
+    """Start and end in milliseconds, and the lines: cut between words, never overlapping."""
+    groups = [group for segment in transcript.segments for group in _grouped(segment.words)]
+    groups.sort(key=lambda group: group[0].start)
+    starts = [_milliseconds(group[0].start) for group in groups]
+    ends = [_milliseconds(group[-1].end) for group in groups]
+    for start, end, following, group in zip(starts, ends, [*starts[1:], 1 << 62], groups):
+        yield start, max(start, min(end, following)), _lines(group)
+
+
+def _grouped(words: tuple[Word, ...]) -> Iterator[list[Word]]:
+    """The words of one caption after the other, each as many as fit."""
+    group: list[Word] = []
+    for word in words:
+        if group and len(_lines([*group, word])) > LINES:
+            yield group
+            group = []
+        group.append(word)
+    if group:
+        yield group
+
+
+def _lines(words: list[Word]) -> list[str]:
+    text = " ".join(word.text for word in words)
+    return textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False)
+
+
+def _fields(item: Segment | Word) -> dict[str, float | str]:
+    return {
+        "start": round(item.start, 3),
+        "end": round(item.end, 3),
+        "text": item.text,
+        "confidence": round(item.confidence, 3),
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    """hh:mm:ss,mmm; from a hundred hours on, with as many digits as it takes."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{rest:03}"

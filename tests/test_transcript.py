@@ -1,0 +1,217 @@
+"""asr.transcript: the numbers and texts in each format, and files that appear whole or not at all."""
+
+import errno
+import html
+import io
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.transcript import FORMATS, LINE, LINES, OutputError, Segment, Transcript, Word, captions, save
+
+
+def segment(*words: tuple[str, float, float], confidence: float = 0.5) -> Segment:
+    spoken = tuple(Word(*word, confidence) for word in words)
+    return Segment(spoken[0].start, spoken[-1].end, spoken)
+
+
+def rendered(transcript: Transcript, format: str) -> str:
+    file = io.StringIO()
+    FORMATS[format].write(transcript, file)
+    return file.getvalue()
+
+
+HELLO = segment(("hello", 0.5, 0.9), ("world", 1.0, 1.40049))
+LATER = segment(("r&b's", 360_000.0, 360_000.5), ("<now>", 360_000.6, 360_001.2346))
+SHORT = Transcript("talk.mp3", 360_010.0, (HELLO, Segment(2.0, 3.0, ()), LATER))
+SILENCE = Transcript("hum.wav", 10.0, ())
+
+
+@st.composite
+def transcripts(draw) -> Transcript:
+    """Words in order of time, in segments, as a recogniser gives them."""
+    texts = draw(st.lists(st.text("abcdefghij'", min_size=1, max_size=50), max_size=60))
+    now, segments, words = 0.0, [], []
+    for text in texts:
+        start = now + draw(st.floats(0, 0.3))
+        now = start + draw(st.floats(0, 0.5))
+        words.append(Word(text, start, now, draw(st.floats(0, 1))))
+        if draw(st.integers(0, 9)) == 0:
+            segments.append(Segment(words[0].start, now, tuple(words)))
+            words = []
+    if words:
+        segments.append(Segment(words[0].start, now, tuple(words)))
+    return Transcript("a.wav", now + 1, tuple(segments))
+
+
+def test_text_and_confidence():
+    assert SHORT.text == "hello world r&b's <now>"
+    both = Segment(0, 2, (Word("a", 0, 1, 0.25), Word("b", 1, 2, 0.75)))
+    assert both.confidence == pytest.approx(0.5)
+    assert Segment(0, 1, ()).confidence == 0 and SILENCE.text == ""
+
+
+def test_txt():
+    assert rendered(SHORT, "txt") == "hello world\nr&b's <now>\n"
+
+
+def test_srt():
+    assert rendered(SHORT, "srt") == (
+        "1\n00:00:00,500 --> 00:00:01,400\nhello world\n\n"
+        "2\n100:00:00,000 --> 100:00:01,235\nr&b's <now>\n\n"
+    )
+
+
+def test_vtt():
+    assert rendered(SHORT, "vtt") == (
+        "WEBVTT\n\n00:00:00.500 --> 00:00:01.400\nhello world\n\n"
+        "100:00:00.000 --> 100:00:01.235\nr&amp;b's &lt;now&gt;\n\n"
+    )
+
+
+def test_tsv():
+    assert rendered(SHORT, "tsv") == (
+        "start\tend\ttext\n500\t1400\thello world\n360000000\t360001235\tr&b's <now>\n"
+    )
+
+
+def test_json():
+    content = rendered(Transcript("talk.mp3", 2.00049, (HELLO,)), "json")
+    assert content.endswith("\n") and content.count("\n") == 1
+    words = [
+        {"start": 0.5, "end": 0.9, "text": "hello", "confidence": 0.5},
+        {"start": 1.0, "end": 1.4, "text": "world", "confidence": 0.5},
+    ]
+    spoken = {"start": 0.5, "end": 1.4, "text": "hello world", "confidence": 0.5, "words": words}
+    expected = {"file": "talk.mp3", "text": "hello world", "duration": 2.0, "segments": [spoken]}
+    assert json.loads(content) == expected
+
+
+def test_json_of_a_file_name_that_is_not_unicode():
+    name = os.fsdecode(b"caf\xe9.wav")
+    assert json.loads(rendered(Transcript(name, 1.0, ()), "json").encode("ascii"))["file"] == name
+
+
+@pytest.mark.parametrize(
+    "format, content", [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("tsv", "start\tend\ttext\n")]
+)
+def test_silence(format, content):
+    assert rendered(SILENCE, format) == content
+
+
+@given(transcripts())
+def test_captions_keep_every_word_fit_and_never_overlap(transcript):
+    shown = list(captions(transcript))
+    assert [word for *_, lines in shown for line in lines for word in line.split()] == transcript.text.split()
+    for start, end, lines in shown:
+        assert start <= end and 1 <= len(lines) <= LINES
+        assert all(len(line) <= LINE or " " not in line for line in lines)
+    assert all(this[1] <= following[0] for this, following in zip(shown, shown[1:]))
+
+
+def test_captions_break_at_the_times_of_words():
+    long = segment(*[("seven77", i, i + 0.75) for i in range(30)])
+    shown = list(captions(Transcript("a.wav", 30, (long,))))
+    assert [(start, end) for start, end, _ in shown] == [(0, 9_750), (10_000, 19_750), (20_000, 29_750)]
+    assert {len(lines) for *_, lines in shown} == {2}
+
+
+def test_words_are_never_broken():
+    words = ["a" * 34, "mother-in-law", "x" * 50]
+    long = segment(*[(word, i, i + 1) for i, word in enumerate(words)])
+    shown = list(captions(Transcript("a.wav", 3, (long,))))
+    assert shown == [(0, 2_000, words[:2]), (2_000, 3_000, words[2:])]
+
+
+def test_captions_of_segments_that_overlap():
+    first, second = segment(("one", 0.0, 5.0)), segment(("two", 3.0, 6.0))
+    shown = list(captions(Transcript("a.wav", 6, (second, first))))
+    assert shown == [(0, 3_000, ["one"]), (3_000, 6_000, ["two"])]
+
+
+@given(transcripts())
+def test_formats_agree(transcript):
+    texts = rendered(transcript, "txt").split()
+    assert json.loads(rendered(transcript, "json"))["text"].split() == texts
+    cells = [row.split("\t")[2] for row in rendered(transcript, "tsv").splitlines()[1:]]
+    assert " ".join(cells).split() == texts
+    stamp = r"\d\d:\d\d:\d\d[.,]\d{3} --> \d\d:\d\d:\d\d[.,]\d{3}\n"
+    for format in ("srt", "vtt"):
+        shown = re.split(stamp, rendered(transcript, format))[1:]
+        lines = [re.sub(r"\n\n\d+\n", "\n\n", caption) for caption in shown]  # without srt's numbers
+        assert html.unescape(" ".join(lines)).split() == texts
+
+
+# files
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_save(tmp_path, format):
+    path = tmp_path / "new" / f"a.{format}"
+    save(SHORT, str(path), format)
+    assert path.read_text() == rendered(SHORT, format)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_save_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(SHORT, "a.txt", "txt")
+    assert os.listdir() == ["a.txt"]
+
+
+class Full:
+    def write(self, transcript, file):
+        file.write("half a")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Stopped:
+    def write(self, transcript, file):
+        file.write("half a")
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("writer, error", [(Full(), OutputError), (Stopped(), KeyboardInterrupt)])
+def test_what_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, writer, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    monkeypatch.setitem(FORMATS, "txt", writer)
+    with pytest.raises(error):
+        save(SHORT, str(path), "txt")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 16 kB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting takes root and its powers")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_full_disk(tiny_disk):
+    many = Transcript("a.wav", 1.0, (HELLO,) * 2000)
+    path = str(tiny_disk / "a.json")
+    with pytest.raises(OutputError) as caught:
+        save(many, path, "json")
+    assert str(caught.value) == f"{path} cannot be written: No space left on device"
+    assert os.listdir(tiny_disk) == []
+
+
+def test_an_unwritable_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        save(SHORT, str(tmp_path / "file" / "a.txt"), "txt")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that even root cannot write")
+def test_a_folder_nobody_can_write():
+    with pytest.raises(OutputError, match="^/proc/a.txt cannot be written: "):
+        save(SHORT, "/proc/a.txt", "txt")
