@@ -1,0 +1,25 @@
+"""Speech recognition: a spectrogram front-end, a BiGRU acoustic model trained with CTC, a search.
+
+    import asr
+    transcript = asr.load().transcribe("talk.mp3")
+    print(transcript.text, transcript.segments[0].words[0])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr.recognizer import Recognizer, RecognizerOptions, load
+
+__version__ = "0.1.0"
+__all__ = ["Recognizer", "RecognizerOptions", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """The recogniser brings torch with it: it is imported when it is first asked for."""
+    if name in __all__:
+        from asr import recognizer
+
+        return getattr(recognizer, name)
+    raise AttributeError(f"module 'asr' has no attribute {name!r}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from asr.gru import GRU
+
 State = Tensor | tuple[Tensor, Tensor]
 
 
@@ -47,7 +49,7 @@ class PeepholeLSTM(nn.Module):
 
 
 KINDS = {
-    "gru": lambda d, h: nn.GRU(d, h, batch_first=True),
+    "gru": GRU,
     "lstm": lambda d, h: nn.LSTM(d, h, batch_first=True),
     "peephole": PeepholeLSTM,
 }

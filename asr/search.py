@@ -14,7 +14,8 @@ from asr.text import BLANK, Alphabet, collapse
 
 SPACE = " "
 NO_SYMBOL = -1  # what the empty prefix ends in
-COMPACT_EVERY = 250  # frames between two sweeps of the prefix tree: 10 s
+LEAST_GAIN = -600.0  # ln; keeps factors above zero
+SLACK = math.exp(-2.0)  # how far the language model may set back a likely symbol against an unlikely one
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class SearchOptions:
     beam: int = 32  # prefixes kept after every frame
     lm_weight: float = 0.6  # of the language model's ln probability
     word_bonus: float = 1.0  # ln added per word: makes up for the language model's taste for few words
-    unknown: float = -8.0  # ln added to the language model's score of a word it does not know
+    unknown: float = -4.0  # ln added per letter of a word the language model does not know
     sentence_end: bool = True  # score the end of the sentence too
     look_ahead: bool = True  # score a begun word by the likeliest word it can become
     sure_blank: float = 0.999  # a frame whose blank is at least this probable costs nothing
-    least_symbol: float = 0.001  # symbols less probable than this are passed over in a frame ...
+    least_symbol: float = 0.002  # symbols less probable than this are passed over in a frame ...
     symbols: int = 10  # ... and so are all but this many
-    width: float = 14.0  # prefixes this much (ln) below the best are dropped
+    width: float = 10.0  # prefixes this much (ln) below the best are dropped
 
 
 def greedy(log_probs: np.ndarray, alphabet: Alphabet) -> Hypothesis:
@@ -59,35 +60,31 @@ def greedy(log_probs: np.ndarray, alphabet: Alphabet) -> Hypothesis:
 
 
 class Prefix:
-    """A node of the prefix tree: the text from the root to here, and what the language model thinks of it.
+    """A text that the frames so far may spell: its last symbol, and what the language model thinks of it."""
 
-    Nodes do not change once made, apart from `children`, which only remembers nodes made before.
-    """
-
-    __slots__ = ("symbol", "parent", "children", "factor", "fused", "language", "state", "word", "ahead")
+    __slots__ = ("symbol", "parent", "number", "factors", "fused", "language", "state", "word", "ahead")
 
     def __init__(self, symbol: int, parent: Prefix | None, state: Any):
         self.symbol = symbol
         self.parent = parent
-        self.children: dict[int, Prefix] = {}
-        self.factor = 1.0  # what the last symbol's language score multiplies probabilities by
-        self.fused = 0.0  # ln of the product of all factors from the root
+        self.number = hash((parent.number, symbol)) if parent else 0  # 64 bits that stand for the whole text
+        self.factors: dict[int, float] = {}  # what the language model multiplies a next symbol's probability by
+        self.fused = 0.0  # ln of the product of the factors of all symbols
         self.language = 0.0  # ln probability of the finished words
         self.state = state  # of the language model, after the finished words
         self.word = ""  # the unfinished word
         self.ahead = 0.0  # look-ahead score of the unfinished word, contained in `fused`
 
 
-Beam = dict[Prefix, tuple[float, float]]
+Beam = list[tuple[Prefix, float, float]]
 
 
 @dataclass(frozen=True)
 class SearchState:
     """Where a search stands: a value, so one can go on from it twice."""
 
-    beam: Beam  # prefix -> probability of its alignments ending in blank, and in its symbol; best first
+    beam: Beam  # prefixes, best first, each with the probability of its alignments ending in blank, and in its symbol
     offset: float  # ln of what the probabilities in `beam` are to be multiplied by
-    frames: int
     resting: bool  # the last frame was surely blank: all alignments end in blank
 
 
@@ -117,7 +114,7 @@ class BeamSearch:
 
     def start(self) -> SearchState:
         root = Prefix(NO_SYMBOL, None, self.lm.start() if self.lm else None)
-        return SearchState({root: (1.0, 0.0)}, 0.0, 0, resting=True)
+        return SearchState([(root, 1.0, 0.0)], 0.0, resting=True)
 
     def feed(self, state: SearchState, log_probs: np.ndarray) -> SearchState:
         """The state after the frames of log_probs (T, V), natural log."""
@@ -126,24 +123,21 @@ class BeamSearch:
                 f"log-probabilities have the shape {log_probs.shape}; "
                 f"this alphabet needs (frames, {len(self.alphabet)})"
             )
-        beam, offset, frames, resting = state.beam, state.offset, state.frames, state.resting
+        beam, offset, resting = state.beam, state.offset, state.resting
         for blank, symbols in self._frames(log_probs):
             if symbols:
                 beam, scale = self._step(beam, math.exp(blank), symbols)
                 offset, resting = offset + scale, False
             else:
                 if not resting:
-                    beam, resting = {p: (b + s, 0.0) for p, (b, s) in beam.items()}, True
+                    beam, resting = [(p, b + s, 0.0) for p, b, s in beam], True
                 offset += blank
-            frames += 1
-            if frames % COMPACT_EVERY == 0:
-                _forget_others(beam)
-        return SearchState(beam, offset, frames, resting)
+        return SearchState(beam, offset, resting)
 
     def best(self, state: SearchState, n: int = 1, final: bool = True) -> list[Hypothesis]:
         """The n best texts so far, best first. Unless `final`, an unfinished last word is not scored yet."""
         texts: dict[str, Hypothesis] = {}
-        for prefix, (in_blank, in_symbol) in state.beam.items():
+        for prefix, in_blank, in_symbol in state.beam:
             acoustic = math.log(in_blank + in_symbol) + state.offset - prefix.fused
             language, weighted = self._closing_score(prefix) if final else (prefix.language, prefix.fused)
             text = _tidy(self._text(prefix))
@@ -176,15 +170,16 @@ class BeamSearch:
 
         Returns the new beam, scaled to a best prefix of 1, and ln of the scale.
         """
-        after: dict[Prefix, list[float]] = {}
+        after: dict[int, list] = {}  # number -> [in_blank, in_symbol, prefix, parent, symbol]
         space = self._space
         narrow = math.exp(-self.options.width)
         probability = dict(symbols)
         again = probability.get(space, 0.0)
-        top = floor = 0.0
-        for prefix, (in_blank, in_symbol) in beam.items():
+        top = 0.0
+        floor = self._sure_floor(beam, blank, symbols[0][1])
+        for prefix, in_blank, in_symbol in beam:
             total = in_blank + in_symbol
-            last = prefix.symbol
+            last, number, factors = prefix.symbol, prefix.number, prefix.factors
             stay_blank = total * blank
             stay_symbol = in_symbol * probability.get(last, 0.0)
             word_begun = True
@@ -192,67 +187,90 @@ class BeamSearch:
                 stay_symbol, word_begun = total * again, False
             elif last == NO_SYMBOL:  # nor does one before the first word
                 stay_blank, word_begun = stay_blank + total * again, False
-            entry = after.get(prefix)
+            entry = after.get(number)
             if entry is None:
-                entry = after[prefix] = [0.0, 0.0]
-            entry[0] += stay_blank
-            entry[1] += stay_symbol
+                after[number] = [stay_blank, stay_symbol, prefix, None, last]
+            else:
+                entry[0] += stay_blank
+                entry[1] += stay_symbol
+                entry[2] = prefix
             if stay_blank + stay_symbol > top:
                 top = stay_blank + stay_symbol
-                floor = top * narrow
-            children = prefix.children
+                floor = max(floor, top * narrow)
             for symbol, p in symbols:
                 if total * p <= floor:
                     break
                 flow = (in_blank if symbol == last else total) * p
                 if flow <= floor or (symbol == space and not word_begun):
                     continue
-                child = children.get(symbol) or self._grow(prefix, symbol)
-                flow *= child.factor
-                entry = after.get(child)
+                factor = factors.get(symbol)
+                if factor is None:
+                    factor = factors[symbol] = math.exp(max(self._gain(prefix, symbol), LEAST_GAIN))
+                flow *= factor
+                key = hash((number, symbol))
+                entry = after.get(key)
                 if entry is None:
-                    after[child] = [0.0, flow]
+                    after[key] = [0.0, flow, None, prefix, symbol]
                 else:
                     entry[1] += flow
                 if flow > top:
                     top = flow
-                    floor = top * narrow
-        return self._prune(after)
+                    floor = max(floor, top * narrow)
+        return self._prune(list(after.values()))
 
-    def _prune(self, after: dict[Prefix, list[float]]) -> tuple[Beam, float]:
+    def _sure_floor(self, beam: Beam, blank: float, likeliest: float) -> float:
+        """What a prefix must reach to be among the best after this frame, since all of a full beam can go on.
+
+        All can stay by a blank; all can grow by the likeliest symbol, which the language model may punish.
+        """
+        if len(beam) < self.options.beam:
+            return 0.0
+        lowest = beam[-1][1] + beam[-1][2]
+        return lowest * max(blank, likeliest * SLACK)
+
+    def _prune(self, entries: list[list]) -> tuple[Beam, float]:
         """Keep the best `beam` prefixes, none of them `width` below the best; scale the best to 1."""
-        top = max(b + s for b, s in after.values())
+        entries.sort(key=_total, reverse=True)
+        top = _total(entries[0])
         floor = max(top * math.exp(-self.options.width), sys.float_info.min)
-        ranked = [(b + s, i, p, b, s) for i, (p, (b, s)) in enumerate(after.items()) if b + s >= floor]
-        ranked.sort(reverse=True)
-        return {p: (b / top, s / top) for _, _, p, b, s in ranked[: self.options.beam]}, math.log(top)
+        kept = [
+            (prefix or self._grow(parent, symbol), in_blank / top, in_symbol / top)
+            for in_blank, in_symbol, prefix, parent, symbol in entries[: self.options.beam]
+            if in_blank + in_symbol >= floor
+        ]
+        return kept, math.log(top)
+
+    def _gain(self, prefix: Prefix, symbol: int) -> float:
+        """ln of what the language model makes of the prefix going on by a symbol."""
+        if not self.lm:
+            return 0.0
+        if symbol == self._space:
+            score, _ = self._word_score(prefix)
+            return self.options.lm_weight * score + self.options.word_bonus - prefix.ahead
+        return self._look_ahead(prefix.word + self.alphabet[symbol]) - prefix.ahead
 
     def _grow(self, parent: Prefix, symbol: int) -> Prefix:
-        """Make the child of `parent` by `symbol`, and let the language model score what it completes."""
         child = Prefix(symbol, parent, parent.state)
+        child.fused = parent.fused + math.log(parent.factors[symbol])
         child.language = parent.language
-        child.word = "" if symbol == self._space else parent.word + self.alphabet[symbol]
-        gain = 0.0
-        if self.lm and symbol == self._space:
+        if symbol != self._space:
+            child.word = parent.word + self.alphabet[symbol]
+            child.ahead = self._look_ahead(child.word)
+        elif self.lm:
             score, child.state = self._word_score(parent)
             child.language += score
-            gain = self.options.lm_weight * score + self.options.word_bonus - parent.ahead
-        elif self.lm and self.options.look_ahead:
-            child.ahead = self._look_ahead(child.word)
-            gain = child.ahead - parent.ahead
-        child.fused = parent.fused + gain
-        child.factor = math.exp(gain)
-        parent.children[symbol] = child
         return child
 
     def _word_score(self, prefix: Prefix) -> tuple[float, Any]:
         """ln probability of the prefix's unfinished word as if it ended here, and the state after it."""
         score, state = self.lm.score(prefix.state, prefix.word)
-        return score + (0.0 if prefix.word in self.lm else self.options.unknown), state
+        return score + (0.0 if prefix.word in self.lm else self.options.unknown * len(prefix.word)), state
 
     def _look_ahead(self, beginning: str) -> float:
+        if not (self.lm and self.options.look_ahead):
+            return 0.0
         best = self.lm.best_completion(beginning)
-        return self.options.lm_weight * (self.options.unknown if best is None else best)
+        return self.options.lm_weight * (self.options.unknown * len(beginning) if best is None else best)
 
     def _closing_score(self, prefix: Prefix) -> tuple[float, float]:
         """ln probability by the language model if the text ends here; the same weighted, with bonuses."""
@@ -280,12 +298,5 @@ def _tidy(text: str) -> str:
     return " ".join(text.split())
 
 
-def _forget_others(beam: Beam) -> None:
-    """Let go of the branches of the tree that no prefix in the beam stands on."""
-    kept: set[Prefix] = set()
-    for prefix in beam:
-        while prefix is not None and prefix not in kept:
-            kept.add(prefix)
-            prefix = prefix.parent
-    for prefix in kept:
-        prefix.children = {s: c for s, c in prefix.children.items() if c in kept}
+def _total(entry: list) -> float:
+    return entry[0] + entry[1]

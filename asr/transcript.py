@@ -30,6 +30,7 @@ class Segment:
     start: float  # seconds
     end: float  # seconds
     words: tuple[Word, ...]
+    alternatives: tuple[str, ...] = ()  # further texts of an n-best list, the likelier first
 
     @property
     def text(self) -> str:
@@ -46,6 +47,7 @@ class Transcript:
     file: str
     duration: float  # seconds
     segments: tuple[Segment, ...]
+    warning: str = ""  # what was wrong with the audio, if it could be read in part only
 
     @property
     def text(self) -> str:
@@ -86,9 +88,15 @@ class Json(Writer):
             "file": transcript.file,
             "text": transcript.text,
             "duration": round(transcript.duration, 3),
-            "segments": [_fields(s) | {"words": [_fields(w) for w in s.words]} for s in transcript.segments],
+            "segments": [self._segment(s) for s in transcript.segments],
         }
+        if transcript.warning:
+            content["warning"] = transcript.warning
         file.write(json.dumps(content) + "\n")
+
+    def _segment(self, segment: Segment) -> dict:
+        fields = _fields(segment) | {"words": [_fields(w) for w in segment.words]}
+        return fields | ({"alternatives": segment.alternatives} if segment.alternatives else {})
 
 
 class SubRip(Writer):

@@ -20,7 +20,8 @@ import numpy as np
 import soundfile
 import soxr
 
-SAMPLE_RATE = 16_000  # Hz, of everything that leaves this module
+from asr.frontend import SAMPLE_RATE
+
 
 
 class Voice(ABC):

@@ -115,8 +115,13 @@ def chain(indices: list[int], durations: np.ndarray, share: float, limit: float,
     return examples
 
 
-def batches(examples: list[list[int]], durations: np.ndarray, seconds: float, rng: np.random.Generator) -> Iterator[list[list[int]]]:
-    """Examples of like length together, at most ``seconds`` of padded audio a batch, in random order."""
+def batches(
+    examples: list[list[int]], durations: np.ndarray, seconds: float, rng: np.random.Generator, together: int = 1
+) -> Iterator[list[list[int]]]:
+    """Examples of like length together, at most ``seconds`` of padded audio a batch, in random order.
+
+    ``together`` batches of like length follow each other, so that as many processes take equally long.
+    """
     length = np.array([sum(durations[i] for i in e) for e in examples])
     order = np.argsort(length * rng.uniform(0.95, 1.05, len(length)))
     groups: list[list[int]] = [[]]
@@ -127,8 +132,9 @@ def batches(examples: list[list[int]], durations: np.ndarray, seconds: float, rn
             groups.append([])
             longest = length[k]
         groups[-1].append(k)
-    for g in rng.permutation(len(groups)):
-        yield [examples[k] for k in groups[g]]
+    for g in rng.permutation(-(-len(groups) // together)):
+        for group in groups[g * together : (g + 1) * together]:
+            yield [examples[k] for k in group]
 
 
 class Lexicon:

@@ -75,12 +75,12 @@ class Examples:
         index = {p: i for i, p in enumerate(model.options.phonemes, start=1)}
         self.phonemes = [[index[p] for p in ps] if ps is not None and index else None for ps in spoken]
 
-    def epoch(self, number: int, weights: dict[str, float]) -> list[list[list[int]]]:
-        """The batches of an epoch as lists of chained utterance indices; the same on every rank."""
+    def epoch(self, number: int, weights: dict[str, float], world: int = 1) -> list[list[list[int]]]:
+        """The batches of an epoch as lists of chained utterance indices; the same on all ``world`` ranks."""
         o, rng = self.options, np.random.default_rng([self.options.seed, number])
         drawn = draw(self.utterances, weights, rng)
         examples = chain(drawn, self.durations, o.chained, o.chain_limit, rng)
-        return list(batches(examples, self.durations, o.batch_seconds, rng))
+        return list(batches(examples, self.durations, o.batch_seconds, rng, world))
 
     def build(self, batch: list[list[int]], rng: np.random.Generator) -> tuple[Tensor, Tensor, list, list]:
         """-> frames (B, T, n_mels), lengths (B,), letters, phonemes of each example."""
@@ -188,10 +188,10 @@ def train(model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], 
     while (update := progress["update"]) < total:
         number, _ = stage_at(update, options)
         stage = options.stages[number]
-        plan = plan or examples.epoch(progress["epoch"], stage.weights)
+        plan = plan or examples.epoch(progress["epoch"], stage.weights, world)
         if progress["stage"] != number or progress["batch"] + world > len(plan):
             progress |= {"stage": number, "epoch": progress["epoch"] + 1, "batch": 0}
-            plan = examples.epoch(progress["epoch"], stage.weights)
+            plan = examples.epoch(progress["epoch"], stage.weights, world)
         latency = random_latency(stage, np.random.default_rng([options.seed, update]))  # the same on every rank
         rng = np.random.default_rng([options.seed, update, rank])
         torch.manual_seed(options.seed * 1_000_003 + update * world + rank)  # dropout

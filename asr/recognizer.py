@@ -1,0 +1,191 @@
+"""From a file to a Transcript: voice activity, batches, search, alignment; bounded memory at any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr import audio
+from asr.align import AlignError, align
+from asr.checkpoint import DEFAULT, MODELS, load_model
+from asr.ctc import AcousticModel
+from asr.encoder import STRIDE, Latency
+from asr.frontend import SAMPLE_RATE
+from asr.ngram import NgramModel
+from asr.ngram import load as load_ngram
+from asr.search import BeamSearch, Hypothesis, SearchOptions, greedy
+from asr.transcript import Segment, Transcript, Word
+from asr.vad import Segment as Span
+from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+
+FRAMES_PER_SECOND = 100  # of the front-end
+CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
+
+
+@dataclass(frozen=True)
+class RecognizerOptions:
+    beam: int = 16  # prefixes kept by the search; 1 is greedy decoding, without a language model
+    lm: bool = True  # fuse the language model that is packaged with the acoustic model
+    n_best: int = 1  # texts kept for every segment
+    latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
+    gather: float = 240.0  # s of speech collected before it is sorted by length into batches
+    batch: float = 60.0  # s of padded speech in a batch
+    search: SearchOptions = SearchOptions()
+    segments: SegmenterOptions = SegmenterOptions()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A span of speech, with the frames the encoder gets for it."""
+
+    span: Span
+    frames: np.ndarray  # (T, n_mels)
+    lead: int  # frames of context before the span
+
+    @property
+    def steps(self) -> slice:
+        """The encoder frames that belong to the span itself."""
+        return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
+
+
+class Recognizer:
+    """An acoustic model, a voice activity detector and a search, ready for any number of files."""
+
+    def __init__(self, model: AcousticModel, lm: NgramModel | None, options: RecognizerOptions = RecognizerOptions()):
+        self.model, self.lm, self.options = model, lm, options
+        self._latency = Latency.of(options.latency) if options.latency else None
+        self._detector = SpeechDetector.load()
+        self._search = BeamSearch(model.alphabet, replace(options.search, beam=options.beam), lm) if options.beam > 1 else None
+
+    def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
+        """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
+
+        A file that breaks off gives the text up to there; the transcript's ``warning`` says so.
+        Raises asr.audio.AudioError when there is no usable audio.
+        """
+        heard, warning = 0, ""
+
+        def blocks() -> Iterator[np.ndarray]:
+            nonlocal heard, warning
+            try:
+                for block in audio.blocks(str(source)):
+                    heard += len(block)
+                    yield block
+                    if progress:
+                        progress(heard / SAMPLE_RATE)
+            except audio.AudioCutOff as error:
+                warning = str(error)
+
+        segments = tuple(self.segments(blocks()))
+        return Transcript(str(source), heard / SAMPLE_RATE, segments, warning)
+
+    def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
+        """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
+        gathered: list[Piece] = []
+        for piece in self._pieces(blocks):
+            gathered.append(piece)
+            if sum(len(p.frames) for p in gathered) > self.options.gather * FRAMES_PER_SECOND:
+                yield from self._recognise(gathered)
+                gathered = []
+        yield from self._recognise(gathered)
+
+    def _pieces(self, blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
+        """Front-end and voice activity over the stream; only frames that may still be needed are kept."""
+        segmenter, waiting = Segmenter(self.options.segments), []
+        kept, first = np.zeros((0, self.model.options.frontend.n_mels), np.float32), 0  # frames, number of kept[0]
+        for frames, spans in self._activity(blocks, segmenter):
+            kept = np.concatenate([kept, frames])
+            waiting += spans
+            end = first + len(kept)
+            while waiting and (not waiting[0].cut_right or waiting[0].end + CONTEXT <= end):
+                yield _piece(waiting.pop(0), kept, first)
+            needed = min([segmenter.keep_from] + [s.start for s in waiting]) - CONTEXT
+            if needed > first:
+                kept, first = kept[needed - first :], needed
+        for span in waiting:
+            yield _piece(span, kept, first)
+
+    def _activity(
+        self, blocks: Iterable[np.ndarray], segmenter: Segmenter
+    ) -> Iterator[tuple[np.ndarray, list[Span]]]:
+        """Log-mel frames of each block, and the spans of speech that ended in it."""
+        frontend, detector = self.model.frontend, self._detector
+        tail, state = frontend.start(), detector.start()
+        for block in blocks:
+            frames, tail = frontend.feed(block, tail)
+            probabilities, state = detector.probabilities(frames, state)
+            yield frames, list(segmenter.feed(probabilities))
+        frames = frontend.flush(tail)
+        probabilities, state = detector.probabilities(frames, state)
+        last = [*segmenter.feed(probabilities), *segmenter.feed(detector.flush(state)), *segmenter.flush()]
+        yield frames, last
+
+    def _recognise(self, pieces: list[Piece]) -> Iterator[Segment]:
+        """Encode in batches of like length, then search and align; the segments come in order of time."""
+        outputs: dict[Span, np.ndarray] = {}
+        for batch in _batches(pieces, self.options.batch * FRAMES_PER_SECOND):
+            for piece, log_probs in zip(batch, self.log_probs([p.frames for p in batch])):
+                outputs[piece.span] = log_probs[piece.steps]
+        for piece in pieces:
+            segment = self._decode(piece.span, outputs[piece.span])
+            if segment:
+                yield segment
+
+    @torch.inference_mode()
+    def log_probs(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Log-mel frames (T, n_mels) of several spans -> natural log-probabilities (T', V) of each."""
+        lengths = torch.tensor([len(f) for f in frames])
+        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames], batch_first=True)
+        log_probs, out_lengths = self.model(padded, lengths, self._latency)
+        return [row[:n].numpy() for row, n in zip(log_probs, out_lengths.tolist())]
+
+    def hypotheses(self, log_probs: np.ndarray) -> list[Hypothesis]:
+        """The ``n_best`` texts of log-probabilities (T, V), best first."""
+        if self._search is None:
+            return [greedy(log_probs, self.model.alphabet)]
+        return self._search.decode(log_probs, self.options.n_best)
+
+    def _decode(self, span: Span, log_probs: np.ndarray) -> Segment | None:
+        best, *others = self.hypotheses(log_probs)
+        if not best.text:
+            return None
+        try:
+            aligned = align(log_probs, best.text, self.model.alphabet)
+        except AlignError:  # more letters than frames: the search made up what cannot have been said
+            return None
+        start, seconds = span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
+        words = tuple(
+            Word(a.word, start + seconds * a.start_frame, start + seconds * a.end_frame, a.confidence) for a in aligned
+        )
+        return Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
+
+
+def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:
+    before = min(CONTEXT, span.start - first) // STRIDE * STRIDE if span.cut_left else 0
+    after = CONTEXT if span.cut_right else 0
+    frames = kept[span.start - before - first : span.end + after - first]
+    return Piece(span, frames.copy(), before)
+
+
+def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
+    """Pieces of like length together, at most ``most`` frames with their padding."""
+    batch: list[Piece] = []
+    for piece in sorted(pieces, key=lambda p: len(p.frames)):
+        if batch and len(piece.frames) * (len(batch) + 1) > most:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
+
+
+def load(model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
+    """A packaged model by name, or a checkpoint file. Raises asr.checkpoint.CheckpointError, asr.ngram.NgramError."""
+    acoustic, _ = load_model(model)
+    language = MODELS / f"{DEFAULT}-lm.npz"
+    lm = load_ngram(language) if options.lm and options.beam > 1 and language.exists() else None
+    return Recognizer(acoustic, lm, options)

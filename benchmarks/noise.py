@@ -1,0 +1,150 @@
+"""How many words an hour `asr transcribe` writes where nothing is said.
+
+    python -m benchmarks.noise /work/shared/data/noise.jsonl
+
+Ten minutes each of digital silence, mains hum, white and pink noise, synthesised music, and of every recorded
+noise: a long file by itself, the short clips of a class one after the other, both repeated to ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr import audio
+from benchmarks import measure, tables
+
+RATE = audio.SAMPLE_RATE
+SHORT = 6.0  # s; shorter files count as clips of a class
+LEVEL = 0.05  # RMS of the synthetic sounds: -26 dB of full scale
+
+
+def main() -> int:
+    options = parser().parse_args()
+    count, rows, machine = int(60 * options.minutes * RATE), [], measure.machine()
+    with tempfile.TemporaryDirectory(prefix="asr-noise-") as folder:
+        for name, make in sounds(options.manifest).items():
+            if options.only and options.only not in name:
+                continue
+            sound, path = make(count), Path(folder) / "noise.wav"
+            rows += [heard(name, sound, path, gain, options.model) for gain in options.gains]
+            print(f"{name}: {rows[-1]['words']} words {rows[-1]['failure']}", file=sys.stderr, flush=True)
+    report(rows, machine, options)
+    return 1 if any(row["failure"] for row in rows) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, corpus")
+    top.add_argument("--minutes", type=float, default=10.0, help="of every sound (default: 10)")
+    top.add_argument("--gains", type=float, nargs="+", default=[0.0], metavar="DB", help="default: 0")
+    top.add_argument("--only", metavar="TEXT", help="sounds with this in their name")
+    top.add_argument("--model", default="english", help="packaged model or checkpoint")
+    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
+    return top
+
+
+def sounds(manifest: Path) -> dict[str, Callable[[int], np.ndarray]]:
+    """Name of each sound -> a maker of that many samples."""
+    made = {
+        "silence": np.zeros,
+        "hum 50 Hz": lambda n: hum(n, 50),
+        "hum 60 Hz": lambda n: hum(n, 60),
+        "white noise": white,
+        "pink noise": pink,
+        "music, synthesised": music,
+    }
+    return made | {name: partial(looped, files) for name, files in recorded(manifest).items()}
+
+
+def recorded(manifest: Path) -> dict[str, list[str]]:
+    """Name -> files; clips of a class (ESC's "001 - Dog bark-1-100032-A") come together."""
+    groups: dict[str, list[str]] = {}
+    for row in measure.read_manifest(manifest):
+        path = Path(row["audio_filepath"])
+        name = re.sub(r"-\d+-\d+-\w$", "", path.stem) if row["duration"] < SHORT else path.stem
+        groups.setdefault(f"{row['corpus']}: {name.strip('_')}", []).append(str(path))
+    return groups
+
+
+def looped(files: list[str], count: int) -> np.ndarray:
+    return np.resize(np.concatenate([audio.load(file) for file in files]), count)
+
+
+def hum(count: int, mains: int) -> np.ndarray:
+    """Mains hum: the fundamental and its first harmonics, falling by 1 / k."""
+    time = np.arange(count) / RATE
+    return scaled(sum(np.sin(2 * np.pi * mains * k * time) / k for k in range(1, 8)))
+
+
+def white(count: int) -> np.ndarray:
+    return scaled(np.random.default_rng(0).standard_normal(count))
+
+
+def pink(count: int) -> np.ndarray:
+    """Power falling as 1 / f; ten seconds, repeated."""
+    spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(10 * RATE))
+    shaped = np.fft.irfft(spectrum / np.sqrt(np.maximum(1, np.arange(len(spectrum)))))
+    return scaled(np.resize(shaped, count))
+
+
+def music(count: int) -> np.ndarray:
+    """Chords and a wandering melody of plucked, harmonic notes at 100 beats a minute; a minute, repeated."""
+    random, beat = np.random.default_rng(2), 60 / 100
+    piece, scale = np.zeros(64 * RATE), [0, 2, 4, 5, 7, 9, 11, 12]
+    for number in range(int(min(60, count / RATE) / beat)):
+        root = [0, 9, 5, 7][number // 4 % 4]
+        notes = [48 + root + step for step in (0, 4, 7)] if number % 4 == 0 else []
+        for note in [*notes, 60 + random.choice(scale)]:
+            tone, at = plucked(440 * 2 ** ((note - 69) / 12)), int(number * beat * RATE)
+            piece[at : at + len(tone)] += tone
+    return scaled(np.resize(piece[: 60 * RATE], count))
+
+
+def plucked(frequency: float, seconds: float = 2.0) -> np.ndarray:
+    time = np.arange(int(seconds * RATE)) / RATE
+    partials = (np.sin(2 * np.pi * frequency * k * time) * np.exp(-2 * k * time) / k for k in range(1, 9))
+    return sum(partials) * np.minimum(1, time / 0.01)
+
+
+def scaled(sound: np.ndarray) -> np.ndarray:
+    return sound * (LEVEL / np.sqrt(np.mean(sound**2)))
+
+
+def heard(name: str, sound: np.ndarray, path: Path, gain: float, model: str) -> dict[str, object]:
+    """Write the sound to a file, transcribe that with the command, count the words."""
+    soundfile.write(path, np.clip(sound * 10 ** (gain / 20), -1, 1), RATE, "PCM_16")
+    run = measure.run(measure.command("--format", "json", str(path), model=model))
+    hours = len(sound) / RATE / 3600
+    row = {"sound": name, "gain dB": gain, "minutes": 60 * hours, "words": "", "words per hour": "",
+           "CPU s": run.cpu, "first words": "", "failure": ""}  # fmt: skip
+    if run.status:
+        return row | {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
+    words = json.loads(run.output)["text"].split()
+    found = {"words": len(words), "words per hour": len(words) / hours, "first words": " ".join(words[:8])}
+    return row | found
+
+
+def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
+    good = [row for row in rows if not row["failure"]]
+    words, minutes = (sum(row[key] for row in good) for key in ("words", "minutes"))
+    rate = 60 * words / minutes if minutes else ""
+    total = {"sound": "all", "minutes": minutes, "words": words, "words per hour": rate}
+    options.out.mkdir(parents=True, exist_ok=True)
+    tables.write_csv(options.out / "noise.csv", rows)
+    text = f"{options.model}. {machine}.\n\n{tables.markdown([*rows, total])}"
+    (options.out / "noise.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# From the data folder to the packaged model: recipes/english/run.sh DATA WORK [PROCESSES]
+# DATA: speech/, synthetic/, noise.jsonl and text/ as in this folder's README. Each step goes on where it was stopped.
+set -euo pipefail
+data=$1 work=$2 processes=${3:-2}
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+held_out="$data/speech/dev.jsonl $data/speech/an4-test.jsonl"
+
+synthesize() { # VOICE HOURS SEED
+    python -m recipes.english.synthesize "$work/$1" --text "$data/text" --voice "$1" --hours "$2" --seed "$3" \
+        --held-out $held_out
+}
+synthesize hibari 45 1
+synthesize flite 6 2
+synthesize piper 2 3
+synthesize kokoro 1 4
+
+torchrun --nproc-per-node "$processes" -m recipes.english.train --out "$work/run" \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
+    "$work"/{kokoro,piper,flite,hibari}/manifest.jsonl
+python -m recipes.english.package "$work/run/model.safetensors" asr/models/english.safetensors
+python -m recipes.english.evaluate "$data/speech/dev.jsonl"

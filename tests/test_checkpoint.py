@@ -1,0 +1,173 @@
+"""Checkpoints: what is written comes back, and what is wrong is said in one sentence."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load, save, save_file
+
+import asr.checkpoint
+from asr.checkpoint import CheckpointError, load_model, locate, save_model, write_atomically
+from asr.ctc import AcousticModel, ModelOptions
+from asr.encoder import Latency
+from asr.frontend import LogMelOptions
+from asr.recurrent import KINDS
+
+torch.set_num_threads(1)
+OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)
+CARD = {"licence": "CC0", "wer": {"dev": 0.25}, "data": ["dev", "éü"]}
+
+
+def make(kind: str = "gru") -> AcousticModel:
+    torch.manual_seed(5)
+    model = AcousticModel(ModelOptions(**{**vars(OPTIONS), "kind": kind})).eval()
+    model.mean.normal_()
+    return model
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
+    save_model(make(), path, CARD)
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip(tmp_path, kind):
+    model, path = make(kind), tmp_path / "m.safetensors"
+    save_model(model, path, CARD)
+    loaded, card = load_model(path)
+    assert card == CARD and loaded.options == model.options and not loaded.training
+    frames, lengths = torch.randn(2, 30, 20), torch.tensor([30, 22])
+    for latency in (None, Latency(2, 1)):
+        assert torch.equal(loaded(frames, lengths, latency)[0], model(frames, lengths, latency)[0])
+    assert loaded.alphabet.symbols == [" ", "a", "'"] and loaded.frontend.options.high == 7_000
+
+
+def test_half_the_bytes(tmp_path, written):
+    model, path = make(), tmp_path / "half.safetensors"
+    save_model(model, path, CARD, half=True)
+    loaded, _ = load_model(path)
+    assert next(loaded.parameters()).dtype == torch.float32
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value.half().float())
+    weights = 4 * sum(v.numel() for v in model.state_dict().values())
+    assert written.stat().st_size - path.stat().st_size == pytest.approx(weights / 2, abs=100)
+
+
+def rewritten(source: Path, target: Path, **head: str | None) -> Path:
+    """The same weights under other metadata."""
+    with asr.checkpoint.safe_open(source, framework="pt") as file:
+        metadata = {k: v for k, v in {**file.metadata(), **head}.items() if v is not None}
+    target.write_bytes(save(load(source.read_bytes()), metadata))
+    return target
+
+
+def message(path: Path | str) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_version(tmp_path, written):
+    said = message(rewritten(written, tmp_path / "v9", version="9"))
+    assert "version 9" in said and "version 1" in said and "install the matching release" in said
+    assert "of another version" in message(rewritten(written, tmp_path / "none", version=None))
+
+
+def test_another_kind_of_file(tmp_path, written):
+    assert "no acoustic model" in message(rewritten(written, tmp_path / "other", format="asr-vad"))
+    save_file({"weight": torch.zeros(3)}, tmp_path / "plain.safetensors")
+    assert "an unknown program" in message(tmp_path / "plain.safetensors")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"options": None}, {"options": "{"}, {"options": "[1]"}, {"options": "{}"}, {"card": None}, {"card": "{"},
+        {"options": json.dumps(OPTIONS.asdict() | {"hidden": 5})},
+        {"options": json.dumps(OPTIONS.asdict() | {"kind": "rnn"})},
+        {"options": json.dumps(OPTIONS.asdict() | {"colour": "blue"})},
+        {"options": json.dumps(OPTIONS.asdict() | {"frontend": [80]})},
+        {"options": json.dumps(OPTIONS.asdict() | {"hidden": None})},
+    ],
+)  # fmt: skip
+def test_damaged_metadata(tmp_path, written, head):
+    assert "is damaged" in message(rewritten(written, tmp_path / "m", **head))
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 700, -1])
+def test_cut_off(tmp_path, written, keep):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(written.read_bytes()[:keep])
+    assert "is damaged" in message(path) and str(path) in message(path)
+
+
+def test_no_checkpoint_at_all(tmp_path):
+    (tmp_path / "noise").write_bytes(os.urandom(5_000))
+    (tmp_path / "text").write_text("RIFF of a kind\n" * 50)
+    assert "is damaged" in message(tmp_path / "noise") and "is damaged" in message(tmp_path / "text")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_flipped_byte_is_damage_or_harmless(tmp_path, written, data):
+    content = bytearray(written.read_bytes())
+    position = data.draw(st.integers(0, 8 + int.from_bytes(content[:8], "little")))
+    content[position] ^= data.draw(st.integers(1, 255))
+    (tmp_path / "m").write_bytes(content)
+    try:
+        load_model(tmp_path / "m")
+    except CheckpointError as error:
+        assert str(tmp_path) in str(error)
+
+
+def test_weights_of_another_shape(tmp_path, written):
+    weights = load(written.read_bytes())
+    weights["head.weight"] = weights["head.weight"][:, :3].contiguous()
+    with asr.checkpoint.safe_open(written, framework="pt") as file:
+        (tmp_path / "m").write_bytes(save(weights, file.metadata()))
+    assert "is damaged" in message(tmp_path / "m")
+
+
+def test_an_unknown_name_lists_the_packaged_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(asr.checkpoint, "MODELS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "'english'" in message("english") and "(none)" in message("english")
+    for name in ("english", "english-small"):
+        save_model(make(), tmp_path / f"{name}.safetensors", {"name": name})
+    (tmp_path / "vad.safetensors").write_bytes(b"")
+    assert "no model called 'englsh'" in message("englsh")
+    assert "(english, english-small)" in message("englsh") and "(english, english-small)" in message(tmp_path)
+    assert locate("english-small") == tmp_path / "english-small.safetensors"
+    assert load_model("english-small")[1] == {"name": "english-small"} and load_model()[1] == {"name": "english"}
+    assert load_model(tmp_path / "english.safetensors")[1] == {"name": "english"}
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"old")
+    whole = Path.write_bytes
+
+    def full_disk(self: Path, data: bytes) -> None:
+        whole(self, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(make(), path, CARD)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"old"
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"new"

@@ -1,0 +1,147 @@
+"""The command `asr transcribe` as scripts use it: output, messages, exit status."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.cli import main
+
+DATA = Path(__file__).parent / "data"
+CLIPS = [DATA / json.loads(line)["audio_filepath"] for line in (DATA / "clips.jsonl").open()]
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    try:
+        status = main(["transcribe", "--threads", "1", *map(str, arguments)])
+    except SystemExit as stopped:  # argparse
+        status = stopped.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_text_goes_to_standard_output_and_the_summary_does_not(capsys):
+    status, out, err = run(capsys, CLIPS[0])
+    assert status == 0 and out.strip() and "1 file" in err and "1 file" not in out
+
+
+def test_json_is_one_object_a_line_in_the_order_given(capsys):
+    status, out, _ = run(capsys, "--format", "json", *CLIPS[::-1])
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert status == 0 and [r["file"] for r in rows] == [str(c) for c in CLIPS[::-1]]
+    segment = rows[0]["segments"][0]
+    assert {"file", "text", "duration", "segments"} <= set(rows[0])
+    assert {"start", "end", "text", "confidence", "words"} <= set(segment)
+    assert {"start", "end", "text", "confidence"} <= set(segment["words"][0])
+
+
+@pytest.mark.parametrize("format, sign", [("srt", "-->"), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext"), ("txt", " ")])
+def test_formats(capsys, format, sign):
+    status, out, _ = run(capsys, "--format", format, CLIPS[0])
+    assert status == 0 and sign in out
+
+
+def test_folder_in_and_files_out_and_resume(capsys, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("in/a.wav", "in/deep/a.wav"):
+        soundfile.write(tmp_path / name, *soundfile.read(CLIPS[0]))
+    out = tmp_path / "out"
+    status, _, _ = run(capsys, "--format", "json", "--output", out, tmp_path / "in")
+    assert status == 0 and sorted(p.name for p in out.iterdir()) == ["a-2.json", "a.json"]
+    (out / "a.json").write_text("kept")
+    status, _, err = run(capsys, "--format", "json", "--output", out, "--resume", tmp_path / "in")
+    assert status == 0 and "2 skipped" in err and (out / "a.json").read_text() == "kept"
+
+
+def test_a_broken_file_is_reported_and_the_rest_goes_on(capsys, tmp_path):
+    (tmp_path / "text.wav").write_text("this is no sound")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "folder").mkdir()
+    soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    bad = [tmp_path / n for n in ("text.wav", "empty.wav", "nan.wav", "missing.wav", "folder")]
+    status, out, err = run(capsys, *bad, CLIPS[0])
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert status == 1 and out.strip() and "5 with errors" in err
+    assert len(errors) == 5 and all(path.name in line for path, line in zip(sorted(bad), sorted(errors))) or all(
+        any(path.name in line for line in errors) for path in bad
+    )
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("rate, channels", [(8_000, 1), (192_000, 1), (44_100, 8)])
+def test_any_rate_and_channel_count(capsys, tmp_path, rate, channels):
+    import soxr
+
+    samples, own = soundfile.read(CLIPS[0], dtype="float32")
+    moved = soxr.resample(samples, own, rate)
+    soundfile.write(tmp_path / "a.wav", np.repeat(moved[:, None], channels, 1), rate)
+    status, out, _ = run(capsys, tmp_path / "a.wav")
+    assert status == 0 and len(out.split()) > 2
+
+
+def test_one_sample_of_audio_says_nothing(capsys, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0.5]), 16_000)
+    assert run(capsys, tmp_path / "a.wav")[:2] == (0, "")
+
+
+def test_standard_input(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CLIPS[0].read_bytes())))
+    status, out, _ = run(capsys, "-")
+    assert status == 0 and out.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--model", "klingon"], "klingon"),
+        (["--resume"], "--output"),
+        (["--beam", "0"], "above 0"),
+        (["--latency", "5"], "latency"),
+        (["--format", "docx"], "docx"),
+    ],
+)
+def test_what_cannot_start_says_why(capsys, arguments, sentence):
+    status, out, err = run(capsys, *arguments, CLIPS[0])
+    assert status == 2 and sentence in err and not out
+
+
+def test_a_damaged_checkpoint_and_one_of_another_version(capsys, tmp_path):
+    from safetensors.numpy import save_file
+
+    (tmp_path / "damaged.safetensors").write_bytes(b"\x10" * 999)
+    save_file({"a": np.zeros(1)}, tmp_path / "old.safetensors", {"format": "asr-ctc", "version": "0"})
+    for name, word in (("damaged", "damaged"), ("old", "version")):
+        status, _, err = run(capsys, "--model", tmp_path / f"{name}.safetensors", CLIPS[0])
+        assert status == 2 and word in err and "Traceback" not in err
+
+
+def test_an_output_folder_that_cannot_be_written(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = run(capsys, "--output", tmp_path / "file" / "out", CLIPS[0])
+    assert status == 1 and "cannot be written" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny disk takes root")
+def test_a_full_disk_leaves_nothing_half_written(capsys, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk]).returncode:
+        pytest.skip("no mounting here")
+    try:
+        (disk / "filler").write_bytes(b"x" * 4096)
+        status, _, err = run(capsys, "--output", disk, CLIPS[0])
+        assert status == 1 and "cannot be written" in err
+        assert [p.name for p in disk.iterdir()] == ["filler"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_help_names_every_option(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0 and all(o in out for o in ("--format", "--output", "--resume", "--model", "--latency"))

@@ -1,0 +1,138 @@
+"""The packaged model on real clips, silence and noise; cuts, batches and block sizes must not show."""
+
+import json
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import asr
+from asr import audio
+from asr.recognizer import Recognizer, RecognizerOptions
+from asr.training.scoring import rate, word_errors
+from asr.vad import SegmenterOptions
+
+DATA = Path(__file__).parent / "data"
+CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return asr.load()
+
+
+@pytest.fixture(scope="module")
+def greedy() -> Recognizer:
+    return asr.load(options=RecognizerOptions(beam=1))
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    """All clips with pauses of a second between them."""
+    pause = np.zeros(RATE, np.float32)
+    return np.concatenate([x for c in CLIPS for x in (audio.load(str(DATA / c["audio_filepath"])), pause)])
+
+
+def texts(segments) -> list[str]:
+    return [s.text for s in segments]
+
+
+def cut(samples: np.ndarray, size: int) -> list[np.ndarray]:
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+def test_real_clips_are_understood(recognizer):
+    heard = [recognizer.transcribe(DATA / c["audio_filepath"]).text for c in CLIPS]
+    assert rate(*word_errors([c["text"] for c in CLIPS], heard)) < 0.35
+
+
+def test_words_have_times_and_confidences(recognizer):
+    transcript = recognizer.transcribe(DATA / CLIPS[0]["audio_filepath"])
+    words = [w for s in transcript.segments for w in s.words]
+    assert transcript.duration == pytest.approx(CLIPS[0]["duration"], abs=0.1)
+    assert words and all(0 <= w.start < w.end <= transcript.duration + 0.1 for w in words)
+    assert all(a.end <= b.start for a, b in zip(words, words[1:]))
+    assert all(0 <= w.confidence <= 1 for w in words)
+
+
+@pytest.mark.parametrize("latency", [None, 640])
+def test_a_pause_before_the_speech_moves_the_times_only(latency):
+    recognizer = asr.load(options=RecognizerOptions(beam=1, latency=latency))
+    samples = audio.load(str(DATA / CLIPS[0]["audio_filepath"]))
+    [early] = recognizer.segments([samples])
+    [late] = recognizer.segments([np.zeros(40 * RATE, np.float32), samples])
+    assert late.text == early.text
+    assert late.start == pytest.approx(early.start + 40, abs=0.1)
+
+
+@settings(max_examples=5, deadline=None)
+@given(size=st.integers(100, 80_000))
+def test_block_size_does_not_show(greedy, speech, size):
+    whole = list(greedy.segments([speech]))
+    assert list(greedy.segments(cut(speech, size))) == whole
+
+
+def test_batching_does_not_show(greedy, speech):
+    alone = Recognizer(greedy.model, None, replace(greedy.options, batch=0.0, gather=0.0))
+    assert texts(alone.segments([speech])) == texts(greedy.segments([speech]))
+
+
+def test_cuts_through_running_speech_hardly_show(greedy, speech):
+    """Speech without a pause is cut somewhere: the encoder sees beyond the cut, so the words stay."""
+    running = speech[np.abs(np.convolve(np.abs(speech), np.ones(3200) / 3200, "same")) > 1e-3]
+    short = replace(greedy.options, segments=SegmenterOptions(max_length=5.0))
+    pieces = list(Recognizer(greedy.model, None, short).segments([running]))
+    whole = " ".join(texts(greedy.segments([running])))
+    assert len(pieces) > len(list(greedy.segments([running])))
+    assert rate(*word_errors([whole], [" ".join(texts(pieces))])) < 0.1
+
+
+@pytest.mark.parametrize("noise", ["silence", "white", "hum", "clicks"])
+def test_nothing_is_heard_where_nothing_is_said(recognizer, noise):
+    rng, t = np.random.default_rng(1), np.arange(60 * RATE) / RATE
+    sounds = {
+        "silence": np.zeros(len(t)),
+        "white": rng.normal(0, 0.02, len(t)),
+        "hum": 0.1 * np.sin(2 * np.pi * 50 * t) + 0.05 * np.sin(2 * np.pi * 150 * t),
+        "clicks": (rng.random(len(t)) < 1e-4) * 0.5,
+    }
+    assert not list(recognizer.segments(cut(sounds[noise].astype(np.float32), 10 * RATE)))
+
+
+def test_memory_does_not_grow_with_the_audio(greedy, speech):
+    def peak(times: int) -> int:
+        tracemalloc.start()
+        for _ in greedy.segments(block for _ in range(times) for block in cut(speech, 10 * RATE)):
+            pass
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    small = Recognizer(greedy.model, None, replace(greedy.options, gather=20.0))
+    greedy = small
+    assert peak(12) < 1.3 * peak(4)
+
+
+def test_n_best_are_different_texts(speech):
+    recognizer = asr.load(options=RecognizerOptions(n_best=4))
+    for segment in recognizer.segments([speech]):
+        assert segment.text not in segment.alternatives
+        assert len(set(segment.alternatives)) == len(segment.alternatives) <= 3
+    assert segment.alternatives
+
+
+def test_a_file_that_breaks_off_keeps_its_text(recognizer, tmp_path):
+    import soundfile
+
+    samples = audio.load(str(DATA / CLIPS[0]["audio_filepath"]))
+    soundfile.write(tmp_path / "whole.wav", samples, RATE)
+    data = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "half.wav").write_bytes(data[: len(data) * 2 // 3])
+    transcript = recognizer.transcribe(tmp_path / "half.wav")
+    assert transcript.text and "half.wav" in transcript.warning
+    assert recognizer.transcribe(tmp_path / "whole.wav").warning == ""
