@@ -103,7 +103,7 @@ def _letter_spans(log_probs: np.ndarray, letters: list[int]) -> tuple[np.ndarray
 
 
 def _edges(spans: np.ndarray, first: np.ndarray, last: np.ndarray, frames: int) -> list[tuple[int, int]]:
-    """Start and end frame of each word: its letters, and up to MARGIN of the frames around, at most half a gap."""
+    """Start and end frame of each word: its letters, and up to MARGIN frames around, at most half a gap."""
     starts, ends = spans[first, 0], spans[last, 1] + 1
     before = np.concatenate([[0], ends[:-1]])
     after = np.concatenate([starts[1:], [frames]])

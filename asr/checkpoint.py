@@ -63,11 +63,12 @@ def load_model(name: str | Path = DEFAULT) -> tuple[AcousticModel, dict]:
             head = file.metadata() or {}
             _check(head, path)
             weights = {key: file.get_tensor(key).float() for key in file.keys()}
+        card = json.loads(head["card"])
         model = AcousticModel(ModelOptions.from_dict(json.loads(head["options"])))
         model.load_state_dict(weights)
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({_brief(error)}): fetch or train it again") from None
-    return model.eval(), json.loads(head["card"])
+    return model.eval(), card
 
 
 def _check(head: dict, path: Path) -> None:

@@ -16,7 +16,7 @@ from asr.text import BLANK, LETTERS, Alphabet
 class ModelOptions:
     frontend: LogMelOptions = LogMelOptions()
     symbols: tuple[str, ...] = tuple(LETTERS)
-    phonemes: tuple[str, ...] = ()  # a second head on a middle layer, while training
+    phonemes: tuple[str, ...] = ()  # of a second head on a middle layer
     kind: str = "gru"  # or lstm, peephole
     layers: int = 4
     hidden: int = 320  # of each direction
@@ -60,9 +60,19 @@ class AcousticModel(nn.Module):
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[Tensor, Tensor]:
-        """frames (B, T, n_mels), lengths (B,) -> log-probabilities (B, T', V) and T' of each."""
+        """frames (B, T, n_mels), lengths (B,) -> log-probabilities of letters (B, T', V) and T' of each."""
+        letters, _, lengths = self.both(frames, lengths, latency)
+        return letters, lengths
+
+    def both(
+        self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """As ``forward``, with the log-probabilities of phonemes (B, T', P) between, if the model has that head."""
         hidden, lengths = self.encoder(self._masked(frames, lengths), lengths, latency)
-        return self.head(hidden[-1]).float().log_softmax(-1), lengths
+        phonemes = None
+        if self.options.phonemes:
+            phonemes = self.phoneme_head(hidden[self.middle]).float().log_softmax(-1)
+        return self.head(hidden[-1]).float().log_softmax(-1), phonemes, lengths
 
     def loss(
         self,

@@ -47,7 +47,7 @@ def train(lines: Iterable[str], options: TrainingOptions = TrainingOptions()) ->
 
 
 def _tokens(lines: Iterable[str], options: TrainingOptions) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The vocabulary, most frequent first; all sentences as ids, each with <s> and </s>; places in sentences."""
+    """The vocabulary, most frequent first; all sentences as ids, with <s> and </s>; places in them."""
     sentences = [words for line in lines if (words := line.split())]
     counts: Counter[str] = Counter()
     for sentence in sentences:
@@ -69,7 +69,7 @@ def _tokens(lines: Iterable[str], options: TrainingOptions) -> tuple[list[str], 
 
 
 def _count(tokens: np.ndarray, position: np.ndarray, order: int, size: int) -> list[_Grams]:
-    """N-grams of every order up to `order`. An n-gram's place, times `size`, plus a word is a key one order up."""
+    """N-grams of every order up to `order`. Place of a context x `size` + word is an n-gram's key."""
     every = np.arange(size)
     none = np.zeros(size, np.int64)
     levels = [_Grams(none, every, none, np.bincount(tokens, minlength=size), every == START)]
@@ -100,7 +100,7 @@ def _estimate(levels: list[_Grams], options: TrainingOptions) -> list[_Grams]:
         total = np.bincount(grams.context, counts, contexts)
         discount = np.array([0.0, *_discounts(counts)])[np.minimum(counts, 3)]
         own = np.where(kept, counts - discount, 0.0) / np.maximum(total, 1)[grams.context]
-        left = 1.0 - np.bincount(grams.context, own, contexts)  # for the shorter context; 1 where none is longer
+        left = 1.0 - np.bincount(grams.context, own, contexts)  # for the shorter context
         prob = own + left[grams.context] * lower[grams.suffix]
         if n == 0:
             prob[START] = 0.0

@@ -68,7 +68,7 @@ class Prefix:
         self.symbol = symbol
         self.parent = parent
         self.number = hash((parent.number, symbol)) if parent else 0  # 64 bits that stand for the whole text
-        self.factors: dict[int, float] = {}  # what the language model multiplies a next symbol's probability by
+        self.factors: dict[int, float] = {}  # of the language model, on a next symbol's probability
         self.fused = 0.0  # ln of the product of the factors of all symbols
         self.language = 0.0  # ln probability of the finished words
         self.state = state  # of the language model, after the finished words
@@ -83,7 +83,7 @@ Beam = list[tuple[Prefix, float, float]]
 class SearchState:
     """Where a search stands: a value, so one can go on from it twice."""
 
-    beam: Beam  # prefixes, best first, each with the probability of its alignments ending in blank, and in its symbol
+    beam: Beam  # best first; each with the probability of its alignments ending in blank, and in its symbol
     offset: float  # ln of what the probabilities in `beam` are to be multiplied by
     resting: bool  # the last frame was surely blank: all alignments end in blank
 
@@ -102,7 +102,12 @@ class BeamSearch:
     multiplying then needs no logarithms.
     """
 
-    def __init__(self, alphabet: Alphabet, options: SearchOptions = SearchOptions(), lm: LanguageModel | None = None):
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        options: SearchOptions = SearchOptions(),
+        lm: LanguageModel | None = None,
+    ):
         self.alphabet = alphabet
         self.options = options
         self.lm = lm

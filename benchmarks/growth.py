@@ -96,7 +96,8 @@ def report(rows: list[dict], runs: list[measure.Run], machine: str, options: arg
 def starting(runs: list[measure.Run]) -> str:
     """One sentence on the runs of the command with 5 s of speech."""
     if failed := [run for run in runs if run.status]:
-        return f"`asr transcribe` failed in {len(failed)} runs of {len(runs)}: {failed[0].errors.strip()[-200:]}\n"
+        reason = failed[0].errors.strip()[-200:]
+        return f"`asr transcribe` failed {len(failed)} times of {len(runs)}: {reason}\n"
     firsts, cpu = sorted(run.first for run in runs), statistics.median(run.cpu for run in runs)
     return (
         f"`asr transcribe` on 5 s of speech: first text {statistics.median(firsts):.2f} s after its start "

@@ -77,7 +77,7 @@ def test_text_that_fits_exactly():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("far too long", "13 frames"), ("all", "4 frames and the audio has 3"), ("né", "'é'")]
+    ("text", "says"), [("far too long", "13 frames"), ("all", "4 frames and .* has 3"), ("né", "'é'")]
 )
 def test_errors_say_what_is_wrong(text, says):
     with pytest.raises(AlignError, match=says):

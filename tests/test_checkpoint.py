@@ -115,7 +115,7 @@ def test_no_checkpoint_at_all(tmp_path):
     assert "is damaged" in message(tmp_path / "noise") and "is damaged" in message(tmp_path / "text")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_flipped_byte_is_damage_or_harmless(tmp_path, written, data):
     content = bytearray(written.read_bytes())

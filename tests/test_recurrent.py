@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from asr.gru import GRU, _Sequence
 from asr.recurrent import KINDS, LatencyControlled, PeepholeLSTM, recurrent
 
 torch.set_num_threads(1)
@@ -166,3 +167,30 @@ def test_gradients_flow_through_windows():
     assert windows.grad[0, 0, :4].abs().sum() > 0  # through the forward state
     assert windows.grad[0, 0, 4:].abs().sum() == 0  # look-ahead leaves no trace in it
     assert windows.grad[0, 2, 4:].abs().sum() > 0  # through the backward layer
+
+
+def gradients(x: torch.Tensor, h: torch.Tensor, layer: nn.GRU, y: torch.Tensor) -> list[torch.Tensor]:
+    torch.manual_seed(9)
+    (y * torch.randn(y.shape)).sum().backward()
+    found = [x.grad, h.grad, *(p.grad for p in layer.parameters())]
+    x.grad = h.grad = None
+    layer.zero_grad()
+    return found
+
+
+def test_the_gru_pass_for_training_has_torchs_results_and_gradients():
+    torch.manual_seed(0)
+    layer = GRU(5, 4)
+    x, h = torch.randn(3, 9, 5, requires_grad=True), torch.randn(1, 3, 4, requires_grad=True)
+    expected, last = nn.GRU.forward(layer, x, h)
+    wanted = gradients(x, h, layer, expected)
+    y = _Sequence.apply(x, h[0], *layer.parameters(), torch.float32)  # in fp32 the two can be compared closely
+    torch.testing.assert_close(y, expected, atol=1e-6, rtol=0)
+    for found, grad in zip(gradients(x, h, layer, y), wanted):
+        torch.testing.assert_close(found, grad, atol=1e-5, rtol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, state = layer(x, h)
+    torch.testing.assert_close(y, expected, atol=0.03, rtol=0)
+    assert y.dtype == torch.float32 and torch.equal(state[0], y[:, -1])
+    for found, grad in zip(gradients(x, h, layer, y), wanted):
+        torch.testing.assert_close(found, grad, atol=0.02 * float(grad.abs().max()) + 0.01, rtol=0.05)

@@ -78,7 +78,7 @@ class Augmenter:
             frames[start : start + width] = fill
         for _ in range(rng.integers(0, o.band_masks + 1)):
             width = rng.integers(1, o.band_width + 1)
-            start = rng.integers(frames.shape[1] - width + 1)
+            start = rng.integers(max(1, frames.shape[1] - width + 1))
             frames[:, start : start + width] = fill[start : start + width]
         return frames
 

@@ -36,7 +36,8 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     utterances = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    lines = path.read_text("utf-8").split("\n")  # splitlines() would cut at U+2028 inside a text, too
+    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
         try:
             row = json.loads(line)
             audio, duration = path.parent / row["audio_filepath"], float(row["duration"])
@@ -81,14 +82,19 @@ def _present(utterances: list[Utterance]) -> list[Utterance]:
 def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
     total, offsets = 0, []
     partial = pcm.with_suffix(f".{os.getpid()}")
-    with partial.open("wb") as out:
-        for u in utterances:
-            samples, rate = soundfile.read(u.path, dtype="float32", always_2d=True)
-            samples = soxr.resample(samples.mean(1), rate, SAMPLE_RATE)
-            out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
-            total += len(samples)
-            offsets.append(total)
-    os.replace(partial, pcm)
+    try:
+        with partial.open("wb") as out:
+            for u in utterances:
+                samples, rate = soundfile.read(u.path, dtype="float32", always_2d=True)
+                samples = soxr.resample(samples.mean(1), rate, SAMPLE_RATE)
+                out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
+                total += len(samples)
+                offsets.append(total)
+        os.replace(partial, pcm)
+    except soundfile.LibsndfileError as error:
+        raise ManifestError(f"cannot read {u.path} ({error.error_string}): replace it or leave it out") from None
+    finally:
+        partial.unlink(missing_ok=True)
     with ends.with_suffix(f".{os.getpid()}").open("wb") as out:
         np.save(out, np.array(offsets, np.int64))
     os.replace(out.name, ends)
@@ -122,6 +128,8 @@ def batches(
 
     ``together`` batches of like length follow each other, so that as many processes take equally long.
     """
+    if not examples:
+        return
     length = np.array([sum(durations[i] for i in e) for e in examples])
     order = np.argsort(length * rng.uniform(0.95, 1.05, len(length)))
     groups: list[list[int]] = [[]]

@@ -27,6 +27,7 @@ from asr.text import collapse
 from asr.training.augment import Augmenter
 from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
 from asr.training.log import RunLog
+from asr.training.muon import Muon
 from asr.training.scoring import rate, word_errors
 
 
@@ -137,10 +138,10 @@ def stage_at(update: int, options: TrainOptions) -> tuple[int, int]:
 
 
 def random_latency(stage: Stage, rng: np.random.Generator) -> Latency | None:
-    """None (the whole utterance), or a chunk of 0.16 to 1.3 s and a look-ahead of 0.16 to 0.64 s."""
+    """None (the whole utterance), or a chunk of 0.3 to 1.3 s and a look-ahead of 0.16 to 0.5 s."""
     if rng.random() >= stage.streaming:
         return None
-    return Latency(int(rng.choice([4, 8, 16, 32])), int(rng.choice([4, 8, 12, 16])))
+    return Latency(int(rng.choice([8, 16, 32])), int(rng.choice([4, 8, 12])))
 
 
 @torch.inference_mode()
@@ -178,7 +179,7 @@ def train(model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], 
     rank = distributed.get_rank() if distributed.is_initialized() else 0
     world = distributed.get_world_size() if distributed.is_initialized() else 1
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True)
+    optimizer = Muon(model, options.learning_rate, options.weight_decay)
     progress = {"update": 0, "stage": 0, "epoch": 0, "batch": 0, "scale": 1.0, "bad": 0, "best": []}
     if (folder / "state.safetensors").exists():
         progress = load_state(folder / "state.safetensors", model, optimizer)

@@ -56,7 +56,7 @@ def main() -> None:
     rows = [json.loads(line) for line in manifest.open()] if manifest.exists() else []
     seconds, began = sum(r["duration"] for r in rows), time.time()
     number = rows[-1]["number"] + 1 if rows else 0
-    with manifest.open("a") as log:
+    with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
         while seconds < options.hours * 3600:
             if options.minutes and time.time() - began > options.minutes * 60:
                 break

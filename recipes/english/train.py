@@ -27,16 +27,16 @@ from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, meas
 HERE = Path(__file__).parent
 
 
-def read_config(path: Path, lexicon: Lexicon | None) -> tuple[ModelOptions, TrainOptions]:
-    """A TOML file with [model], [train] and [[stages]] -> options. Raises ValueError on an unknown key."""
+def read_config(path: Path, lexicon: Lexicon | None) -> tuple[ModelOptions, TrainOptions, AugmentOptions]:
+    """A TOML file with [model], [train], [augment] and [[stages]] -> options. Raises ValueError on an unknown key."""
     config = tomllib.loads(path.read_text())
-    for section, kind in (("model", ModelOptions), ("train", TrainOptions)):
-        unknown = set(config.get(section, {})) - {f.name for f in fields(kind)}
+    for section, kind in (("model", ModelOptions), ("train", TrainOptions), ("augment", AugmentOptions)):
+        unknown = set(config.setdefault(section, {})) - {f.name for f in fields(kind)}
         if unknown:
             raise ValueError(f"{path}: [{section}] knows no {', '.join(sorted(unknown))}")
-    phonemes = lexicon.phonemes if lexicon else ()
-    stages = tuple(Stage(**s) for s in config["stages"])
-    return ModelOptions(phonemes=phonemes, **config.get("model", {})), TrainOptions(stages, **config.get("train", {}))
+    model = ModelOptions(phonemes=lexicon.phonemes if lexicon else (), **config["model"])
+    train_options = TrainOptions(tuple(Stage(**s) for s in config["stages"]), **config["train"])
+    return model, train_options, AugmentOptions(**config["augment"])
 
 
 def read_noises(manifest: Path | None) -> list[np.ndarray]:
@@ -75,13 +75,13 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> None:
     lexicon = read_lexicon(options.lexicon)
-    model_options, train_options = read_config(options.config, lexicon)
+    model_options, train_options, augment_options = read_config(options.config, lexicon)
     torch.manual_seed(train_options.seed)
     model = AcousticModel(model_options)
     cache = options.out / "cache"
     corpora = [read_manifest(m) for m in options.manifests]
     audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
-    augmenter = Augmenter(AugmentOptions(), read_noises(options.noise))
+    augmenter = Augmenter(augment_options, read_noises(options.noise))
     examples = Examples([u for c in corpora for u in c], audio, augmenter, model, lexicon, train_options)
     if options.start_from:
         from asr.checkpoint import load_model

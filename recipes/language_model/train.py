@@ -40,14 +40,15 @@ class Source:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     parser.add_argument("folder", type=Path, help="with SOURCES.md and the .txt.xz files")
-    parser.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose texts to leave out")
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="manifests, texts to leave out")
     parser.add_argument("--output", type=Path, required=True, help=".npz to write")
     parser.add_argument("--arpa", type=Path, help="write the same model as ARPA too")
     parser.add_argument("--order", type=int, default=4)
     parser.add_argument("--min-word", type=int, default=2, help="words seen less often become <unk>")
-    parser.add_argument("--min-counts", type=int, nargs="*", default=[1, 1, 2, 2], help="n-grams seen less often go")
+    parser.add_argument("--min-counts", type=int, nargs="*", default=[1, 1, 2, 2], help="rarer n-grams go")
     parser.add_argument("--ngrams", type=int, help="prune to about this many longer than a word")
     args = parser.parse_args()
 
@@ -60,7 +61,7 @@ def main() -> None:
     )
     model = train(lines, options)
     save(model, args.output)
-    say(f"trained in {time.process_time() - began:.0f} CPU seconds: {args.output.stat().st_size / 1e6:.2f} MB")
+    say(f"trained in {time.process_time() - began:.0f} CPU s: {args.output.stat().st_size / 1e6:.2f} MB")
     for n, level in enumerate(model.levels, start=1):
         say(f"{n}-grams: {len(level.word)}")
     model = load(args.output)
@@ -84,7 +85,7 @@ def sources(folder: Path) -> dict[str, list[Source]]:
 
 
 def sentences(folder: Path) -> Iterator[str]:
-    """Normalised lines of all usable sources. Lines with digits are left out: nobody knows how they are said."""
+    """Normalised lines of all usable sources. Lines with digits are left out: how are they said?"""
     parts = sources(folder)
     for name in FILES:
         with lzma.open(folder / f"{name}.xz", "rt", encoding="utf-8", newline="\n") as file:

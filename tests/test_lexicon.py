@@ -1,0 +1,203 @@
+"""Search over a pronunciation lexicon, on made-up log-probabilities."""
+
+import itertools
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.kneser_ney import TrainingOptions, train
+from asr.lexicon import LexiconError, LexiconSearch, read_lexicon
+from asr.search import SearchOptions
+from recipes.language_model.lexicon import inflected
+
+PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")
+LEXICON = [
+    ("a", "AA"), ("pear", "P EH R"), ("pair", "P EH R"), ("pairs", "P EH R S"), ("tea", "T IY"),
+    ("eat", "IY T"), ("tree", "T R IY"), ("bare", "B EH R"), ("bear", "B EH R"), ("bee", "B IY"),
+    ("the", "T AA"), ("the", "T IY"),
+]  # fmt: skip
+SENTENCES = [
+    "eat a pear", "eat the pear", "a pear tree", "a pair the pair", "bare the tree", "bear a pear", "the bear",
+    "a pair bear the bee", "tea the pairs", "pairs eat tea",
+]  # fmt: skip
+EXACT = SearchOptions(beam=10**6, sure_blank=2.0, least_symbol=0.0, symbols=100, width=math.inf)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return train(SENTENCES, TrainingOptions(order=3, min_word=1, min_counts=(1, 1, 1)))
+
+
+@pytest.fixture(scope="module")
+def search(lm):
+    return LexiconSearch(PHONEMES, LEXICON, lm)
+
+
+def spoken(path: str, sure: float = 0.95) -> np.ndarray:
+    """Log-probabilities of a path of phonemes; _ is the blank."""
+    best = [0 if p == "_" else 1 + PHONEMES.index(p) for p in path.split()]
+    rows = np.full((len(best), len(PHONEMES) + 1), (1 - sure) / len(PHONEMES))
+    rows[np.arange(len(best)), best] = sure
+    return np.log(rows).astype(np.float32)
+
+
+def random_log_probs(frames: int, symbols: int, seed: int, sharpness: float = 1.5) -> np.ndarray:
+    logits = np.random.default_rng(seed).normal(size=(frames, symbols)) * sharpness
+    return (logits - np.log(np.exp(logits).sum(-1, keepdims=True))).astype(np.float32)
+
+
+def text_of(search, log_probs) -> str:
+    return search.decode(log_probs)[0].text
+
+
+def test_known_pronunciations_become_their_words(search):
+    assert text_of(search, spoken("_ _ P P EH R _ T R _ IY _")) == "pear tree"
+    assert text_of(search, spoken("IY T AA P EH R")) == "eat a pear"
+
+
+def test_the_language_model_picks_among_homophones(search):
+    assert text_of(search, spoken("IY T _ AA P _ EH R _")) == "eat a pear"
+    assert text_of(search, spoken("AA P EH R B EH R T AA B _ IY")) == "a pair bear the bee"
+    assert text_of(search, spoken("B EH R T AA T R IY")) == "bare the tree"
+
+
+def test_a_word_can_have_several_pronunciations(search):
+    for path in ("T AA B EH R", "T IY B EH R"):
+        assert text_of(search, spoken(path)) == "the bear"
+
+
+def test_a_phoneme_twice_across_words_needs_a_blank(search):
+    assert text_of(search, spoken("IY T _ T R IY", 0.999)) == "eat tree"
+    assert text_of(search, spoken("IY T T R IY", 0.999999)) != "eat tree"
+
+
+def test_a_word_inside_a_longer_one(search):
+    assert text_of(search, spoken("P EH R S IY T _ T IY")) == "pairs eat tea"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_only_words_of_the_lexicon(search, seed):
+    words = {word for word, _ in LEXICON}
+    for hypothesis in search.decode(random_log_probs(20, 9, seed), 10):
+        assert set(hypothesis.text.split()) <= words
+
+
+def test_nothing_heard(search):
+    assert text_of(search, np.zeros((0, 9), np.float32)) == ""
+    assert text_of(search, spoken("_ _ _")) == ""
+    assert search.best(search.start())[0].acoustic == 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.lists(st.integers(0, 24), max_size=5))
+def test_any_cut_of_the_frames_gives_the_same(search, seed, cuts):
+    log_probs = random_log_probs(24, 9, seed)
+    log_probs[5:8] = spoken("_ _ _", 0.9999)
+    state = search.start()
+    for low, high in itertools.pairwise([0, *sorted(cuts), 24]):
+        state = search.feed(state, log_probs[low:high])
+    assert search.best(state, 5) == search.decode(log_probs, 5)
+
+
+def test_a_state_can_be_gone_on_from_twice(search):
+    state = search.feed(search.start(), spoken("IY T _"))
+    one = search.best(search.feed(state, spoken("AA P EH R")))[0]
+    search.feed(state, spoken("T IY"))
+    assert search.best(search.feed(state, spoken("AA P EH R")))[0] == one
+    assert search.best(state, final=False)[0].text == "eat"
+
+
+def test_a_word_broken_off_is_left_out(search):
+    assert text_of(search, spoken("T R IY B", 0.9999)) == "tree"
+
+
+@pytest.mark.parametrize("look_ahead", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_wide_beam_is_exact(lm, seed, look_ahead):
+    """Against the sum over all paths of phonemes and all ways of cutting them into words."""
+    log_probs = random_log_probs(5, 9, seed)
+    options = SearchOptions(**{**vars(EXACT), "look_ahead": look_ahead})
+    found = {h.text: h for h in LexiconSearch(PHONEMES, LEXICON, lm, options).decode(log_probs, 10**6)}
+    expected = all_texts(log_probs)
+    assert expected.keys() <= found.keys()
+    for text, acoustic in expected.items():
+        assert found[text].acoustic == pytest.approx(acoustic, abs=1e-4)
+        assert found[text].language == pytest.approx(sentence_log_prob(lm, text), abs=1e-4)
+        words = len(text.split())
+        score = acoustic + options.lm_weight * found[text].language + options.word_bonus * words
+        assert found[text].score == pytest.approx(score, abs=1e-4)
+
+
+def all_texts(log_probs: np.ndarray) -> dict[str, float]:
+    probs, said = np.exp(log_probs.astype(np.float64)), defaultdict(float)
+    for path in itertools.product(range(len(PHONEMES) + 1), repeat=len(probs)):
+        phonemes = tuple(PHONEMES[k - 1] for k, _ in itertools.groupby(path) if k)
+        said[phonemes] += math.prod(probs[t, k] for t, k in enumerate(path))
+    texts = defaultdict(float)
+    for phonemes, p in said.items():
+        for text in set(readings(phonemes)):
+            texts[text] += p
+    return {text: math.log(p) for text, p in texts.items()}
+
+
+def readings(phonemes: tuple[str, ...]) -> list[str]:
+    if not phonemes:
+        return [""]
+    found = []
+    for word, said in LEXICON:
+        n = len(said.split())
+        if phonemes[:n] == tuple(said.split()):
+            found += [f"{word} {rest}".strip() for rest in readings(phonemes[n:])]
+    return found
+
+
+def sentence_log_prob(lm, text: str) -> float:
+    state, total = lm.start(), 0.0
+    for word in text.split():
+        score, state = lm.score(state, word)
+        total += score
+    return total + lm.end(state)
+
+
+def test_words_the_language_model_lacks_can_be_added(lm):
+    search = LexiconSearch(PHONEMES, [*LEXICON, ("sepp", "S EH P")], lm)
+    assert text_of(search, spoken("IY T S EH P", 0.99)) == "eat sepp"
+
+
+def test_bad_lexicons_and_shapes(search, lm, tmp_path):
+    with pytest.raises(LexiconError, match="'OY'"):
+        LexiconSearch(PHONEMES, [("boy", "B OY")], lm)
+    with pytest.raises(LexiconError, match="no words"):
+        LexiconSearch(PHONEMES, [], lm)
+    with pytest.raises(LexiconError, match="no lexicon"):
+        read_lexicon(tmp_path / "none.txt")
+    (tmp_path / "bad.txt").write_text("pear P EH R\n")
+    with pytest.raises(LexiconError, match="TAB"):
+        read_lexicon(tmp_path / "bad.txt")
+    (tmp_path / "bad.txt.xz").write_text("pear")
+    with pytest.raises(LexiconError, match="damaged"):
+        read_lexicon(tmp_path / "bad.txt.xz")
+    with pytest.raises(ValueError, match="shape"):
+        search.decode(np.zeros((3, 5), np.float32))
+
+
+def test_packaged_lexicon():
+    from asr.checkpoint import MODELS
+
+    pairs = read_lexicon(MODELS / "english-lexicon.txt.xz")
+    assert {("pear", "P EH R"), ("pair", "P EH R"), ("read", "R IY D"), ("read", "R EH D")} <= set(pairs)
+    assert len(pairs) > 40_000 and not any(c.isdigit() for _, said in pairs[:1000] for c in said)
+
+
+def test_inflections():
+    known = {"bus": [["B", "AH", "S"]], "cat": [["K", "AE", "T"]], "plan": [["P", "L", "AE", "N"]],
+             "hate": [["HH", "EY", "T"]], "cry": [["K", "R", "AY"]]}  # fmt: skip
+    wanted = {"bus's": "B AH S IH Z", "cats": "K AE T S", "planned": "P L AE N D", "hated": "HH EY T IH D",
+              "hating": "HH EY T IH NG", "cries": "K R AY Z", "cried": "K R AY D"}  # fmt: skip
+    assert {w: " ".join(inflected(w, known)[0]) for w in wanted} == wanted
+    assert inflected("dogs", known) == []

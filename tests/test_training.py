@@ -1,0 +1,468 @@
+"""The training loop on tones for letters: it learns, resumes to the bit, averages over processes, fails clearly."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file, save_file
+
+from asr.checkpoint import load_model
+from asr.ctc import AcousticModel, ModelOptions
+from asr.encoder import Latency
+from asr.frontend import SAMPLE_RATE, LogMelOptions
+from asr.training import loop
+from asr.training.augment import AugmentOptions, Augmenter
+from asr.training.data import Audio, Lexicon, Utterance, read_manifest
+from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
+from recipes.english import train as recipe
+
+torch.set_num_threads(1)
+TONES = {"a": 300, "b": 800, "c": 1_700, "d": 3_400}  # Hz
+SENTENCES = ["ab", "cab", "bad cab", "dab", "a bad dad", "add", "cad ab", "b a d"]
+LEXICON = Lexicon(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
+QUIET = AugmentOptions(0, 0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
+MODEL = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), (), "gru", 1, 24, 4, 0.0)
+
+
+def spoken(text: str) -> np.ndarray:
+    """Each letter a tone of 0.1 s with a short gap after it, a space silence."""
+    t = np.arange(1_600) / SAMPLE_RATE
+    parts = [0.4 * np.sin(2 * np.pi * TONES[c] * t) if c in TONES else 0 * t for c in text]
+    return np.concatenate([np.concatenate([p, np.zeros(640)]) for p in parts]).astype(np.float32)
+
+
+def write_corpus(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for i, text in enumerate(SENTENCES):
+        samples = spoken(text)
+        soundfile.write(folder / f"{i}.wav", samples, SAMPLE_RATE)
+        rows.append({"audio_filepath": f"{i}.wav", "duration": len(samples) / SAMPLE_RATE, "text": text})
+    path = folder / "tones.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+@dataclass
+class Run:
+    """All that train() wants, made from nothing but the corpus: as a fresh process would."""
+
+    model: AcousticModel
+    examples: Examples
+    dev: tuple[list[Utterance], Audio]
+    options: TrainOptions
+
+    def train(self, folder: Path) -> AcousticModel:
+        train(self.model, self.examples, self.dev, self.options, folder)
+        return self.model
+
+
+def prepare(manifest: Path, options: TrainOptions, model: ModelOptions = MODEL, augment: AugmentOptions = QUIET) -> Run:
+    torch.manual_seed(options.seed)
+    utterances, network = read_manifest(manifest), AcousticModel(model)
+    audio = Audio(utterances, manifest.parent / "cache")
+    noises = [np.random.default_rng(0).standard_normal(20_000).astype(np.float32)]
+    lexicon = LEXICON if model.phonemes else None
+    examples = Examples(utterances, audio, Augmenter(augment, noises), network, lexicon, options)
+    loop.measure_mean(network, examples, count=8)
+    return Run(network, examples, (utterances, audio), options)
+
+
+def options(updates: int, **changes) -> TrainOptions:
+    common = dict(batch_seconds=12, learning_rate=2e-2, warmup=10, chained=0.0, silent=0.0, evaluate_every=updates)
+    return TrainOptions((Stage(updates),), **{**common, **changes})
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    with (folder / "log.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The model's weights in the last saved state."""
+    return {k[6:]: v for k, v in load_file(folder / "state.safetensors").items() if k.startswith("model.")}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("tones"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory) -> Path:
+    """A handful of utterances learnt by heart."""
+    folder = tmp_path_factory.mktemp("run")
+    prepare(corpus, options(120, evaluate_every=30, keep=2)).train(folder)
+    return folder
+
+
+# what a run leaves behind
+
+
+def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
+    log = rows(trained)
+    assert [r["update"] for r in log] == [30, 60, 90, 120]
+    assert log[-1]["loss"] < 0.3 * log[0]["loss"] and log[-1]["dev_loss"] < 0.3 * log[0]["dev_loss"]
+    model, card = load_model(trained / "model.safetensors")
+    assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 2e-2
+    for text in SENTENCES:
+        log_probs, _ = model(*loop.pad([model.frontend(spoken(text))]))
+        assert model.alphabet.decode(loop.collapse(log_probs[0].argmax(-1).tolist())) == text
+
+
+def test_log_and_curves_can_be_looked_at(trained):
+    assert {"loss", "dev_loss", "dev_wer", "learning_rate", "gradient", "audio_per_second"} <= set(rows(trained)[0])
+    pytest.importorskip("matplotlib")
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_best_are_kept_and_averaged(trained):
+    best = load_model(trained / "model.safetensors")[1]["averaged"]
+    kept = sorted(p.name for p in trained.glob("update-*.safetensors"))
+    assert len(best) == 2 and sorted(name for _, name in best) == kept
+    assert [wer for wer, _ in best] == sorted(r["dev_wer"] for r in rows(trained))[:2] or best[0][0] == 0.0
+    one, two = (load_file(trained / name) for name in kept)
+    for name, mean in load_file(trained / "model.safetensors").items():
+        torch.testing.assert_close(mean, (one[name] + two[name]) / 2, atol=1e-7, rtol=1e-6)
+
+
+def test_nothing_half_written_is_left(trained):
+    assert not [p for p in trained.iterdir() if p.name.startswith(".")]
+
+
+def test_started_again_a_finished_run_stays_as_it_is(trained, corpus):
+    before, log = (trained / "model.safetensors").read_bytes(), rows(trained)
+    prepare(corpus, options(120, evaluate_every=30, keep=2)).train(trained)
+    assert (trained / "model.safetensors").read_bytes() == before and rows(trained) == log
+
+
+# resuming
+
+RICH = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), LEXICON.phonemes, "gru", 2, 12, 3, 0.2)
+STAGES = (Stage(5, streaming=0.5), Stage(5, {"tones": 1.5}, streaming=0.5, decay=True))
+
+
+def rich(corpus: Path) -> Run:
+    """Everything that is random in a run: augmentation, dropout, latency, drawing, chains, silence, two heads."""
+    settings = options(10, batch_seconds=6, evaluate_every=3, keep=2, chained=0.5, chain_limit=4, silent=0.1)
+    return prepare(corpus, replace(settings, stages=STAGES), RICH, AugmentOptions())
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    rich(corpus).train(folder)
+    return folder
+
+
+@pytest.mark.parametrize("fatal_update", [2, 5, 8])
+def test_a_killed_run_goes_on_to_the_very_same_weights(corpus, unbroken, tmp_path, monkeypatch, fatal_update):
+    run = rich(corpus)
+    build, calls = run.examples.build, iter(range(100))
+
+    def until_killed(*arguments):
+        if next(calls) == fatal_update:
+            raise Killed
+        return build(*arguments)
+
+    monkeypatch.setattr(run.examples, "build", until_killed)
+    with pytest.raises(Killed):
+        run.train(tmp_path)
+    assert (tmp_path / "state.safetensors").exists() == (fatal_update >= 3)
+    rich(corpus).train(tmp_path)
+    for name in ("state.safetensors", "model.safetensors", *(p.name for p in unbroken.glob("update-*"))):
+        assert (tmp_path / name).read_bytes() == (unbroken / name).read_bytes()
+    assert [r["update"] for r in rows(tmp_path)] == [3, 6, 9, 10]
+
+
+def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
+    run, save_state, saved = rich(corpus), loop.save_state, []
+
+    def killed(*arguments):
+        if saved:
+            raise Killed
+        saved.append(save_state(*arguments))
+
+    monkeypatch.setattr(loop, "save_state", killed)
+    with pytest.raises(Killed):
+        run.train(tmp_path)
+    monkeypatch.undo()
+    rich(corpus).train(tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == (unbroken / "model.safetensors").read_bytes()
+
+
+def test_another_seed_gives_other_weights(corpus, unbroken, tmp_path):
+    run = rich(corpus)
+    run.options = replace(run.options, seed=2, stages=(Stage(3),))
+    run.train(tmp_path)
+    assert not torch.equal(weights(tmp_path)["head.weight"], weights(unbroken)["head.weight"])
+
+
+# failures
+
+
+def poisoned(run: Run, monkeypatch, bad: range) -> None:
+    build, calls = run.examples.build, iter(range(10_000))
+
+    def poison(*arguments):
+        frames, *rest = build(*arguments)
+        return (frames * math.nan if next(calls) in bad else frames), *rest
+
+    monkeypatch.setattr(run.examples, "build", poison)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_ten_losses_that_are_no_numbers_stop_the_run(corpus, tmp_path, monkeypatch):
+    run = prepare(corpus, options(40, evaluate_every=4))
+    poisoned(run, monkeypatch, range(4, 40))
+    with pytest.raises(TrainingError, match=r"ten times up to update 13; the last good state is .*state\.safetensors"):
+        run.train(tmp_path)
+    first = load_file(tmp_path / "update-000004.safetensors")
+    for name, value in weights(tmp_path).items():
+        assert torch.isfinite(value).all() and torch.equal(value, first[name])  # nothing bad got in
+    again = prepare(corpus, options(14, evaluate_every=4))
+    again.train(tmp_path)  # with good data it goes on
+    assert rows(tmp_path)[-1]["update"] == 14 and not torch.equal(weights(tmp_path)["head.weight"], first["head.weight"])
+
+
+def test_nine_of_them_are_survived(corpus, tmp_path, monkeypatch):
+    run = prepare(corpus, options(24, batch_seconds=3))
+    poisoned(run, monkeypatch, range(2, 24, 2))  # eleven, but never ten in a row
+    run.train(tmp_path)
+    assert all(torch.isfinite(v).all() for v in weights(tmp_path).values())
+
+
+# the pieces
+
+
+def test_learning_rate():
+    o = TrainOptions((Stage(100), Stage(50, decay=True), Stage(10)), learning_rate=1e-3, warmup=20)
+    rate = [learning_rate(u, o) for u in range(160)]
+    np.testing.assert_allclose(rate[:20], 1e-3 * np.arange(1, 21) / 20)
+    assert rate[20:100] == [1e-3] * 80
+    np.testing.assert_allclose(rate[100:150], 1e-3 * 0.01 ** (np.arange(50) / 50))
+    assert rate[150:] == [1e-3] * 10
+    assert [loop.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)] == [(0, 0)] * 2 + [(1, 100)] * 2 + [(2, 150)] * 2
+
+
+def test_a_plateau_halves_the_learning_rate():
+    progress = {"scale": 1.0, "bad": 0}
+    scales = []
+    for loss in (3.0, 2.0, 2.5, 2.0, 2.1, 1.9, 2.0, 2.0, 2.0, 1.8, 1.8):
+        loop.adapt(progress, loss, patience=3)
+        scales.append(progress["scale"])
+    assert scales == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25] and progress["lowest"] == 1.8
+
+
+def test_random_latency():
+    rng = np.random.default_rng(0)
+    drawn = [loop.random_latency(Stage(1, streaming=0.4), rng) for _ in range(500)]
+    chunked = [d for d in drawn if d is not None]
+    assert len(chunked) / 500 == pytest.approx(0.4, abs=0.07)
+    assert len(set(chunked)) > 4 and all(isinstance(d, Latency) and d.chunk >= 1 and d.ahead >= 1 for d in chunked)
+    assert {loop.random_latency(Stage(1), rng) for _ in range(50)} == {None}
+
+
+def test_the_mean_is_that_of_the_augmented_data(corpus):
+    run = prepare(corpus, options(1))
+    frames = np.concatenate([run.model.frontend(run.examples.augmenter.waveform([run.examples.audio[i]], np.random.default_rng(i))) for i in range(8)])
+    np.testing.assert_allclose(run.model.mean, frames.mean(0), atol=2)
+    assert (run.model.deviation > 0.5).all()
+
+
+def test_epochs(corpus):
+    examples = prepare(corpus, options(1, batch_seconds=3)).examples
+    one = examples.epoch(3, {})
+    assert one == examples.epoch(3, {}) != examples.epoch(4, {}) and len(one) > 1
+    assert sorted(i for batch in one for e in batch for i in e) == list(range(8))
+    assert sorted(i for batch in examples.epoch(0, {"tones": 2}) for e in batch for i in e) == sorted([*range(8)] * 2)
+
+
+def test_targets_of_chained_examples(corpus):
+    run = prepare(corpus, options(1), RICH)
+    frames, lengths, letters, phonemes = run.examples.build([[0, 3], [6], [7]], np.random.default_rng(0))
+    assert [run.model.alphabet.decode(x) for x in letters] == ["ab dab", "cad ab", "b a d"]
+    spelt = [[LEXICON.phonemes[p - 1] for p in ps] if ps is not None else None for ps in phonemes]
+    assert spelt == [["AE", "B", "D", "AE", "B"], ["K", "AE", "D", "AE", "B"], None]  # "b" is not in the lexicon
+    assert frames.shape == (3, lengths.max(), 20) and (frames[1, lengths[1] :] == 0).all()
+
+
+def test_examples_in_which_nothing_is_said(corpus):
+    run = prepare(corpus, options(1, silent=1.0), RICH, AugmentOptions())
+    frames, lengths, letters, phonemes = run.examples.build([[0], [1]], np.random.default_rng(0))
+    assert letters == phonemes == [[], []] and (lengths >= 100).all()
+    assert all(torch.isfinite(x) for x in run.model.loss(frames, lengths, letters, phonemes))
+
+
+def test_an_utterance_longer_than_a_batch(corpus, tmp_path):
+    run = prepare(corpus, options(8, batch_seconds=0.1, evaluate_every=4))
+    assert [len(b) for b in run.examples.epoch(0, {})] == [1] * 8
+    run.train(tmp_path)
+    assert math.isfinite(rows(tmp_path)[-1]["loss"])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "peephole"])
+def test_the_other_kinds_train_too(corpus, tmp_path, kind):
+    run = prepare(corpus, options(6, evaluate_every=3, batch_seconds=4), replace(MODEL, kind=kind))
+    run.options = replace(run.options, stages=(Stage(6, streaming=0.5),))
+    run.train(tmp_path)
+    first, last = rows(tmp_path)
+    assert last["loss"] < first["loss"]
+
+
+# several processes
+
+TWO = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_training import *
+from pathlib import Path
+corpus, folder = Path(sys.argv[2]), Path(sys.argv[3])
+loop.start_distributed()
+rank = loop.distributed.get_rank()
+run = two_ranks(corpus)
+run.model.loss(*batch_of(run, rank))[0].backward()
+loop.average_gradients(run.model)
+save_file({k: p.grad.clone() for k, p in run.model.named_parameters()}, folder / f"gradient-{rank}")
+run.model.zero_grad()
+run.train(folder / "run")
+save_file(run.model.state_dict(), folder / f"weights-{rank}")
+"""
+
+
+def two_ranks(corpus: Path) -> Run:
+    return prepare(corpus, options(5, batch_seconds=3, evaluate_every=2), MODEL, AugmentOptions())
+
+
+def batch_of(run: Run, rank: int) -> tuple:
+    return run.examples.build(run.examples.epoch(0, {}, 2)[rank], np.random.default_rng(rank))
+
+
+def test_two_processes(corpus, tmp_path):
+    """Gradients are averaged as one process would over both batches, and all ranks hold the same weights."""
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    tests = str(Path(__file__).parent)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(
+        [*command, tests, str(corpus), str(tmp_path)], cwd=Path(tests).parent, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    run = two_ranks(corpus)
+    losses = [run.model.loss(*batch_of(run, rank))[0] for rank in (0, 1)]
+    (sum(losses) / 2).backward()
+    ranks = [load_file(tmp_path / f"gradient-{rank}") for rank in (0, 1)]
+    for name, parameter in run.model.named_parameters():
+        assert torch.equal(ranks[0][name], ranks[1][name]) and ranks[0][name].abs().sum() > 0
+        torch.testing.assert_close(ranks[0][name], parameter.grad, atol=1e-6, rtol=1e-4)
+    of_rank_0, of_rank_1 = weights(tmp_path / "run"), load_file(tmp_path / "weights-1")
+    assert all(torch.equal(of_rank_0[k], of_rank_1[k]) for k in of_rank_0)
+    assert not torch.equal(of_rank_1["head.weight"], run.model.head.weight)  # it did train
+    assert [r["update"] for r in rows(tmp_path / "run")] == [2, 4, 5]  # one rank writes the log
+
+
+def test_one_process_joins_nobody(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    loop.start_distributed()
+    assert not loop.distributed.is_initialized()
+
+
+# the recipe
+
+CONFIG = """
+[model]
+layers = 1
+hidden = 8
+channels = 2
+[train]
+evaluate_every = 2
+batch_seconds = 4
+[[stages]]
+updates = 2
+[[stages]]
+updates = 1
+streaming = 1.0
+decay = true
+weights = { tones = 2.0 }
+"""
+
+
+@pytest.fixture
+def command(corpus, tmp_path, monkeypatch):
+    """Calls the recipe with a configuration and the files it needs."""
+    (tmp_path / "lexicon").write_text("cab K AE1 B\nab AE1 B\n")
+    (tmp_path / "config.toml").write_text(CONFIG)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+
+    def call(*more: str, manifest: Path = corpus) -> Path:
+        fixed = ["--dev", corpus, "--noise", corpus, "--lexicon", tmp_path / "lexicon", "--config", tmp_path / "config.toml"]
+        arguments = ["train", "--out", tmp_path / "run", *fixed, *more, manifest, manifest]
+        monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
+        recipe.main()
+        return tmp_path / "run"
+
+    return call
+
+
+def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
+    run = command()
+    model, card = load_model(run / "model.safetensors")
+    assert model.options.hidden == 8 and model.options.phonemes == ("AE", "B", "K")
+    assert model.mean.std() > 0.1 and card["training"]["stages"][1] == {
+        "updates": 1, "weights": {"tones": 2.0}, "streaming": 1.0, "decay": True,
+    }  # fmt: skip
+    assert {"log.csv", "state.safetensors", "model.safetensors"} <= {p.name for p in run.iterdir()}
+    assert "average of 2" in capsys.readouterr().out
+    started = command("--start-from", str(run / "model.safetensors"), "--out", str(tmp_path / "next"))
+    assert started == run and (tmp_path / "next" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (CONFIG.replace("hidden", "hiden"), r"\[model\] knows no hiden"),
+        (CONFIG.replace("batch_seconds", "batch"), r"\[train\] knows no batch"),
+        (CONFIG.replace("streaming", "stream"), r"\[stages\] knows no stream"),
+        (CONFIG.replace("[train]", "[training]"), r"no section \[training\], only model, train, stages"),
+        ("[model]\nlayers = 1", r"at least one \[\[stages\]\]"),
+        ("[[stages]]\ndecay = true", r"`updates = ...` in each"),
+        (CONFIG + "= 3", r"config\.toml is no TOML file"),
+        (CONFIG.replace("layers = 1", 'kind = "rnn"'), "no recurrent layer called 'rnn'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(command, tmp_path, config, said):
+    (tmp_path / "config.toml").write_text(config)
+    with pytest.raises(SystemExit, match=f"train: .*{said}"):
+        command()
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_missing_files_are_one_sentence(command, tmp_path):
+    with pytest.raises(SystemExit, match="train: .*none.jsonl: no such manifest"):
+        command(manifest=tmp_path / "none.jsonl")
+    with pytest.raises(SystemExit, match="train: .*none.toml"):
+        command("--config", "none.toml")
+    with pytest.raises(SystemExit, match="train: no model called"):
+        command("--start-from", "none.safetensors")
+    soundfile.write(tmp_path / "hum.wav", np.zeros((800, 2)), 8_000)
+    (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
+    with pytest.raises(SystemExit, match="train: .*hum.wav: noise must have one channel at 16000 Hz"):
+        command("--noise", str(tmp_path / "hum.jsonl"))
+
+
+def test_the_configuration_of_the_packaged_model():
+    model, training = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
+    assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay
+    assert any(s.streaming > 0 for s in training.stages)
