@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asr.decoding import DecoderOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
 
 __version__ = "0.1.0"
-__all__ = ["Recognizer", "RecognizerOptions", "load"]
+__all__ = ["DecoderOptions", "Recognizer", "RecognizerOptions", "load"]
 
 
 def __getattr__(name: str) -> Any:

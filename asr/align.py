@@ -72,7 +72,7 @@ def viterbi(log_probs: np.ndarray, letters: list[int]) -> tuple[np.ndarray, floa
     path = np.empty(len(emission), np.int64)
     for t in range(len(emission) - 1, -1, -1):
         path[t] = state
-        state -= came_by[t, state]
+        state -= int(came_by[t, state])
     return path, score
 
 

@@ -42,9 +42,10 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
     p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
     p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
-    p.add_argument("--beam", type=_beam, default=16, metavar="N", help="width of the search; 1 is greedy (default: 16)")
+    p.add_argument("--beam", type=_beam, default=32, metavar="N", help="width of the search; 1 is greedy (default: 32)")
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
     p.add_argument("--no-lm", action="store_true", help="search without the language model")
+    p.add_argument("--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out")
     p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
     p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
@@ -116,15 +117,18 @@ def _load(options: argparse.Namespace):
     import torch
 
     from asr.checkpoint import CheckpointError
+    from asr.decoding import DecoderOptions
+    from asr.lexicon import LexiconError
     from asr.ngram import NgramError
     from asr.recognizer import RecognizerOptions, load
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    wanted = RecognizerOptions(options.beam, not options.no_lm, options.n_best, options.latency)
+    decoder = DecoderOptions(options.beam, not options.no_lm, not options.letters, options.n_best)
+    wanted = RecognizerOptions(decoder, options.latency)
     try:
         return load(options.model, wanted)
-    except (CheckpointError, NgramError) as error:
+    except (CheckpointError, NgramError, LexiconError) as error:
         return str(error)
 
 

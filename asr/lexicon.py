@@ -10,6 +10,7 @@ import lzma
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,13 @@ LEAST = -700.0  # ln; keeps factors above zero
 
 class LexiconError(ValueError):
     """A lexicon cannot be used, with the reason in a sentence."""
+
+
+@dataclass(frozen=True)
+class LexiconOptions(SearchOptions):
+    lm_weight: float = 0.9
+    word_bonus: float = 0.0
+    prior_weight: float = 0.5  # of the prior that the probabilities are divided by
 
 
 def read_lexicon(path: Path | str) -> list[Pronunciation]:
@@ -127,6 +135,8 @@ class LexiconSearch(BeamSearch):
     phonemes: columns 1.. of the log-probabilities (T, V). A word may end wherever the tree has one, and the
     next phoneme then goes on from the root, so there is no symbol for the gap between words. Nodes are scored
     ahead by their likeliest word, without context; a word's own probability takes the place of that at its end.
+    log_prior (V,): ln of the model's mean output over much speech. Divided by it, as in hybrid systems, the
+    probabilities lose a taste for the blank and for frequent phonemes, which the language model has already.
     """
 
     def __init__(
@@ -134,15 +144,26 @@ class LexiconSearch(BeamSearch):
         phonemes: Sequence[str],
         pronunciations: Iterable[Pronunciation],
         lm: NgramModel,
-        options: SearchOptions = SearchOptions(),
+        options: LexiconOptions = LexiconOptions(),
+        log_prior: np.ndarray | None = None,
     ):
         super().__init__(Alphabet(phonemes), options, lm)
+        if log_prior is not None and np.shape(log_prior) != (len(self.alphabet),):
+            raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
+        self._log_prior = log_prior
         pronunciations = list(pronunciations)
         self._tree = PronunciationTree(phonemes, pronunciations, self._due({w for w, _ in pronunciations}))
 
     def start(self) -> SearchState:
         place = Place(Text("", None, self.lm.start(), 0.0, 0.0), self._tree.root)
         return SearchState([(place, 1.0, 0.0)], 0.0, resting=True)
+
+    def feed(self, state: SearchState, log_probs: np.ndarray) -> SearchState:
+        """The state after the frames of log_probs (T, V), natural log."""
+        if self._log_prior is not None and log_probs.shape[1:] == self._log_prior.shape:
+            log_probs = log_probs - self.options.prior_weight * self._log_prior
+            log_probs = log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
+        return super().feed(state, log_probs)
 
     def best(self, state: SearchState, n: int = 1, final: bool = True) -> list[Hypothesis]:
         """The n best texts so far, best first. An unfinished last word is left out; if `final`, texts without
@@ -159,7 +180,8 @@ class LexiconSearch(BeamSearch):
             if not node.words:
                 whole = not final or not node.depth
                 _add(ended if whole else broken_off, self._hypothesis(text, acoustic, final))
-        ranked = [sorted(x.values(), key=lambda h: -h.score) for x in (ended, broken_off)]
+        rest = [h for text, h in broken_off.items() if text not in ended]
+        ranked = [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in (ended.values(), rest)]
         return (ranked[0] + ranked[1])[:n]
 
     def _due(self, words: Iterable[str]) -> dict[str, float]:

@@ -13,11 +13,9 @@ from asr import audio
 from asr.align import AlignError, align
 from asr.checkpoint import DEFAULT, MODELS, load_model
 from asr.ctc import AcousticModel
+from asr.decoding import Decoder, DecoderOptions
 from asr.encoder import STRIDE, Latency
 from asr.frontend import SAMPLE_RATE
-from asr.ngram import NgramModel
-from asr.ngram import load as load_ngram
-from asr.search import BeamSearch, Hypothesis, SearchOptions, greedy
 from asr.transcript import Segment, Transcript, Word
 from asr.vad import Segment as Span
 from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
@@ -28,13 +26,10 @@ CONTEXT = 200  # frames given to the encoder beyond a cut through running speech
 
 @dataclass(frozen=True)
 class RecognizerOptions:
-    beam: int = 16  # prefixes kept by the search; 1 is greedy decoding, without a language model
-    lm: bool = True  # fuse the language model that is packaged with the acoustic model
-    n_best: int = 1  # texts kept for every segment
+    decoder: DecoderOptions = DecoderOptions()
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     gather: float = 240.0  # s of speech collected before it is sorted by length into batches
     batch: float = 60.0  # s of padded speech in a batch
-    search: SearchOptions = SearchOptions()
     segments: SegmenterOptions = SegmenterOptions()
 
 
@@ -55,11 +50,10 @@ class Piece:
 class Recognizer:
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
 
-    def __init__(self, model: AcousticModel, lm: NgramModel | None, options: RecognizerOptions = RecognizerOptions()):
-        self.model, self.lm, self.options = model, lm, options
+    def __init__(self, model: AcousticModel, decoder: Decoder, options: RecognizerOptions = RecognizerOptions()):
+        self.model, self.decoder, self.options = model, decoder, options
         self._latency = Latency.of(options.latency) if options.latency else None
         self._detector = SpeechDetector.load()
-        self._search = BeamSearch(model.alphabet, replace(options.search, beam=options.beam), lm) if options.beam > 1 else None
 
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
@@ -126,35 +120,30 @@ class Recognizer:
 
     def _recognise(self, pieces: list[Piece]) -> Iterator[Segment]:
         """Encode in batches of like length, then search and align; the segments come in order of time."""
-        outputs: dict[Span, np.ndarray] = {}
+        outputs: dict[Span, list[np.ndarray | None]] = {}
         for batch in _batches(pieces, self.options.batch * FRAMES_PER_SECOND):
-            for piece, log_probs in zip(batch, self.log_probs([p.frames for p in batch])):
-                outputs[piece.span] = log_probs[piece.steps]
+            for piece, heads in zip(batch, self.log_probs([p.frames for p in batch])):
+                outputs[piece.span] = [None if h is None else h[piece.steps] for h in heads]
         for piece in pieces:
-            segment = self._decode(piece.span, outputs[piece.span])
+            segment = self._decode(piece.span, *outputs[piece.span])
             if segment:
                 yield segment
 
     @torch.inference_mode()
-    def log_probs(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """Log-mel frames (T, n_mels) of several spans -> natural log-probabilities (T', V) of each."""
+    def log_probs(self, frames: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Log-mel frames (T, n_mels) of several spans -> log-probabilities of letters (T', V), phonemes (T', P)."""
         lengths = torch.tensor([len(f) for f in frames])
         padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames], batch_first=True)
-        log_probs, out_lengths = self.model(padded, lengths, self._latency)
-        return [row[:n].numpy() for row, n in zip(log_probs, out_lengths.tolist())]
+        letters, phonemes, out_lengths = self.model.both(padded, lengths, self._latency)
+        rows = zip(letters, [None] * len(frames) if phonemes is None else phonemes, out_lengths.tolist())
+        return [(row[:n].numpy(), None if p is None else p[:n].numpy()) for row, p, n in rows]
 
-    def hypotheses(self, log_probs: np.ndarray) -> list[Hypothesis]:
-        """The ``n_best`` texts of log-probabilities (T, V), best first."""
-        if self._search is None:
-            return [greedy(log_probs, self.model.alphabet)]
-        return self._search.decode(log_probs, self.options.n_best)
-
-    def _decode(self, span: Span, log_probs: np.ndarray) -> Segment | None:
-        best, *others = self.hypotheses(log_probs)
+    def _decode(self, span: Span, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
+        best, *others = self.decoder(letters, phonemes)
         if not best.text:
             return None
         try:
-            aligned = align(log_probs, best.text, self.model.alphabet)
+            aligned = align(letters, best.text, self.model.alphabet)
         except AlignError:  # more letters than frames: the search made up what cannot have been said
             return None
         start, seconds = span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
@@ -186,6 +175,4 @@ def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
 def load(model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
     """A packaged model by name, or a checkpoint file. Raises asr.checkpoint.CheckpointError, asr.ngram.NgramError."""
     acoustic, _ = load_model(model)
-    language = MODELS / f"{DEFAULT}-lm.npz"
-    lm = load_ngram(language) if options.lm and options.beam > 1 and language.exists() else None
-    return Recognizer(acoustic, lm, options)
+    return Recognizer(acoustic, Decoder(acoustic, MODELS, DEFAULT, options.decoder), options)

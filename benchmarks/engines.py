@@ -33,7 +33,7 @@ class Engine:
 def ours(model: str, beam: int = 16, latency: float | None = None) -> Recognise:
     import asr
 
-    recognizer = asr.load(model, asr.RecognizerOptions(beam=beam, lm=beam > 1, latency=latency))
+    recognizer = asr.load(model, asr.RecognizerOptions(asr.DecoderOptions(beam=beam), latency=latency))
     return lambda path: recognizer.transcribe(path).text
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asr.align import MARGIN, AlignError, align, viterbi
-from asr.text import Alphabet, collapse
+from asr.text import BLANK, Alphabet, collapse
 
 ALPHABET = Alphabet()
 
@@ -93,3 +93,14 @@ def test_impossible_text_is_refused():
 
 def test_no_words():
     assert align(spoken(5, {}), "  ", ALPHABET) == []
+
+
+def test_a_long_text_can_be_aligned():
+    """More than 127 states: the steps are kept in a byte each, the states are not."""
+    text = " ".join(["the quick brown fox"] * 12)
+    letters = [i for letter in text for i in (ALPHABET.index(letter), BLANK)]
+    log_probs = np.full((len(letters), len(ALPHABET)), -20.0, np.float32)
+    log_probs[np.arange(len(letters)), letters] = 0.0
+    words = align(log_probs, text, ALPHABET)
+    assert [w.word for w in words] == text.split()
+    assert words[-1].start_frame >= 2 * (len(text) - 3) - 2

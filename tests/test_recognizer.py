@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
+from asr.decoding import DecoderOptions
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.training.scoring import rate, word_errors
 from asr.vad import SegmenterOptions
@@ -28,7 +29,7 @@ def recognizer() -> Recognizer:
 
 @pytest.fixture(scope="module")
 def greedy() -> Recognizer:
-    return asr.load(options=RecognizerOptions(beam=1))
+    return asr.load(options=RecognizerOptions(DecoderOptions(beam=1)))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_words_have_times_and_confidences(recognizer):
 
 @pytest.mark.parametrize("latency", [None, 640])
 def test_a_pause_before_the_speech_moves_the_times_only(latency):
-    recognizer = asr.load(options=RecognizerOptions(beam=1, latency=latency))
+    recognizer = asr.load(options=RecognizerOptions(DecoderOptions(beam=1), latency))
     samples = audio.load(str(DATA / CLIPS[0]["audio_filepath"]))
     [early] = recognizer.segments([samples])
     [late] = recognizer.segments([np.zeros(40 * RATE, np.float32), samples])
@@ -78,7 +79,7 @@ def test_block_size_does_not_show(greedy, speech, size):
 
 
 def test_batching_does_not_show(greedy, speech):
-    alone = Recognizer(greedy.model, None, replace(greedy.options, batch=0.0, gather=0.0))
+    alone = Recognizer(greedy.model, greedy.decoder, replace(greedy.options, batch=0.0, gather=0.0))
     assert texts(alone.segments([speech])) == texts(greedy.segments([speech]))
 
 
@@ -86,7 +87,7 @@ def test_cuts_through_running_speech_hardly_show(greedy, speech):
     """Speech without a pause is cut somewhere: the encoder sees beyond the cut, so the words stay."""
     running = speech[np.abs(np.convolve(np.abs(speech), np.ones(3200) / 3200, "same")) > 1e-3]
     short = replace(greedy.options, segments=SegmenterOptions(max_length=5.0))
-    pieces = list(Recognizer(greedy.model, None, short).segments([running]))
+    pieces = list(Recognizer(greedy.model, greedy.decoder, short).segments([running]))
     whole = " ".join(texts(greedy.segments([running])))
     assert len(pieces) > len(list(greedy.segments([running])))
     assert rate(*word_errors([whole], [" ".join(texts(pieces))])) < 0.1
@@ -105,21 +106,21 @@ def test_nothing_is_heard_where_nothing_is_said(recognizer, noise):
 
 
 def test_memory_does_not_grow_with_the_audio(greedy, speech):
+    recognizer = Recognizer(greedy.model, greedy.decoder, replace(greedy.options, gather=20.0))
+
     def peak(times: int) -> int:
         tracemalloc.start()
-        for _ in greedy.segments(block for _ in range(times) for block in cut(speech, 10 * RATE)):
+        for _ in recognizer.segments(block for _ in range(times) for block in cut(speech, 10 * RATE)):
             pass
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return used
 
-    small = Recognizer(greedy.model, None, replace(greedy.options, gather=20.0))
-    greedy = small
     assert peak(12) < 1.3 * peak(4)
 
 
 def test_n_best_are_different_texts(speech):
-    recognizer = asr.load(options=RecognizerOptions(n_best=4))
+    recognizer = asr.load(options=RecognizerOptions(DecoderOptions(n_best=4)))
     for segment in recognizer.segments([speech]):
         assert segment.text not in segment.alternatives
         assert len(set(segment.alternatives)) == len(segment.alternatives) <= 3

@@ -12,24 +12,27 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from asr.checkpoint import load_model
 from asr.ctc import AcousticModel, ModelOptions
 from asr.encoder import Latency
 from asr.frontend import SAMPLE_RATE, LogMelOptions
-from asr.training import loop
+from asr.training import log, loop
 from asr.training.augment import AugmentOptions, Augmenter
 from asr.training.data import Audio, Lexicon, Utterance, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
 from recipes.english import train as recipe
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice")  # the phoneme loss of a run without phonemes
 TONES = {"a": 300, "b": 800, "c": 1_700, "d": 3_400}  # Hz
 SENTENCES = ["ab", "cab", "bad cab", "dab", "a bad dad", "add", "cad ab", "b a d"]
 LEXICON = Lexicon(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
 QUIET = AugmentOptions(0, 0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
-MODEL = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), (), "gru", 1, 24, 4, 0.0)
+MODEL = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), (), "gru", 1, 32, 4, 0.0)
+BY_HEART = (Stage(75), Stage(75, decay=True))
 
 
 def spoken(text: str) -> np.ndarray:
@@ -91,28 +94,45 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {k[6:]: v for k, v in load_file(folder / "state.safetensors").items() if k.startswith("model.")}
 
 
+def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
+    """All that a file says, to the bit (safetensors writes its metadata in any order)."""
+    with safe_open(path, framework="np") as file:
+        return file.metadata(), {k: file.get_tensor(k).tobytes() for k in file.keys()}
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("tones"))
+
+
+def by_heart(corpus: Path) -> Run:
+    settings = options(25, learning_rate=1.5e-2, keep=2)
+    return prepare(corpus, replace(settings, stages=BY_HEART))
 
 
 @pytest.fixture(scope="module")
 def trained(corpus, tmp_path_factory) -> Path:
     """A handful of utterances learnt by heart."""
     folder = tmp_path_factory.mktemp("run")
-    prepare(corpus, options(120, evaluate_every=30, keep=2)).train(folder)
+    by_heart(corpus).train(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_curves(trained, monkeypatch):
+    """Drawing takes longer than such a run; once, in `trained`, is enough."""
+    monkeypatch.setattr(log, "draw_curves", lambda path: None)
 
 
 # what a run leaves behind
 
 
 def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
-    log = rows(trained)
-    assert [r["update"] for r in log] == [30, 60, 90, 120]
-    assert log[-1]["loss"] < 0.3 * log[0]["loss"] and log[-1]["dev_loss"] < 0.3 * log[0]["dev_loss"]
+    logged = rows(trained)
+    assert [r["update"] for r in logged] == [25, 50, 75, 100, 125, 150]
+    assert logged[-1]["loss"] < 0.1 * logged[0]["loss"] and logged[-1]["dev_loss"] < 0.1 * logged[0]["dev_loss"]
     model, card = load_model(trained / "model.safetensors")
-    assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 2e-2
+    assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 1.5e-2
     for text in SENTENCES:
         log_probs, _ = model(*loop.pad([model.frontend(spoken(text))]))
         assert model.alphabet.decode(loop.collapse(log_probs[0].argmax(-1).tolist())) == text
@@ -125,10 +145,10 @@ def test_log_and_curves_can_be_looked_at(trained):
 
 
 def test_the_best_are_kept_and_averaged(trained):
-    best = load_model(trained / "model.safetensors")[1]["averaged"]
+    best = load_model(trained / "model.safetensors")[1]["averaged"]  # [WER, file] each
     kept = sorted(p.name for p in trained.glob("update-*.safetensors"))
     assert len(best) == 2 and sorted(name for _, name in best) == kept
-    assert [wer for wer, _ in best] == sorted(r["dev_wer"] for r in rows(trained))[:2] or best[0][0] == 0.0
+    assert [wer for wer, _ in best] == pytest.approx(sorted(r["dev_wer"] for r in rows(trained))[:2], rel=1e-4)
     one, two = (load_file(trained / name) for name in kept)
     for name, mean in load_file(trained / "model.safetensors").items():
         torch.testing.assert_close(mean, (one[name] + two[name]) / 2, atol=1e-7, rtol=1e-6)
@@ -139,9 +159,9 @@ def test_nothing_half_written_is_left(trained):
 
 
 def test_started_again_a_finished_run_stays_as_it_is(trained, corpus):
-    before, log = (trained / "model.safetensors").read_bytes(), rows(trained)
-    prepare(corpus, options(120, evaluate_every=30, keep=2)).train(trained)
-    assert (trained / "model.safetensors").read_bytes() == before and rows(trained) == log
+    before, logged = contents(trained / "model.safetensors"), rows(trained)
+    by_heart(corpus).train(trained)
+    assert contents(trained / "model.safetensors") == before and rows(trained) == logged
 
 
 # resuming
@@ -183,7 +203,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(corpus, unbroken, tmp_pat
     assert (tmp_path / "state.safetensors").exists() == (fatal_update >= 3)
     rich(corpus).train(tmp_path)
     for name in ("state.safetensors", "model.safetensors", *(p.name for p in unbroken.glob("update-*"))):
-        assert (tmp_path / name).read_bytes() == (unbroken / name).read_bytes()
+        assert contents(tmp_path / name) == contents(unbroken / name)
     assert [r["update"] for r in rows(tmp_path)] == [3, 6, 9, 10]
 
 
@@ -200,7 +220,7 @@ def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
         run.train(tmp_path)
     monkeypatch.undo()
     rich(corpus).train(tmp_path)
-    assert (tmp_path / "model.safetensors").read_bytes() == (unbroken / "model.safetensors").read_bytes()
+    assert contents(tmp_path / "model.safetensors") == contents(unbroken / "model.safetensors")
 
 
 def test_another_seed_gives_other_weights(corpus, unbroken, tmp_path):
@@ -223,7 +243,6 @@ def poisoned(run: Run, monkeypatch, bad: range) -> None:
     monkeypatch.setattr(run.examples, "build", poison)
 
 
-@pytest.mark.filterwarnings("ignore:Mean of empty slice")
 def test_ten_losses_that_are_no_numbers_stop_the_run(corpus, tmp_path, monkeypatch):
     run = prepare(corpus, options(40, evaluate_every=4))
     poisoned(run, monkeypatch, range(4, 40))
@@ -326,7 +345,7 @@ def test_the_other_kinds_train_too(corpus, tmp_path, kind):
 
 TWO = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1], sys.argv[1] + "/.."
 from test_training import *
 from pathlib import Path
 corpus, folder = Path(sys.argv[2]), Path(sys.argv[3])
@@ -355,10 +374,9 @@ def test_two_processes(corpus, tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO)
     tests = str(Path(__file__).parent)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(
-        [*command, tests, str(corpus), str(tmp_path)], cwd=Path(tests).parent, capture_output=True, text=True, timeout=500
-    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(script), tests, str(corpus), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3_000:]
     run = two_ranks(corpus)
     losses = [run.model.loss(*batch_of(run, rank))[0] for rank in (0, 1)]
@@ -386,6 +404,9 @@ CONFIG = """
 layers = 1
 hidden = 8
 channels = 2
+[augment]
+room = 0.1
+snr = [10, 20]
 [train]
 evaluate_every = 2
 batch_seconds = 4
@@ -435,9 +456,10 @@ def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
         (CONFIG.replace("hidden", "hiden"), r"\[model\] knows no hiden"),
         (CONFIG.replace("batch_seconds", "batch"), r"\[train\] knows no batch"),
         (CONFIG.replace("streaming", "stream"), r"\[stages\] knows no stream"),
-        (CONFIG.replace("[train]", "[training]"), r"no section \[training\], only model, train, stages"),
-        ("[model]\nlayers = 1", r"at least one \[\[stages\]\]"),
-        ("[[stages]]\ndecay = true", r"`updates = ...` in each"),
+        (CONFIG.replace("[train]", "[training]"), r"no section \[training\], only model, train, augment, stages"),
+        (CONFIG.replace("[train]", "[augment]"), r"\[augment\] knows no batch_seconds, evaluate_every"),
+        ("[model]\nlayers = 1", "say how long to train"),
+        ("[[stages]]\ndecay = true", "say how long to train"),
         (CONFIG + "= 3", r"config\.toml is no TOML file"),
         (CONFIG.replace("layers = 1", 'kind = "rnn"'), "no recurrent layer called 'rnn'"),
     ],
@@ -463,6 +485,6 @@ def test_missing_files_are_one_sentence(command, tmp_path):
 
 
 def test_the_configuration_of_the_packaged_model():
-    model, training = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
-    assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay
+    model, training, augment = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
+    assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay and augment.noise > 0
     assert any(s.streaming > 0 for s in training.stages)

@@ -120,11 +120,11 @@ def measure_mean(model: AcousticModel, examples: Examples, count: int = 200) -> 
 
 
 def learning_rate(update: int, options: TrainOptions) -> float:
-    """Linear warm-up, then constant; in a stage with decay, exponentially down to a hundredth."""
+    """Linear warm-up, then constant; in a stage with decay, straight down to a hundredth."""
     peak = options.learning_rate * min(1.0, (update + 1) / options.warmup)
     number, start = stage_at(update, options)
     stage = options.stages[number]
-    return peak * 0.01 ** ((update - start) / stage.updates) if stage.decay else peak
+    return peak * (1 - 0.99 * (update - start) / stage.updates) if stage.decay else peak
 
 
 def stage_at(update: int, options: TrainOptions) -> tuple[int, int]:

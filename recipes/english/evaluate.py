@@ -11,25 +11,34 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from asr.audio import load as load_audio
+from asr.checkpoint import DEFAULT, MODELS
+from asr.decoding import Decoder, DecoderOptions
 from asr.recognizer import Recognizer, RecognizerOptions, load
-from asr.search import BeamSearch, SearchOptions, greedy
+from asr.search import SearchOptions
 from asr.training.data import Utterance, read_manifest
 from asr.training.scoring import interval, rate, word_errors
 
 LATENCIES = (None, 1280, 640, 320, 160)  # ms
+SYSTEMS = {
+    "greedy": DecoderOptions(beam=1),
+    "beam, letters": DecoderOptions(lm=False),
+    "beam, letters + LM": DecoderOptions(lexicon=False),
+    "lexicon + LM": DecoderOptions(letter_weight=0.0),
+    "lexicon + LM + letters": DecoderOptions(),
+}
+Heads = list[tuple[np.ndarray, np.ndarray | None]]
 
 
-def all_log_probs(recognizer: Recognizer, utterances: list[Utterance]) -> list[np.ndarray]:
-    """Natural log-probabilities (T', V) of every utterance, computed in batches of like length."""
+def all_log_probs(recognizer: Recognizer, utterances: list[Utterance]) -> Heads:
+    """Log-probabilities of letters and phonemes of every utterance, computed in batches of like length."""
     order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
-    found: dict[int, np.ndarray] = {}
+    found: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
     for start in range(0, len(order), 16):
         some = order[start : start + 16]
         frames = [recognizer.model.frontend(load_audio(str(utterances[i].path))) for i in some]
@@ -51,16 +60,19 @@ def report(utterances: list[Utterance], texts: list[str]) -> str:
     return " | ".join(cells)
 
 
-def tune(recognizer: Recognizer, utterances: list[Utterance], log_probs: list[np.ndarray]) -> None:
-    """A grid over the weight of the language model and the bonus for words; the best come last."""
+def tune(recognizer: Recognizer, utterances: list[Utterance], heads: Heads) -> None:
+    """A grid over the weights of the language model, of words and of letters; the best come last."""
     results = []
-    for weight, bonus in itertools.product((0.3, 0.45, 0.6, 0.8), (0.0, 0.7, 1.4, 2.1)):
-        options = replace(SearchOptions(), beam=16, lm_weight=weight, word_bonus=bonus)
-        search = BeamSearch(recognizer.model.alphabet, options, recognizer.lm)
-        texts = [search.decode(p)[0].text for p in log_probs]
-        results.append((rate(*word_errors([u.text for u in utterances], texts)), weight, bonus))
-    for wer, weight, bonus in sorted(results, reverse=True):
-        print(f"WER {100 * wer:.2f} %  lm_weight {weight}  word_bonus {bonus}")
+    for weight, bonus in itertools.product((0.6, 0.8, 1.0, 1.3), (0.0, 1.0, 2.0, 3.0)):
+        for letter_weight in (0.0, 0.3, 0.6):
+            words = SearchOptions(lm_weight=weight, word_bonus=bonus)
+            decoder = Decoder(recognizer.model, MODELS, DEFAULT, DecoderOptions(words=words, letter_weight=letter_weight))
+            texts = [decoder(*h)[0].text for h in heads]
+            wer = rate(*word_errors([u.text for u in utterances], texts))
+            results.append((wer, weight, bonus, letter_weight))
+            print(f"{100 * wer:.2f} %  {weight} {bonus} {letter_weight}", flush=True)
+    for wer, weight, bonus, letter_weight in sorted(results, reverse=True)[-5:]:
+        print(f"WER {100 * wer:.2f} %  lm_weight {weight}  word_bonus {bonus}  letter_weight {letter_weight}")
 
 
 def main() -> None:
@@ -79,14 +91,11 @@ def main() -> None:
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
         recognizer = load(options.model, RecognizerOptions(latency=latency))
-        log_probs = all_log_probs(recognizer, utterances)
-        alphabet, search = recognizer.model.alphabet, recognizer.options.search
-        systems = {"greedy": [greedy(p, alphabet).text for p in log_probs]}
-        for name, lm in (("beam", None), ("beam + LM", recognizer.lm)):
-            beam = BeamSearch(alphabet, search, lm)
-            systems[name] = [beam.decode(p)[0].text for p in log_probs]
-        for name, texts in systems.items():
-            context = f"{latency} ms" if latency else "full"
+        heads = all_log_probs(recognizer, utterances)
+        context = f"{latency} ms" if latency else "full"
+        for name, wanted in SYSTEMS.items():
+            decoder = Decoder(recognizer.model, MODELS, DEFAULT, wanted)
+            texts = [decoder(*h)[0].text for h in heads]
             print(f"| {context} | {name} | {report(utterances, texts)} |", flush=True)
 
 

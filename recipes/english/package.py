@@ -1,4 +1,4 @@
-"""Turn a run's model.safetensors into the packaged model: fp16, without the head that only training needs.
+"""Turn a run's model.safetensors into the packaged model: fp16, with a card.
 
     python -m recipes.english.package RUN/model.safetensors asr/models/english.safetensors
 """
@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from asr.checkpoint import load_model, save_model
-from asr.ctc import AcousticModel
 
 
 def main() -> None:
@@ -18,9 +16,7 @@ def main() -> None:
     parser.add_argument("trained", type=Path)
     parser.add_argument("packaged", type=Path)
     options = parser.parse_args()
-    trained, card = load_model(options.trained)
-    model = AcousticModel(replace(trained.options, phonemes=()))
-    model.load_state_dict({k: v for k, v in trained.state_dict().items() if not k.startswith("phoneme_head.")})
+    model, card = load_model(options.trained)
     card |= {
         "name": options.packaged.stem,
         "data": "see english.md: Common Voice, speechocean762, LibriSpeech, Kathleen, LJSpeech, AN4, synthetic voices",

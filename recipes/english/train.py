@@ -9,7 +9,6 @@ Started again on the same run folder, it goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tomllib
 from dataclasses import fields
@@ -19,21 +18,32 @@ import numpy as np
 import soundfile
 import torch
 
+from asr.checkpoint import CheckpointError, load_model
 from asr.ctc import AcousticModel, ModelOptions
+from asr.frontend import SAMPLE_RATE
 from asr.training.augment import AugmentOptions, Augmenter
 from asr.training.data import Audio, Lexicon, ManifestError, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
 
 HERE = Path(__file__).parent
+SECTIONS = {"model": ModelOptions, "train": TrainOptions, "augment": AugmentOptions, "stages": Stage}
 
 
 def read_config(path: Path, lexicon: Lexicon | None) -> tuple[ModelOptions, TrainOptions, AugmentOptions]:
     """A TOML file with [model], [train], [augment] and [[stages]] -> options. Raises ValueError on an unknown key."""
-    config = tomllib.loads(path.read_text())
-    for section, kind in (("model", ModelOptions), ("train", TrainOptions), ("augment", AugmentOptions)):
-        unknown = set(config.setdefault(section, {})) - {f.name for f in fields(kind)}
-        if unknown:
-            raise ValueError(f"{path}: [{section}] knows no {', '.join(sorted(unknown))}")
+    try:
+        config = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML file: {error}") from None
+    if unknown := sorted(set(config) - set(SECTIONS)):
+        raise ValueError(f"{path}: there is no section [{unknown[0]}], only {', '.join(SECTIONS)}")
+    for section, kind in SECTIONS.items():
+        tables = config.setdefault(section, {})
+        for table in tables if isinstance(tables, list) else [tables]:
+            if unknown := sorted(set(table) - {f.name for f in fields(kind)}):
+                raise ValueError(f"{path}: [{section}] knows no {', '.join(unknown)}")
+    if not config["stages"] or not all("updates" in s for s in config["stages"]):
+        raise ValueError(f"{path}: say how long to train, with `updates = ...` in at least one [[stages]] and in each")
     model = ModelOptions(phonemes=lexicon.phonemes if lexicon else (), **config["model"])
     train_options = TrainOptions(tuple(Stage(**s) for s in config["stages"]), **config["train"])
     return model, train_options, AugmentOptions(**config["augment"])
@@ -42,8 +52,13 @@ def read_config(path: Path, lexicon: Lexicon | None) -> tuple[ModelOptions, Trai
 def read_noises(manifest: Path | None) -> list[np.ndarray]:
     if manifest is None:
         return []
-    rows = [json.loads(line) for line in manifest.open()]
-    return [soundfile.read(manifest.parent / r["audio_filepath"], dtype="float32")[0] for r in rows]
+    noises = []
+    for u in read_manifest(manifest):
+        samples, rate = soundfile.read(u.path, dtype="float32")
+        if rate != SAMPLE_RATE or samples.ndim != 1:
+            raise ManifestError(f"{u.path}: noise must have one channel at {SAMPLE_RATE} Hz")
+        noises.append(samples)
+    return noises
 
 
 def read_lexicon(path: Path | None) -> Lexicon:
@@ -69,7 +84,7 @@ def main() -> None:
     start_distributed()
     try:
         run(options)
-    except (ManifestError, TrainingError, ValueError) as error:
+    except (ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
         sys.exit(f"train: {error}")
 
 
@@ -84,8 +99,6 @@ def run(options: argparse.Namespace) -> None:
     augmenter = Augmenter(augment_options, read_noises(options.noise))
     examples = Examples([u for c in corpora for u in c], audio, augmenter, model, lexicon, train_options)
     if options.start_from:
-        from asr.checkpoint import load_model
-
         model.load_state_dict(load_model(options.start_from)[0].state_dict())
     else:
         measure_mean(model, examples)

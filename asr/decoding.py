@@ -1,0 +1,77 @@
+"""From the two heads' log-probabilities to texts: which search, which models, in what proportion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr.ctc import AcousticModel
+from asr.lexicon import LexiconSearch, read_lexicon
+from asr.ngram import NgramModel
+from asr.ngram import load as load_ngram
+from asr.search import BeamSearch, Hypothesis, SearchOptions, greedy
+from asr.text import BLANK, Alphabet
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    beam: int = 32  # prefixes kept by the search; 1 is greedy decoding of the letters
+    lm: bool = True  # fuse the language model
+    lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
+    n_best: int = 1  # texts for every segment
+    candidates: int = 12  # of the lexicon search, that the letters judge
+    letter_weight: float = 0.3  # of their ln probability by the letters
+    letters: SearchOptions = SearchOptions()  # of the search in letters
+    words: SearchOptions = SearchOptions()  # of the search in the lexicon
+
+
+class Decoder:
+    """Log-probabilities of letters (T, V) and phonemes (T, P) -> the likeliest texts, best first.
+
+    Three ways, by what the options ask for and the model has: greedy, prefix beam search in letters,
+    search in a lexicon of pronunciations whose n-best list is rescored by the letters.
+    """
+
+    def __init__(self, model: AcousticModel, folder: Path, name: str, options: DecoderOptions):
+        self.alphabet, self.options = model.alphabet, options
+        self.lm = _language(folder / f"{name}-lm.npz") if options.lm and options.beam > 1 else None
+        lexicon = folder / f"{name}-lexicon.txt.xz"
+        self._search: BeamSearch | None = None
+        self._in_lexicon = bool(self.lm and options.lexicon and model.options.phonemes and lexicon.exists())
+        if self._in_lexicon:
+            words = replace(options.words, beam=options.beam)
+            self._search = LexiconSearch(model.options.phonemes, read_lexicon(lexicon), self.lm, words)
+        elif options.beam > 1:
+            self._search = BeamSearch(model.alphabet, replace(options.letters, beam=options.beam), self.lm)
+
+    def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
+        if self._search is None:
+            return [greedy(letters, self.alphabet)]
+        if not self._in_lexicon:
+            return self._search.decode(letters, self.options.n_best)
+        found = self._search.decode(phonemes, max(self.options.candidates, self.options.n_best))
+        by_letters = letter_scores(letters, [h.text for h in found], self.alphabet)
+        scores = [h.score + self.options.letter_weight * s for h, s in zip(found, by_letters)]
+        ranked = sorted(zip(found, scores), key=lambda pair: -pair[1])
+        return [replace(h, score=s) for h, s in ranked[: self.options.n_best]]
+
+
+def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -> list[float]:
+    """ln probability of each text by CTC over the letters (T, V); very low for a text that does not fit."""
+    targets = [alphabet.encode(t) for t in texts]
+    loss = torch.nn.functional.ctc_loss(
+        torch.from_numpy(log_probs)[:, None].expand(-1, len(texts), -1),
+        torch.tensor([i for t in targets for i in t], dtype=torch.long),
+        torch.full((len(texts),), len(log_probs)),
+        torch.tensor([len(t) for t in targets]),
+        BLANK,
+        reduction="none",
+    )
+    return (-loss.clamp(max=1e6)).tolist()
+
+
+def _language(path: Path) -> NgramModel | None:
+    return load_ngram(path) if path.exists() else None
