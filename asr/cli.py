@@ -45,7 +45,9 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--beam", type=_beam, default=32, metavar="N", help="width of the search; 1 is greedy (default: 32)")
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
     p.add_argument("--no-lm", action="store_true", help="search without the language model")
-    p.add_argument("--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out")
+    p.add_argument(
+        "--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out"
+    )
     p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
     p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
@@ -171,8 +173,15 @@ class _Bar:
         from tqdm import tqdm
 
         style = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s, {rate_fmt}, {remaining} left"
-        self._bar = tqdm(desc=Path(name).name, total=total, bar_format=style if total else None, leave=False,
-                         unit="x real time", delay=1.0, file=sys.stderr)
+        self._bar = tqdm(
+            desc=Path(name).name,
+            total=total,
+            bar_format=style if total else None,
+            leave=False,
+            unit="x real time",
+            delay=1.0,
+            file=sys.stderr,
+        )
 
     def __enter__(self) -> Callable[[float], None]:
         return lambda seconds: self._bar.update(seconds - self._bar.n)

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.checkpoint import MODELS
 from asr.ctc import AcousticModel
-from asr.lexicon import LexiconSearch, read_lexicon
+from asr.lexicon import LexiconOptions, LexiconSearch, read_lexicon
 from asr.ngram import NgramModel
 from asr.ngram import load as load_ngram
 from asr.search import BeamSearch, Hypothesis, SearchOptions, greedy
 from asr.text import BLANK, Alphabet
+
+LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged beside the acoustic models
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class DecoderOptions:
     candidates: int = 12  # of the lexicon search, that the letters judge
     letter_weight: float = 0.3  # of their ln probability by the letters
     letters: SearchOptions = SearchOptions()  # of the search in letters
-    words: SearchOptions = SearchOptions()  # of the search in the lexicon
+    letter_prior: float = 0.5  # weight of the prior that the letters are divided by, in that search
+    words: LexiconOptions = LexiconOptions()  # of the search in the lexicon
 
 
 class Decoder:
@@ -35,15 +39,18 @@ class Decoder:
     search in a lexicon of pronunciations whose n-best list is rescored by the letters.
     """
 
-    def __init__(self, model: AcousticModel, folder: Path, name: str, options: DecoderOptions):
+    def __init__(self, model: AcousticModel, priors: dict[str, list[float]], options: DecoderOptions):
+        """priors: ln of each head's mean output over speech, from the model's card; {} does without."""
         self.alphabet, self.options = model.alphabet, options
-        self.lm = _language(folder / f"{name}-lm.npz") if options.lm and options.beam > 1 else None
-        lexicon = folder / f"{name}-lexicon.txt.xz"
+        self._priors = {head: np.array(values, np.float32) for head, values in priors.items()}
+        self.lm = _language(MODELS / LANGUAGE) if options.lm and options.beam > 1 else None
         self._search: BeamSearch | None = None
-        self._in_lexicon = bool(self.lm and options.lexicon and model.options.phonemes and lexicon.exists())
+        self._in_lexicon = bool(self.lm and options.lexicon and model.options.phonemes and (MODELS / LEXICON).exists())
         if self._in_lexicon:
             words = replace(options.words, beam=options.beam)
-            self._search = LexiconSearch(model.options.phonemes, read_lexicon(lexicon), self.lm, words)
+            self._search = LexiconSearch(
+                model.options.phonemes, read_lexicon(MODELS / LEXICON), self.lm, words, self._priors.get("phonemes")
+            )
         elif options.beam > 1:
             self._search = BeamSearch(model.alphabet, replace(options.letters, beam=options.beam), self.lm)
 
@@ -51,7 +58,8 @@ class Decoder:
         if self._search is None:
             return [greedy(letters, self.alphabet)]
         if not self._in_lexicon:
-            return self._search.decode(letters, self.options.n_best)
+            prior = self._priors.get("letters", np.float32(0))
+            return self._search.decode(letters - self.options.letter_prior * prior, self.options.n_best)
         found = self._search.decode(phonemes, max(self.options.candidates, self.options.n_best))
         by_letters = letter_scores(letters, [h.text for h in found], self.alphabet)
         scores = [h.score + self.options.letter_weight * s for h, s in zip(found, by_letters)]

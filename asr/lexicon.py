@@ -52,7 +52,7 @@ def read_lexicon(path: Path | str) -> list[Pronunciation]:
 
 
 class Node:
-    """A node of the prefix tree: the pronunciations low..high of the sorted list, alike up to `depth`."""
+    """A node of the prefix tree: pronunciations low..high of the sorted list, alike up to `depth`."""
 
     __slots__ = ("low", "high", "depth", "symbol", "number", "ahead", "words", "children")
 
@@ -66,15 +66,17 @@ class Node:
 class PronunciationTree:
     """All pronunciations as a prefix tree, whose nodes are made when the search first comes there.
 
-    ahead: of each word, the (weighted) ln probability that is its due; a node gets that of its likeliest word.
+    ahead: of each word, the (weighted) ln probability that is its due; a node gets the largest.
     """
 
-    def __init__(self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation], ahead: dict[str, float]):
+    def __init__(
+        self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation], ahead: dict[str, float]
+    ):
         letter = {p: chr(i) for i, p in enumerate(phonemes, start=1)}
         try:
             spelt = [("".join([letter[p] for p in said.split()]), word) for word, said in pronunciations]
         except KeyError as missing:
-            raise LexiconError(f"the lexicon has a phoneme {missing}, which the acoustic model lacks") from None
+            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
         spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) < 1 << DEPTH_BITS})
         if not spelt:
             raise LexiconError("the lexicon has no words: give at least one pronunciation")
@@ -134,7 +136,7 @@ class LexiconSearch(BeamSearch):
 
     phonemes: columns 1.. of the log-probabilities (T, V). A word may end wherever the tree has one, and the
     next phoneme then goes on from the root, so there is no symbol for the gap between words. Nodes are scored
-    ahead by their likeliest word, without context; a word's own probability takes the place of that at its end.
+    ahead by their likeliest word, without context; at its end the word's own score replaces that.
     log_prior (V,): ln of the model's mean output over much speech. Divided by it, as in hybrid systems, the
     probabilities lose a taste for the blank and for frequent phonemes, which the language model has already.
     """
@@ -258,7 +260,8 @@ class LexiconSearch(BeamSearch):
         if node.words and (first := tree.children(tree.root).get(symbol)):
             leads += [(closed, first) for closed in self._closings(place)]
         ways = [
-            (hash((t.number, n.number)), math.exp(max(t.fused + n.ahead - here, LEAST)), t, n) for t, n in leads
+            (hash((t.number, n.number)), math.exp(max(t.fused + n.ahead - here, LEAST)), t, n)
+            for t, n in leads
         ]
         return sorted(ways, key=lambda way: -way[1])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from asr import audio
 from asr.align import AlignError, align
-from asr.checkpoint import DEFAULT, MODELS, load_model
+from asr.checkpoint import DEFAULT, load_model
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
 from asr.encoder import STRIDE, Latency
@@ -174,5 +174,5 @@ def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
 
 def load(model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
     """A packaged model by name, or a checkpoint file. Raises asr.checkpoint.CheckpointError, asr.ngram.NgramError."""
-    acoustic, _ = load_model(model)
-    return Recognizer(acoustic, Decoder(acoustic, MODELS, DEFAULT, options.decoder), options)
+    acoustic, card = load_model(model)
+    return Recognizer(acoustic, Decoder(acoustic, card.get("log_priors", {}), options.decoder), options)

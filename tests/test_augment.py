@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asr.frontend import SAMPLE_RATE
 from asr.training import augment
-from asr.training.augment import AugmentOptions, Augmenter, colour, room, speed
+from asr.training.augment import Augmenter, AugmentOptions, colour, room, speed
 
 PLAIN = AugmentOptions(speed=0, warp=0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
 
@@ -77,7 +77,9 @@ def test_utterances_follow_each_other_with_pauses():
 
 
 def test_silence_and_one_sample_do_no_harm():
-    augmenter = Augmenter(replace(AugmentOptions(), room=1, colour=1, noise=1, clip=1), [*NOISES, np.zeros(500, np.float32)])
+    augmenter = Augmenter(
+        replace(AugmentOptions(), room=1, colour=1, noise=1, clip=1), [*NOISES, np.zeros(500, np.float32)]
+    )
     for seed in range(6):
         for samples in (np.zeros(8_000, np.float32), np.ones(1, np.float32)):
             out = augmenter.waveform([samples], np.random.default_rng(seed))
@@ -87,7 +89,9 @@ def test_silence_and_one_sample_do_no_harm():
 @pytest.mark.parametrize("factor", [0.88, 1.0, 1.12])
 def test_speed_moves_length_and_pitch(factor):
     out = speed(tone(1.0), factor)
-    assert len(out) == pytest.approx(SAMPLE_RATE / factor, abs=2) and pitch(out) == pytest.approx(500 * factor, rel=0.01)
+    assert len(out) == pytest.approx(SAMPLE_RATE / factor, abs=2) and pitch(out) == pytest.approx(
+        500 * factor, rel=0.01
+    )
 
 
 def test_a_room_rings_after_the_sound():
@@ -139,6 +143,9 @@ def test_masks(frames, bands, seed):
 
 def test_masks_do_happen_and_can_be_turned_off():
     x, fill = np.ones((400, 80), np.float32), np.zeros(80, np.float32)
-    shares = [(Augmenter(AugmentOptions(), []).frames(x.copy(), fill, np.random.default_rng(s)) == 0).mean() for s in range(50)]
+    shares = [
+        (Augmenter(AugmentOptions(), []).frames(x.copy(), fill, np.random.default_rng(s)) == 0).mean()
+        for s in range(50)
+    ]
     assert 0.05 < np.mean(shares) < 0.4 and min(shares) == 0
     assert (Augmenter(PLAIN, []).frames(x.copy(), fill, np.random.default_rng(0)) == 1).all()

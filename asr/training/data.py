@@ -107,7 +107,9 @@ def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.
     return rng.permutation(np.repeat(np.arange(len(utterances)), copies)).tolist()
 
 
-def chain(indices: list[int], durations: np.ndarray, share: float, limit: float, rng: np.random.Generator) -> list[list[int]]:
+def chain(
+    indices: list[int], durations: np.ndarray, share: float, limit: float, rng: np.random.Generator
+) -> list[list[int]]:
     """Join neighbours into examples of up to ``limit`` seconds, so that the model knows long audio and pauses."""
     examples: list[list[int]] = []
     room = 0.0

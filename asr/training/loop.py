@@ -66,8 +66,15 @@ class TrainOptions:
 class Examples:
     """Batches of augmented log-mel frames with their targets, drawn anew for every epoch."""
 
-    def __init__(self, utterances: list[Utterance], audio: Audio, augmenter: Augmenter, model: AcousticModel,
-                 lexicon: Lexicon | None, options: TrainOptions):
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        audio: Audio,
+        augmenter: Augmenter,
+        model: AcousticModel,
+        lexicon: Lexicon | None,
+        options: TrainOptions,
+    ):
         self.utterances, self.audio, self.augmenter, self.model = utterances, audio, augmenter, model
         self.options = options
         self.durations = np.array([u.duration for u in utterances])
@@ -145,7 +152,9 @@ def random_latency(stage: Stage, rng: np.random.Generator) -> Latency | None:
 
 
 @torch.inference_mode()
-def evaluate(model: AcousticModel, utterances: list[Utterance], audio: Audio, seconds: float = 120) -> tuple[float, float]:
+def evaluate(
+    model: AcousticModel, utterances: list[Utterance], audio: Audio, seconds: float = 120
+) -> tuple[float, float]:
     """Greedy decoding of a dev set -> loss per frame, word error rate."""
     model.eval()
     durations = np.array([u.duration for u in utterances])
@@ -173,8 +182,9 @@ def average_gradients(model: torch.nn.Module) -> None:
             g.copy_(part.view_as(g))
 
 
-def train(model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], Audio], options: TrainOptions,
-          folder: Path) -> None:
+def train(
+    model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], Audio], options: TrainOptions, folder: Path
+) -> None:
     """Run (or resume) training in ``folder``; the average of the best checkpoints is left as model.safetensors."""
     rank = distributed.get_rank() if distributed.is_initialized() else 0
     world = distributed.get_world_size() if distributed.is_initialized() else 1
@@ -212,8 +222,10 @@ def train(model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], 
             optimizer.step()
             refused = 0
         elif (refused := refused + 1) == 10:
-            raise TrainingError(f"the loss was not a number ten times up to update {update}; "
-                                f"the last good state is {folder / 'state.safetensors'}: lower the learning rate")
+            raise TrainingError(
+                f"the loss was not a number ten times up to update {update}; "
+                f"the last good state is {folder / 'state.safetensors'}: lower the learning rate"
+            )
         optimizer.zero_grad()
 
         heard += world * float(lengths.sum()) / 100
@@ -223,9 +235,18 @@ def train(model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], 
             if rank == 0:
                 dev_loss, dev_wer = evaluate(model, *dev)
                 letters_loss, phonemes_loss, mean_norm = np.nanmean(losses, axis=0)
-                log.add(update=update + 1, epoch=progress["epoch"], loss=letters_loss, phoneme_loss=phonemes_loss,
-                        dev_loss=dev_loss, dev_wer=dev_wer, learning_rate=rate_now, gradient=mean_norm,
-                        audio_hours=heard / 3600, audio_per_second=heard / (time.time() - began))
+                log.add(
+                    update=update + 1,
+                    epoch=progress["epoch"],
+                    loss=letters_loss,
+                    phoneme_loss=phonemes_loss,
+                    dev_loss=dev_loss,
+                    dev_wer=dev_wer,
+                    learning_rate=rate_now,
+                    gradient=mean_norm,
+                    audio_hours=heard / 3600,
+                    audio_per_second=heard / (time.time() - began),
+                )
                 keep_best(model, dev_wer, progress, options.keep, folder)
                 adapt(progress, dev_loss, options.patience)
                 save_state(folder / "state.safetensors", model, optimizer, progress)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from asr.audio import load as load_audio
-from asr.checkpoint import DEFAULT, MODELS
+from asr.checkpoint import load_model
 from asr.decoding import Decoder, DecoderOptions
+from asr.lexicon import LexiconOptions
 from asr.recognizer import Recognizer, RecognizerOptions, load
-from asr.search import SearchOptions
 from asr.training.data import Utterance, read_manifest
 from asr.training.scoring import interval, rate, word_errors
 
@@ -60,19 +60,19 @@ def report(utterances: list[Utterance], texts: list[str]) -> str:
     return " | ".join(cells)
 
 
-def tune(recognizer: Recognizer, utterances: list[Utterance], heads: Heads) -> None:
-    """A grid over the weights of the language model, of words and of letters; the best come last."""
+def tune(recognizer: Recognizer, priors: dict, utterances: list[Utterance], heads: Heads) -> None:
+    """A grid over the weights of language model, words, prior and letters; the best come last."""
     results = []
-    for weight, bonus in itertools.product((0.6, 0.8, 1.0, 1.3), (0.0, 1.0, 2.0, 3.0)):
-        for letter_weight in (0.0, 0.3, 0.6):
-            words = SearchOptions(lm_weight=weight, word_bonus=bonus)
-            decoder = Decoder(recognizer.model, MODELS, DEFAULT, DecoderOptions(words=words, letter_weight=letter_weight))
+    for weight, bonus, prior in itertools.product((0.6, 0.9, 1.2), (0.0, 1.0, 2.0), (0.3, 0.5)):
+        words = LexiconOptions(lm_weight=weight, word_bonus=bonus, prior_weight=prior)
+        for letter_weight in (0.0, 0.3):
+            decoder = Decoder(recognizer.model, priors, DecoderOptions(words=words, letter_weight=letter_weight))
             texts = [decoder(*h)[0].text for h in heads]
             wer = rate(*word_errors([u.text for u in utterances], texts))
-            results.append((wer, weight, bonus, letter_weight))
-            print(f"{100 * wer:.2f} %  {weight} {bonus} {letter_weight}", flush=True)
-    for wer, weight, bonus, letter_weight in sorted(results, reverse=True)[-5:]:
-        print(f"WER {100 * wer:.2f} %  lm_weight {weight}  word_bonus {bonus}  letter_weight {letter_weight}")
+            results.append((wer, f"lm {weight}  bonus {bonus}  prior {prior}  letters {letter_weight}"))
+            print(f"{100 * wer:.2f} %  {results[-1][1]}", flush=True)
+    for wer, setting in sorted(results, reverse=True)[-5:]:
+        print(f"WER {100 * wer:.2f} %  {setting}")
 
 
 def main() -> None:
@@ -80,13 +80,16 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--model", default="english")
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of the utterances take each N-th only")
     parser.add_argument("--full-only", action="store_true", help="leave out the streaming latencies")
     options = parser.parse_args()
     torch.set_num_threads(1)
     utterances = read_manifest(options.manifest)
-    recognizer = load(options.model)
+    utterances = utterances[:: options.every]
+    priors = load_model(options.model)[1].get("log_priors", {})
     if options.tune:
-        return tune(recognizer, utterances, all_log_probs(recognizer, utterances))
+        recognizer = load(options.model)
+        return tune(recognizer, priors, utterances, all_log_probs(recognizer, utterances))
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
@@ -94,7 +97,7 @@ def main() -> None:
         heads = all_log_probs(recognizer, utterances)
         context = f"{latency} ms" if latency else "full"
         for name, wanted in SYSTEMS.items():
-            decoder = Decoder(recognizer.model, MODELS, DEFAULT, wanted)
+            decoder = Decoder(recognizer.model, priors, wanted)
             texts = [decoder(*h)[0].text for h in heads]
             print(f"| {context} | {name} | {report(utterances, texts)} |", flush=True)
 

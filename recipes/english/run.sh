@@ -19,5 +19,6 @@ torchrun --nproc-per-node "$processes" -m recipes.english.train --out "$work/run
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
     "$work"/{kokoro,piper,flite,hibari}/manifest.jsonl
-python -m recipes.english.package "$work/run/model.safetensors" asr/models/english.safetensors
+python -m recipes.english.package "$work/run/model.safetensors" "$data/speech/train.jsonl" \
+    asr/models/english.safetensors
 python -m recipes.english.evaluate "$data/speech/dev.jsonl"

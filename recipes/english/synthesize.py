@@ -31,7 +31,11 @@ def speakable_lines(path: Path, held_out: set[str]) -> list[str]:
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             line = line.strip()
-            if SPEAKABLE.fullmatch(line) and 2 <= len(line.split()) <= 24 and not re.search(r"[A-Z]{2}|\b[A-Z][a-z]{0,2}\. \w", line):
+            if (
+                SPEAKABLE.fullmatch(line)
+                and 2 <= len(line.split()) <= 24
+                and not re.search(r"[A-Z]{2}|\b[A-Z][a-z]{0,2}\. \w", line)
+            ):
                 if normalise(line) not in held_out:
                     kept.append(line)
     return kept

