@@ -352,8 +352,11 @@ def test_the_other_kinds_train_too(corpus, tmp_path, kind):
 TWO = """
 import sys
 sys.path[:0] = sys.argv[1], sys.argv[1] + "/.."
-from test_training import *
 from pathlib import Path
+import numpy as np
+from safetensors.torch import save_file
+from asr.training import loop
+from test_training import batch_of, two_ranks
 corpus, folder = Path(sys.argv[2]), Path(sys.argv[3])
 loop.start_distributed()
 rank = loop.distributed.get_rank()
