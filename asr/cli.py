@@ -127,7 +127,7 @@ def _load(options: argparse.Namespace):
     if options.threads:
         torch.set_num_threads(options.threads)
     decoder = DecoderOptions(options.beam, not options.no_lm, not options.letters, options.n_best)
-    wanted = RecognizerOptions(decoder, options.latency)
+    wanted = RecognizerOptions(decoder, latency=options.latency)
     try:
         return load(options.model, wanted)
     except (CheckpointError, NgramError, LexiconError) as error:

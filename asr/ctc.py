@@ -84,21 +84,22 @@ class AcousticModel(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """CTC loss per frame on the letters, and on the phonemes of the utterances that have them."""
         hidden, lengths = self.encoder(self._masked(frames, lengths), lengths, latency)
-        on_letters = _ctc(self.head(hidden[-1]), lengths, letters)
+        on_letters = ctc_loss(self.head(hidden[-1]).float().log_softmax(-1), lengths, letters)
         known = [i for i, p in enumerate(phonemes) if p is not None] if self.options.phonemes else []
         if not known:
             return on_letters, None
-        logits = self.phoneme_head(hidden[self.middle][known])
-        return on_letters, _ctc(logits, lengths[known], [phonemes[i] for i in known])
+        log_probs = self.phoneme_head(hidden[self.middle][known]).float().log_softmax(-1)
+        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known])
 
     def _masked(self, frames: Tensor, lengths: Tensor) -> Tensor:
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
         return self.normalise(frames) * inside[..., None]
 
 
-def _ctc(logits: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
-    log_probs = logits.float().log_softmax(-1).transpose(0, 1)  # (T', B, V)
-    flat = torch.tensor([i for t in targets for i in t], dtype=torch.long, device=logits.device)
-    sizes = torch.tensor([len(t) for t in targets], device=logits.device)
+def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
+    """-ln probability of the targets, a frame: log_probs (B, T', V), T' of each."""
+    log_probs = log_probs.transpose(0, 1)  # (T', B, V)
+    flat = torch.tensor([i for t in targets for i in t], dtype=torch.long, device=log_probs.device)
+    sizes = torch.tensor([len(t) for t in targets], device=log_probs.device)
     loss = nn.functional.ctc_loss(log_probs, flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True)
     return loss.sum() / lengths.sum()

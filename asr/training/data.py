@@ -142,7 +142,8 @@ def batches(
             groups.append([])
             longest = length[k]
         groups[-1].append(k)
-    for g in rng.permutation(-(-len(groups) // together)):
+    whole = len(groups) // together  # what does not fill a group of batches comes last
+    for g in [*rng.permutation(whole), whole]:
         for group in groups[g * together : (g + 1) * together]:
             yield [examples[k] for k in group]
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from asr.checkpoint import save_model, write_atomically
-from asr.ctc import AcousticModel
+from asr.ctc import AcousticModel, ctc_loss
 from asr.encoder import Latency
 from asr.text import collapse
 from asr.training.augment import Augmenter
@@ -128,7 +128,7 @@ def measure_mean(model: AcousticModel, examples: Examples, count: int = 200) -> 
 
 def learning_rate(update: int, options: TrainOptions) -> float:
     """Linear warm-up, then constant; in a stage with decay, straight down to a hundredth."""
-    peak = options.learning_rate * min(1.0, (update + 1) / options.warmup)
+    peak = options.learning_rate * min(1.0, (update + 1) / max(1, options.warmup))
     number, start = stage_at(update, options)
     stage = options.stages[number]
     return peak * (1 - 0.99 * (update - start) / stage.updates) if stage.decay else peak
@@ -164,7 +164,7 @@ def evaluate(
         targets = [model.alphabet.encode(utterances[i].text) for [i] in batch]
         with torch.autocast(frames.device.type, dtype=torch.bfloat16):
             log_probs, out_lengths = model(frames, lengths)
-            losses.append(model.loss(frames, lengths, targets, [None] * len(batch))[0].item())
+        losses.append(ctc_loss(log_probs, out_lengths, targets).item())
         for row, n, [i] in zip(log_probs.argmax(-1), out_lengths, batch):
             references.append(utterances[i].text)
             hypotheses.append(model.alphabet.decode(collapse(row[:n].tolist())))
@@ -203,6 +203,11 @@ def train(
         if progress["stage"] != number or progress["batch"] + world > len(plan):
             progress |= {"stage": number, "epoch": progress["epoch"] + 1, "batch": 0}
             plan = examples.epoch(progress["epoch"], stage.weights, world)
+        if len(plan) < world:
+            raise TrainingError(
+                f"an epoch of stage {number + 1} has {len(plan)} batches for {world} processes: "
+                "give more data, smaller batches, or weights above 0"
+            )
         latency = random_latency(stage, np.random.default_rng([options.seed, update]))  # the same on every rank
         rng = np.random.default_rng([options.seed, update, rank])
         torch.manual_seed(options.seed * 1_000_003 + update * world + rank)  # dropout
@@ -215,8 +220,8 @@ def train(
         (loss + 0.0 * sum(p.sum() for p in model.parameters())).backward()  # every rank has every gradient
         average_gradients(model)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+        rate_now = learning_rate(update, options) * progress["scale"]
         if norm.isfinite():
-            rate_now = learning_rate(update, options) * progress["scale"]
             for group in optimizer.param_groups:
                 group["lr"] = rate_now
             optimizer.step()
@@ -312,4 +317,4 @@ def load_state(path: Path, model: AcousticModel, optimizer: torch.optim.Optimize
 def start_distributed() -> None:
     """Join the other processes when torchrun started this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("gloo")
