@@ -20,7 +20,7 @@ SPECIAL = ("<unk>", "<s>", "</s>")
 NEVER = -99.0 * math.log(10)  # ln probability of <s>, which is only ever given
 FORMAT = "n-gram language model"
 VERSION = 1
-CACHED = 1 << 17  # word scores remembered
+CACHED = 1 << 15  # word scores remembered
 
 State = tuple[int, ...]
 

@@ -29,7 +29,7 @@ class RecognizerOptions:
     decoder: DecoderOptions = DecoderOptions()
     least_confidence: float = 0.35  # a segment of one to three words below it is taken for noise
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
-    gather: float = 180.0  # s of speech collected before it is sorted by length into batches
+    gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 45.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
 
