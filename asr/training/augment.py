@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 
 from asr.frontend import SAMPLE_RATE
+from asr.training.sounds import MADE
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class AugmentOptions:
     room: float = 0.35  # probability of a simulated room
     noise: float = 0.6  # probability of background noise
     snr: tuple[float, float] = (3.0, 30.0)  # dB
+    made: float = 0.25  # share of the backgrounds that are not recorded but made: music, hum, clicks, hiss
     colour: float = 0.4  # probability of a microphone's frequency response
     clip: float = 0.05  # probability of an overdriven input
     level: tuple[float, float] = (-45.0, -10.0)  # dBFS of the loud parts
@@ -63,10 +65,13 @@ class Augmenter:
         return np.clip(self._noise(n, rng) * 10 ** (rng.uniform(-60, -10) / 20), -1, 1)
 
     def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n samples of one noise at a loudness of 1."""
-        noise = self._noises[rng.integers(len(self._noises))]
-        start = rng.integers(max(1, len(noise) - n))
-        piece = np.resize(noise[start : start + n], n)
+        """n samples of one noise at a loudness of 1; recorded ones are played slower or faster."""
+        if rng.random() < self.options.made:
+            piece = MADE[str(rng.choice(list(MADE)))](rng, n).astype(np.float32)
+        else:
+            noise, factor = self._noises[rng.integers(len(self._noises))], rng.uniform(0.7, 1.4)
+            start = rng.integers(max(1, len(noise) - int(n * factor)))
+            piece = np.resize(speed(noise[start : start + int(n * factor) + 1], factor), n)
         return piece / max(_loudness(piece), 1e-4)
 
     def frames(self, frames: np.ndarray, fill: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -20,7 +20,8 @@ import numpy as np
 from asr.frontend import SAMPLE_RATE, LogMel
 from asr.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segment, Segmenter, SegmenterOptions, SpeechDetector
 from recipes.vad import peers
-from recipes.vad.mixing import MADE, STEP_SAMPLES, noise_files, read, rms, speech_steps
+from asr.training.sounds import MADE
+from recipes.vad.mixing import STEP_SAMPLES, noise_files, read, rms, speech_steps
 
 Probabilities = Callable[[np.ndarray], np.ndarray]  # samples -> one value each 40 ms
 
