@@ -26,7 +26,7 @@ NOISES = [hiss(40_000), hiss(3_000, 1)]  # one shorter than an utterance
 
 
 def decibels(x: np.ndarray) -> float:
-    return 20 * np.log10(augment._loudness(x))
+    return 20 * np.log10(augment.loudness(x))
 
 
 def pitch(x: np.ndarray) -> float:

@@ -48,7 +48,7 @@ class Augmenter:
             x = room(x, rng)
         if rng.random() < o.colour:
             x = colour(x, rng)
-        loud = _loudness(x)
+        loud = loudness(x)
         if self._noises and rng.random() < o.noise:
             x = x + self._noise(len(x), rng) * loud * 10 ** (-rng.uniform(*o.snr) / 20)
         x = x * (10 ** (rng.uniform(*o.level) / 20) / max(loud, 1e-5))
@@ -72,7 +72,7 @@ class Augmenter:
             noise, factor = self._noises[rng.integers(len(self._noises))], rng.uniform(0.7, 1.4)
             start = rng.integers(max(1, len(noise) - int(n * factor)))
             piece = np.resize(speed(noise[start : start + int(n * factor) + 1], factor), n)
-        return piece / max(_loudness(piece), 1e-4)
+        return piece / max(loudness(piece), 1e-4)
 
     def frames(self, frames: np.ndarray, fill: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """SpecAugment on (T, n_mels); masked values become ``fill`` (n_mels,), the mean."""
@@ -122,7 +122,7 @@ def _pause(rng: np.random.Generator, longest: float) -> np.ndarray:
     return np.zeros(int(rng.uniform(0, longest) * SAMPLE_RATE), np.float32)
 
 
-def _loudness(x: np.ndarray) -> float:
+def loudness(x: np.ndarray) -> float:
     """RMS of the loudest half of 20 ms pieces: pauses don't count."""
     n = len(x) // 320 * 320
     if n == 0:

@@ -1,0 +1,139 @@
+"""The ear: a trigger-word trunk that has learnt the sounds of real speech, for detectors to start from.
+
+    python -m recipes.wake_words.ear --out WORK/ear --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
+
+The convolution and the recurrent layers of wakeword.model are trained with CTC on phonemes and letters of transcribed
+speech. A detector trained from the result needs to learn one word only, and not from synthetic voices alone what
+speech is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from asr.checkpoint import CheckpointError, write_atomically
+from asr.ctc import ctc_loss
+from asr.encoder import Latency
+from asr.frontend import LogMel
+from asr.text import LETTERS, Alphabet
+from asr.training.augment import Augmenter, AugmentOptions
+from asr.training.data import Audio, ManifestError, read_manifest
+from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
+from recipes.english.train import Joined, read_lexicon, read_noises
+from wakeword.model import TriggerModel, TriggerOptions
+
+AUGMENT = AugmentOptions(room=0.4, noise=0.6, snr=(0.0, 30.0), time_masks=1, band_masks=1, band_width=8)
+WEIGHTS = {
+    "commonvoice": 8.0,
+    "librispeech-machine-labelled": 5.0,
+    "librispeech": 3.0,
+    "speechocean762": 2.0,
+    "kathleen": 1.5,
+    "an4": 1.5,
+    "kokoro-82m": 2.0,
+    "synthetic-piper": 0.6,
+    "synthetic-hibari": 0.4,
+    "synthetic-flite": 0.3,
+}
+
+
+class Ear(nn.Module):
+    """The trunk with a head for letters and one for phonemes, as asr.training.loop trains an acoustic model."""
+
+    def __init__(self, phonemes: tuple[str, ...], options: TriggerOptions = TriggerOptions()):
+        super().__init__()
+        self.options, self.alphabet = _Options(options, phonemes), Alphabet(tuple(LETTERS))
+        self.frontend, self.trunk = LogMel(options.frontend), TriggerModel(options)
+        self.letters = nn.Linear(options.hidden, len(self.alphabet))
+        self.phonemes = nn.Linear(options.hidden, len(phonemes) + 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.trunk.mean
+
+    @property
+    def deviation(self) -> Tensor:
+        return self.trunk.deviation
+
+    def steps(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        o = self.trunk.options
+        return self.trunk.trunk(frames)[0], ((lengths - o.kernel) // o.stride + 1).clamp(min=1)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, lengths = self.steps(frames, lengths)
+        return self.letters(hidden).float().log_softmax(-1), lengths
+
+    def loss(
+        self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latency: Latency | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As AcousticModel.loss; there is no latency to choose, the trunk looks back only."""
+        hidden, lengths = self.steps(frames, lengths)
+        on_letters = ctc_loss(self.letters(hidden).float().log_softmax(-1), lengths, letters)
+        known = [i for i, p in enumerate(phonemes) if p is not None]
+        if not known:
+            return on_letters, None
+        log_probs = self.phonemes(hidden[known]).float().log_softmax(-1)
+        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known])
+
+
+class _Options:
+    """What the loop asks of a model's options."""
+
+    def __init__(self, trunk: TriggerOptions, phonemes: tuple[str, ...]):
+        self.trunk, self.phonemes = trunk, phonemes
+
+    def asdict(self) -> dict:
+        return self.trunk.asdict()
+
+
+def export(ear: Ear, path: Path) -> None:
+    """The trunk alone, in fp16, as wakeword.training.start_from reads it."""
+    kept = {k: v.half().contiguous() for k, v in ear.trunk.state_dict().items() if not k.startswith("output.")}
+    write_atomically(path, save(kept, {"options": json.dumps(ear.options.asdict())}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifests", type=Path, nargs="+", help="training manifests")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; ear.safetensors is the result")
+    parser.add_argument("--dev", type=Path, required=True, help="manifest that picks the best checkpoints")
+    parser.add_argument("--noise", type=Path, help="manifest of background noises")
+    parser.add_argument("--updates", type=int, default=4000)
+    parser.add_argument("--evaluate-every", type=int, default=250)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start_distributed()
+    try:
+        run(options)
+    except (ManifestError, TrainingError, CheckpointError, ValueError, OSError) as error:
+        sys.exit(f"ear: {error}")
+
+
+def run(options: argparse.Namespace) -> None:
+    hold = options.updates // 2
+    stages = (Stage(hold, WEIGHTS), Stage(options.updates - hold, WEIGHTS, decay=True))
+    training = TrainOptions(
+        stages, 240.0, 3e-3, warmup=200, chained=0.05, silent=0.05, phoneme_weight=0.7, evaluate_every=options.evaluate_every
+    )
+    lexicon = read_lexicon(None)
+    torch.manual_seed(training.seed)
+    ear = Ear(lexicon.phonemes)
+    corpora = [read_manifest(m) for m in options.manifests]
+    audio = Joined([Audio(c, options.out / "cache") for c in corpora], [len(c) for c in corpora])
+    augmenter = Augmenter(AUGMENT, read_noises(options.noise))
+    examples = Examples([u for c in corpora for u in c], audio, augmenter, ear, lexicon, training)
+    measure_mean(ear, examples)
+    dev = read_manifest(options.dev)
+    train(ear, examples, (dev, Audio(dev, options.out / "cache")), training, options.out)
+    export(ear, options.out / "ear.safetensors")
+
+
+if __name__ == "__main__":
+    main()

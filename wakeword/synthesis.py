@@ -1,0 +1,103 @@
+"""A phrase and its near-misses, spoken by every installed voice: folders of clips that a killed run goes on with."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr.frontend import SAMPLE_RATE
+from wakeword.mixing import trim
+from wakeword.voices import VOICES, Voice
+
+SHARES = {"kokoro": 0.5, "hibari": 0.2, "piper": 0.12, "flite": 0.08, "festival": 0.06, "espeak": 0.04}
+LONGEST = 4.0  # s; a synthesiser that takes longer for a phrase has stumbled
+CHUNK = 25  # clips that one process speaks in a row
+
+
+@dataclass(frozen=True)
+class Job:
+    """Clips of one kind to be spoken."""
+
+    folder: Path
+    texts: tuple[str, ...]  # a clip says one of them
+    count: int
+    voices: tuple[str, ...]  # names; how much each speaks is in SHARES
+    seed: int
+
+
+@dataclass(frozen=True)
+class Spoken:
+    samples: np.ndarray  # (n,) float32 at 16 kHz, trimmed: speech from the first sample to the last
+    text: str
+    speaker: str
+
+    @property
+    def held_out(self) -> bool:
+        """Speakers kept from training, about one in six: they choose the checkpoint and the threshold."""
+        base = re.sub(r"-[\d.]+$", "", self.speaker.split(":")[0])
+        return zlib.crc32(base.encode()) % 6 == 0
+
+
+def speak(job: Job, processes: int, progress: Callable[[int], None]) -> list[Spoken]:
+    """Speak what the folder does not hold yet; ``progress`` is told the number of clips there are."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    manifest = job.folder / "clips.jsonl"
+    rows = _rows(manifest)
+    first = rows[-1]["number"] + 1 if rows else 0
+    chunks = [(job, i, min(i + CHUNK, job.count)) for i in range(first, job.count, CHUNK)]
+    if chunks:
+        with multiprocessing.get_context("spawn").Pool(min(processes, len(chunks))) as pool:
+            with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
+                for numbers, clips in pool.imap(_speak_chunk, chunks):
+                    rows += list(_kept(job.folder, numbers, clips, log))
+                    progress(numbers[-1] + 1)
+    return [_read(job.folder, row) for row in rows if row["file"]]
+
+
+def _rows(manifest: Path) -> list[dict]:
+    return [json.loads(line) for line in manifest.open()] if manifest.exists() else []
+
+
+def _kept(folder: Path, numbers: range, clips: list[Spoken | None], log) -> Iterator[dict]:
+    for number, clip in zip(numbers, clips):
+        row = {"number": number, "file": "", "text": "", "speaker": ""}
+        if clip is not None:
+            row |= {"file": f"{number:06d}.wav", "text": clip.text, "speaker": clip.speaker}
+            soundfile.write(folder / row["file"], clip.samples, SAMPLE_RATE, subtype="PCM_16")
+        log.write(json.dumps(row) + "\n")
+        yield row
+
+
+def _read(folder: Path, row: dict) -> Spoken:
+    return Spoken(soundfile.read(folder / row["file"], dtype="float32")[0], row["text"], row["speaker"])
+
+
+_engines: dict[str, Voice] = {}  # of this process; loading one takes seconds
+
+
+def _speak_chunk(chunk: tuple[Job, int, int]) -> tuple[range, list[Spoken | None]]:
+    job, first, end = chunk
+    return range(first, end), [speak_one(job, number) for number in range(first, end)]
+
+
+def speak_one(job: Job, number: int) -> Spoken | None:
+    """Clip ``number`` of a job, the same whenever it is asked for; None where the engine stumbled."""
+    rng = np.random.default_rng([job.seed, number])
+    shares = np.array([SHARES[name] for name in job.voices])
+    name = str(rng.choice(job.voices, p=shares / shares.sum()))
+    text = str(rng.choice(job.texts))
+    if name not in _engines:
+        _engines[name] = next(v for v in VOICES if v.name == name)()
+    samples, speaker = _engines[name].speak(text, rng)
+    samples = trim(samples)
+    if not 0.15 * SAMPLE_RATE < len(samples) < LONGEST * SAMPLE_RATE:
+        return None
+    return Spoken((samples * (0.5 / np.abs(samples).max())).astype(np.float32), text, speaker)

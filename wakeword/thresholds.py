@@ -1,0 +1,36 @@
+"""Thresholds from scores on speech without the phrase: how high for at most so many false alarms an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+TAIL = 25  # highest peaks that the tail is fitted to
+CEILING = 1 - 1e-6
+
+
+def peaks(scores: np.ndarray, gap: int) -> np.ndarray:
+    """The highest of every run of ``gap`` steps of scores (n,): events that could each be a false alarm."""
+    n = -(-len(scores) // gap) * gap
+    return np.pad(scores, (0, n - len(scores))).reshape(-1, gap).max(1)
+
+
+def thresholds(events: np.ndarray, hours: float, rates: Sequence[float]) -> dict[float, float]:
+    """Peaks (n,) in ``hours`` of audio without the phrase -> a threshold for each rate of false alarms an hour.
+
+    The highest peaks' logits are taken to fall off exponentially (the tail of most distributions: Pickands 1975), so
+    that an hour of audio says something about rates below one an hour; a single odd clip does not decide.
+    """
+    logits = np.sort(logit(events))[::-1][: TAIL + 1]
+    if len(logits) < 2:
+        return {rate: 0.5 for rate in rates}
+    k = len(logits) - 1
+    base, excess = logits[k], float((logits[:k] - logits[k]).mean())
+    wanted = {rate: base + excess * np.log(k / (rate * hours)) for rate in rates}
+    return {rate: float(np.clip(1 / (1 + np.exp(-x)), 0.02, CEILING)) for rate, x in wanted.items()}
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    p = np.clip(np.asarray(p, np.float64), 1e-6, CEILING)
+    return np.log(p / (1 - p))

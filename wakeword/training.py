@@ -1,0 +1,194 @@
+"""From a phrase to a detector: speak it, mix it, train, choose the threshold. Stopped at any moment, it goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from asr.checkpoint import write_atomically
+from asr.frontend import LogMel
+from asr.training.loop import load_state, save_state
+from wakeword.detector import FORMAT, VERSION, DetectorOptions
+from wakeword.holdout import HeldOut, Measured, measure
+from wakeword.labels import extended_ones
+from wakeword.mixing import Mixer, Sounds
+from wakeword.model import TriggerModel, TriggerOptions
+
+EAR = Path(__file__).parent / "models" / "ear" / "ear.safetensors"  # a trunk that knows the sounds of speech
+
+
+class TrainingError(ValueError):
+    """One sentence: why there can be no detector, and what to do."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    updates: int = 3000
+    batch: int = 32  # examples
+    learning_rate: float = 2e-3
+    warmup: int = 100  # updates
+    weight_decay: float = 1e-2
+    clip: float = 1.0  # norm of the gradient, at most
+    span: float = 0.4  # s after the word in which the target is 1: the extended ones
+    unsure: float = 0.08  # s before and after that span that do not count
+    smooth: int = 3  # steps whose mean is a score
+    evaluate_every: int = 300  # updates
+    rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
+    processes: int = 2
+    seed: int = 1
+
+
+class Examples(Dataset):
+    """Example i: log-mel frames, targets, and which steps count; the same whenever it is asked for."""
+
+    def __init__(self, mixer: Mixer, model: TriggerOptions, options: TrainOptions, first: int, count: int):
+        self.mixer, self.model, self.options = mixer, model, options
+        self.first, self.count = first, count
+        self.frontend = LogMel(model.frontend)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> (T, n_mels) float32, targets (n,), weights (n,)."""
+        rng = np.random.default_rng([self.options.seed, self.first + i])
+        example = self.mixer.example(rng)
+        frames = self.frontend.feed(example.samples, self.frontend.start())[0]
+        targets, weights = labels(example.ends, len(frames), self.model, self.options)
+        return frames, targets, weights
+
+
+def labels(
+    ends: tuple[int, ...], frames: int, model: TriggerOptions, options: TrainOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of words in samples -> extended-one targets (n,) and weights (n,), 0 at the span's blurred edges."""
+    steps = (frames - model.kernel) // model.stride + 1
+    hop, window = model.frontend.hop, model.frontend.window
+    seen = [(end - window) / hop - (model.kernel - 1) for end in ends]  # frame at which a step's field ends there
+    firsts = [max(0, int(np.ceil(s / model.stride))) for s in seen]
+    span, unsure = (max(1, round(s / model.step_seconds)) for s in (options.span, options.unsure))
+    targets = extended_ones(steps, firsts, span)
+    around = extended_ones(steps, [max(0, f - unsure) for f in firsts], span + 2 * unsure)
+    return targets, np.where((around == 1) & (targets == 0), 0, 1).astype(np.float32)
+
+
+def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
+
+
+def learning_rate(update: int, options: TrainOptions) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if update < options.warmup:
+        return options.learning_rate * (update + 1) / options.warmup
+    done = (update - options.warmup) / max(1, options.updates - options.warmup)
+    return options.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+
+
+def train(
+    model: TriggerModel,
+    sounds: Sounds,
+    held: HeldOut,
+    options: TrainOptions,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Measured:
+    """Run (or resume) training in ``folder``; the best model's weights are in ``model`` afterwards."""
+    torch.manual_seed(options.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+    state_file, best_file = folder / "state.safetensors", folder / "best.safetensors"
+    progress = {"update": 0, "best": [2.0, 0.0], "seconds": 0.0}  # best: missed, minus the distance
+    if state_file.exists():
+        progress = load_state(state_file, model, optimizer)
+        report(f"going on after update {progress['update']}")
+    left = options.updates - progress["update"]
+    examples = Examples(Mixer(sounds), model.options, options, progress["update"] * options.batch, left * options.batch)
+    began, states, losses = time.monotonic() - progress["seconds"], None, []
+    model.train()
+    for batch in _loader(examples, options):
+        frames, targets, weights = batch
+        logits, states = model(frames, _carried(states, options.batch))
+        loss = loss_of(logits, targets, weights)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(progress["update"], options)
+        optimizer.step()
+        losses.append(loss.item())
+        progress["update"] += 1
+        if progress["update"] % options.evaluate_every == 0 or progress["update"] == options.updates:
+            measured = measure(model, held, options.smooth, options.rate)
+            progress["seconds"] = time.monotonic() - began
+            rank = [measured.missed[options.rate], -measured.distance]
+            if rank <= progress["best"]:
+                progress["best"] = rank
+                write_atomically(best_file, save(model.state_dict()))
+            save_state(state_file, model, optimizer, progress)
+            to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
+            report(
+                f"update {progress['update']} of {options.updates}: loss {np.mean(losses):.4f}, held-out voices missed at "
+                f"{options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
+            )
+            losses = []
+    model.load_state_dict(load_file(best_file))
+    return measure(model, held, options.smooth, options.rate)
+
+
+def _loader(examples: Examples, options: TrainOptions) -> DataLoader:
+    workers = max(0, options.processes - 1)
+    return DataLoader(
+        examples,
+        options.batch,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _carried(states: list | None, batch: int) -> list | None:
+    """Streams last for hours: half of the examples begin in the state in which another one ended."""
+    if states is None:
+        return None
+    keep = (torch.rand(1, batch, 1) < 0.5).float()
+
+    def cut(state: Tensor | tuple) -> Tensor | tuple:
+        return tuple(cut(s) for s in state) if isinstance(state, tuple) else state.detach() * keep
+
+    return [cut(state) for state in states]
+
+
+def measure_bands(model: TriggerModel, sounds: Sounds, options: TrainOptions, count: int = 100) -> None:
+    """Global mean and deviation of the mel bands, over the examples."""
+    examples = Examples(Mixer(sounds), model.options, replace(options, seed=options.seed + 1), 0, count)
+    frames = np.concatenate([examples[i][0] for i in range(count)])
+    model.mean.copy_(torch.from_numpy(frames.mean(0)))
+    model.deviation.copy_(torch.from_numpy(frames.std(0)))
+
+
+def start_from(model: TriggerModel, path: Path) -> bool:
+    """Take over the trunk of a pretrained ear where its shape is the model's; False where it is not."""
+    with safe_open(path, framework="pt") as file:
+        ear = {key: file.get_tensor(key).float() for key in file.keys()}
+        fits = json.loads(file.metadata()["options"]) == model.options.asdict() | {"dropout": model.options.dropout}
+    if fits:
+        model.load_state_dict(ear, strict=False)
+    return fits
+
+
+def save_detector(model: TriggerModel, path: Path, card: dict, options: DetectorOptions) -> None:
+    """The detector's file: weights in fp16, and everything that rebuilds and explains it."""
+    weights = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
+    head = {"format": FORMAT, "version": VERSION, "options": json.dumps(model.options.asdict())}
+    head["card"] = json.dumps(card | {"detector": asdict(options)})
+    write_atomically(path, save(weights, head))
