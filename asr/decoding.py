@@ -13,7 +13,8 @@ from asr.ctc import AcousticModel
 from asr.lexicon import LexiconOptions, LexiconSearch, read_lexicon
 from asr.ngram import NgramModel
 from asr.ngram import load as load_ngram
-from asr.search import BeamSearch, Hypothesis, SearchOptions, greedy
+from asr.partial import Partial, greedy_so_far, letters_so_far, words_so_far
+from asr.search import BeamSearch, Hypothesis, SearchOptions, SearchState, greedy
 from asr.text import BLANK, Alphabet
 
 LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged beside the acoustic models
@@ -61,6 +62,41 @@ class Decoder:
             prior = self._priors.get("letters", np.float32(0))
             return self._search.decode(letters - self.options.letter_prior * prior, self.options.n_best)
         found = self._search.decode(phonemes, max(self.options.candidates, self.options.n_best))
+        by_letters = letter_scores(letters, [h.text for h in found], self.alphabet)
+        scores = [h.score + self.options.letter_weight * s for h, s in zip(found, by_letters)]
+        ranked = sorted(zip(found, scores), key=lambda pair: -pair[1])
+        return [replace(h, score=s) for h, s in ranked[: self.options.n_best]]
+
+    # The same for a stream: finish(feed(start(), letters, phonemes), letters), with any number of feeds.
+
+    def start(self) -> SearchState | None:
+        return self._search.start() if self._search else None
+
+    def feed(
+        self, state: SearchState | None, letters: np.ndarray, phonemes: np.ndarray | None
+    ) -> SearchState | None:
+        """The state after the next frames, (T, V) and (T, P)."""
+        if self._search is None:
+            return None
+        if self._in_lexicon:
+            return self._search.feed(state, phonemes)
+        return self._search.feed(state, letters - self.options.letter_prior * self._priors.get("letters", np.float32(0)))
+
+    def so_far(self, state: SearchState | None, letters: np.ndarray) -> Partial:
+        """The words to show; letters (T, V) of all frames since the start."""
+        if self._search is None:
+            return greedy_so_far(greedy(letters, self.alphabet).text)
+        if self._in_lexicon:
+            return words_so_far(state, self._search)
+        return letters_so_far(state, self.alphabet)
+
+    def finish(self, state: SearchState | None, letters: np.ndarray) -> list[Hypothesis]:
+        """The likeliest texts, best first; letters (T, V) of all frames since the start."""
+        if self._search is None:
+            return [greedy(letters, self.alphabet)]
+        if not self._in_lexicon:
+            return self._search.best(state, self.options.n_best)
+        found = self._search.best(state, max(self.options.candidates, self.options.n_best))
         by_letters = letter_scores(letters, [h.text for h in found], self.alphabet)
         scores = [h.score + self.options.letter_weight * s for h, s in zip(found, by_letters)]
         ranked = sorted(zip(found, scores), key=lambda pair: -pair[1])

@@ -114,7 +114,11 @@ class Text:
         self.fused = fused  # the same weighted, with bonuses
 
     def words(self) -> list[str]:
-        return [*self.parent.words(), self.word] if self.parent else []
+        words, text = [], self
+        while text.parent:
+            words.append(text.word)
+            text = text.parent
+        return words[::-1]
 
 
 Way = tuple[int, float, Text, Node]  # where a phoneme leads: number of the place, factor, text and node
@@ -177,7 +181,7 @@ class LexiconSearch(BeamSearch):
             node, text = place.node, place.text
             fused = text.fused + (node.ahead if node.depth else 0.0)
             acoustic = math.log(in_blank + in_symbol) + state.offset - fused
-            for last in self._closings(place):
+            for last in self.closings(place):
                 _add(ended, self._hypothesis(last, acoustic, final))
             if not node.words:
                 whole = not final or not node.depth
@@ -258,14 +262,14 @@ class LexiconSearch(BeamSearch):
         here = text.fused + (node.ahead if node.depth else 0.0)
         leads = [(text, child)] if (child := tree.children(node).get(symbol)) else []
         if node.words and (first := tree.children(tree.root).get(symbol)):
-            leads += [(closed, first) for closed in self._closings(place)]
+            leads += [(closed, first) for closed in self.closings(place)]
         ways = [
             (hash((t.number, n.number)), math.exp(max(t.fused + n.ahead - here, LEAST)), t, n)
             for t, n in leads
         ]
         return sorted(ways, key=lambda way: -way[1])
 
-    def _closings(self, place: Place) -> list[Text]:
+    def closings(self, place: Place) -> list[Text]:
         """The texts that the place becomes where its word ends: one for each word pronounced so."""
         o, text = self.options, place.text
         texts = []

@@ -12,8 +12,6 @@ from asr.checkpoint import load_model
 from asr.training import log
 from recipes.english import train as recipe
 
-pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice")
-
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:

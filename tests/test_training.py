@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from asr.checkpoint import load_model
 from asr.ctc import AcousticModel, ModelOptions
@@ -25,7 +25,7 @@ from asr.training.data import Audio, Lexicon, Utterance, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice")  # the phoneme loss of a run without phonemes
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 TONES = {"a": 300, "b": 800, "c": 1_700, "d": 3_400}  # Hz
 SENTENCES = ["ab", "cab", "bad cab", "dab", "a bad dad", "add", "cad ab", "b a d"]
 LEXICON = Lexicon(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
@@ -204,6 +204,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(corpus, unbroken, tmp_pat
     for name in ("state.safetensors", "model.safetensors", *(p.name for p in unbroken.glob("update-*"))):
         assert contents(tmp_path / name) == contents(unbroken / name)
     assert [r["update"] for r in rows(tmp_path)] == [3, 6, 9, 10]
+    assert [r["audio_hours"] for r in rows(tmp_path)] == [r["audio_hours"] for r in rows(unbroken)]
 
 
 def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
@@ -218,8 +219,41 @@ def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run.train(tmp_path)
     monkeypatch.undo()
+    assert [r["update"] for r in rows(tmp_path)] == [3, 6]  # the log is a row ahead of the state
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("9,1,0.")
+    monkeypatch.setattr(log, "draw_curves", lambda path: None)
     rich(corpus).train(tmp_path)
     assert contents(tmp_path / "model.safetensors") == contents(unbroken / "model.safetensors")
+    assert [r["update"] for r in rows(tmp_path)] == [3, 6, 9, 10]
+
+
+def test_checkpoints_stay_until_a_state_that_drops_them_is_saved(corpus, tmp_path, monkeypatch):
+    run = prepare(corpus, options(6, evaluate_every=2, keep=1))
+    wers, save_state, saved = iter([0.5, 0.4]), loop.save_state, []
+
+    def killed(*arguments):
+        if saved:
+            raise Killed
+        saved.append(save_state(*arguments))
+
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (1.0, next(wers)))
+    monkeypatch.setattr(loop, "save_state", killed)
+    with pytest.raises(Killed):
+        run.train(tmp_path)
+    assert {p.name for p in tmp_path.glob("update-*")} >= {"update-000002.safetensors"}
+
+
+def test_a_state_without_the_audio_heard_is_gone_on_from(corpus, tmp_path):
+    """As written before the hours were kept."""
+    prepare(corpus, options(2)).train(tmp_path)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, framework="pt") as file:
+        progress, tensors = json.loads(file.metadata()["progress"]), {k: file.get_tensor(k) for k in file.keys()}
+    assert progress.pop("heard") == pytest.approx(3600 * rows(tmp_path)[0]["audio_hours"], rel=1e-4)
+    save_file(tensors, path, {"progress": json.dumps(progress)})
+    prepare(corpus, options(4)).train(tmp_path)
+    assert [r["update"] for r in rows(tmp_path)] == [2, 4]
 
 
 def test_another_seed_gives_other_weights(corpus, unbroken, tmp_path):
@@ -262,6 +296,55 @@ def test_nine_of_them_are_survived(corpus, tmp_path, monkeypatch):
     poisoned(run, monkeypatch, range(2, 24, 2))  # eleven, but never ten in a row
     run.train(tmp_path)
     assert all(torch.isfinite(v).all() for v in weights(tmp_path).values())
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def other_program(path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, path)
+
+
+def garbled(path: Path) -> None:
+    tensors = load_file(path)
+    save_file(tensors, path, {"progress": "{"})
+
+
+@pytest.mark.parametrize("damage", [shorten, other_program, garbled, lambda path: path.write_bytes(b"")])
+def test_a_damaged_state_is_one_sentence(corpus, tmp_path, damage):
+    prepare(corpus, options(1)).train(tmp_path)
+    damage(tmp_path / "state.safetensors")
+    with pytest.raises(TrainingError, match=r"state\.safetensors is damaged .*: remove it to begin anew") as error:
+        prepare(corpus, options(2)).train(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_of_another_model_is_one_sentence(corpus, tmp_path):
+    prepare(corpus, options(1)).train(tmp_path)
+    says = r"state\.safetensors holds weights of another model: encoder\..* is of the shape \(.*\) in it and of the shape"
+    with pytest.raises(TrainingError, match=says):
+        prepare(corpus, options(2), replace(MODEL, hidden=16)).train(tmp_path)
+    with pytest.raises(TrainingError, match=r"phoneme_head\.bias is missing in it and of the shape"):
+        prepare(corpus, options(2), replace(MODEL, phonemes=LEXICON.phonemes)).train(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tpu9", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_sentence(corpus, tmp_path, name):
+    run = prepare(corpus, options(1))
+    with pytest.raises(TrainingError, match=f"no device '{name}' here: say cpu"):
+        train(run.model, run.examples, run.dev, run.options, tmp_path, name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_learns_too_and_its_state_goes_on_anywhere(corpus, tmp_path):
+    run = prepare(corpus, replace(options(20), stages=(Stage(20), Stage(20, streaming=0.5))), RICH)
+    train(run.model, run.examples, run.dev, run.options, tmp_path)
+    assert next(run.model.parameters()).device.type == "cuda"
+    run = prepare(corpus, options(60), RICH)
+    train(run.model, run.examples, run.dev, run.options, tmp_path, "cpu")
+    first, *_, last = rows(tmp_path)
+    assert last["dev_loss"] < first["dev_loss"]
 
 
 # the pieces

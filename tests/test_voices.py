@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from asr.frontend import SAMPLE_RATE
-from wakeword.voices import VOICES, Espeak, Flite, _Command
+from wakeword import engines
+from wakeword.engines import Kokoro
+from wakeword.programs import Espeak, Festival, Flite, Program
+from wakeword.voices import VOICES, VoiceError, chosen, listing
 
-LIGHT = [v for v in VOICES if issubclass(v, _Command)]  # the others take seconds to load
+LIGHT = [v for v in VOICES if issubclass(v, Program)]  # the others take seconds to load
 
 
 def test_each_voice_has_a_name_and_says_how_to_get_it():
@@ -20,16 +23,74 @@ def test_each_voice_has_a_name_and_says_how_to_get_it():
     assert all(isinstance(v.installed(), bool) for v in VOICES)
 
 
-def test_nothing_is_installed_on_an_empty_path(monkeypatch, tmp_path):
+def test_nothing_is_installed_on_an_empty_path(nothing):
+    assert not any(v.installed() for v in VOICES)
+
+
+@pytest.fixture
+def nothing(monkeypatch, tmp_path) -> Path:
+    """A machine without any synthesiser."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not any(v.installed() for v in LIGHT)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    return tmp_path
 
 
-@pytest.mark.parametrize("voice", [Flite, Espeak])
-def test_command_lines_vary_with_the_seed_only(voice):
+def test_without_a_voice_one_sentence_says_what_to_install(nothing):
+    with pytest.raises(VoiceError, match="no voice is installed: apt install flite espeak-ng"):
+        chosen()
+    assert all("missing: " in line for line in listing().splitlines())
+
+
+def test_voices_are_chosen_by_name(pretended_flite, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    assert chosen() == chosen(["flite"]) == ("flite",)
+    with pytest.raises(VoiceError, match="festival is not installed; to get it: apt install festival"):
+        chosen(["flite", "festival"])
+    with pytest.raises(VoiceError, match='there is no voice "dalek": choose from kokoro, '):
+        chosen(["dalek"])
+
+
+def test_the_listing_tells_name_pace_and_state(pretended_flite, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    lines = {line.split()[0]: line.split()[1:3] for line in listing().splitlines()}
+    assert list(lines) == [v.name for v in VOICES]
+    assert lines["flite"] == ["fast", "installed"] and lines["kokoro"] == ["slow", "missing:"]
+
+
+def test_kokoro_needs_its_packages_and_its_styles(monkeypatch, tmp_path):
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    monkeypatch.delenv("KOKORO_VOICES", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not Kokoro.installed()
+    styles = tmp_path / ".local/share/asr/kokoro-voices"
+    styles.mkdir(parents=True)
+    (styles / "af_heart.bin").touch()
+    assert Kokoro.installed() and Kokoro.folder() == styles
+    monkeypatch.setenv("KOKORO_VOICES", str(tmp_path))
+    assert not Kokoro.installed()
+
+
+def test_festival_speaks_with_the_voices_it_has(nothing, monkeypatch):
+    (nothing / "text2wave").touch(mode=0o755)
+    monkeypatch.setattr(Festival, "FOLDER", nothing)
+    assert not Festival.installed()
+    (nothing / "english" / "ked_diphone").mkdir(parents=True)
+    assert Festival.installed() and Festival.speakers() == ["ked_diphone"]
+    line, speaker = Festival().command("out.wav", np.random.default_rng(0))
+    assert "(voice_ked_diphone)" in line[2] and speaker == "festival-ked_diphone"
+
+
+@pytest.fixture
+def three_festival_voices(monkeypatch):
+    monkeypatch.setattr(Festival, "speakers", classmethod(lambda cls: list(cls.SPEAKERS)))
+
+
+@pytest.mark.parametrize("voice", [Flite, Festival, Espeak])
+def test_command_lines_vary_with_the_seed_only(voice, three_festival_voices):
     lines = [voice().command("out.wav", np.random.default_rng(s)) for s in range(30)]
     again = [voice().command("out.wav", np.random.default_rng(s)) for s in range(30)]
     assert lines == again and len({speaker for _, speaker in lines}) >= 3
+    assert len({" ".join(line) for line, _ in lines}) > 25
     for line, speaker in lines:
         assert line[0] == voice.program and "out.wav" in line and speaker.startswith(voice.name)
         assert all(isinstance(word, str) for word in line)

@@ -67,6 +67,14 @@ def test_trim():
     assert len(trim(silent)) == 0 and len(trim(silent[:5])) == 0
 
 
+def test_trim_of_a_noisy_recording():
+    hiss = 0.05 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    said = np.zeros(32_000, np.float32)
+    said[12_000:20_000] = tone(0.5, 440)
+    assert len(trim(said + hiss)) > 30_000
+    assert abs(len(trim(said + hiss, noisy=True)) - 8000) <= 320
+
+
 def test_thresholds_fall_with_the_rate_and_hold_on_new_data():
     rng = np.random.default_rng(0)
     draw = lambda n: 1 / (1 + np.exp(8 - 1.5 * rng.exponential(size=n)))  # noqa: E731

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.frontend import SAMPLE_RATE, LogMel
+from asr.training.augment import loudness
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.thresholds import logit, peaks, thresholds
@@ -32,19 +33,32 @@ class HeldOut:
 
 
 def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: int = 3, seed: int = 7) -> HeldOut:
-    """Mixes of held-out clips: ``count`` examples with the phrase, ``passes`` over the speech without it."""
+    """Mixes of held-out clips: ``count`` examples with the phrase, ``passes`` over the speech without it.
+
+    The speech is whole utterances one after the other, as a radio would say them; every pass but the first has
+    noise under it.
+    """
     frontend = LogMel(model.frontend)
     spoken = Mixer(sounds, MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8))
     mixes = [spoken.example(np.random.default_rng([seed, i])) for i in range(count)]
     frames = np.stack([frontend(m.samples) for m in mixes])
-    hours = sum(len(s) for s in sounds.speech) / SAMPLE_RATE / 3600 * passes
-    quiet = Mixer(sounds, MixOptions(seconds=30, positive=0, near_miss=0, room=0.3, colour=0.3, noise=0.5, babble=0.1))
-    streams = max(1, round(hours * 3600 / 30))
-    without = [
-        np.stack([frontend(quiet.example(np.random.default_rng([seed + 1, i])).samples) for i in part])
-        for part in np.array_split(np.arange(streams), max(1, streams // 40))
-    ]
-    return HeldOut(torch.from_numpy(frames), [m.ends for m in mixes], [torch.from_numpy(w) for w in without])
+    without = [_talk(sounds, frontend, noisy=i > 0, rng=np.random.default_rng([seed + 1, i])) for i in range(passes)]
+    return HeldOut(torch.from_numpy(frames), [m.ends for m in mixes], without)
+
+
+def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generator) -> Tensor:
+    """All of the speech once, cut into streams of a minute -> frames (B, T, n_mels)."""
+    parts = []
+    for i in rng.permutation(len(sounds.speech)):
+        clip = sounds.speech[i]
+        parts += [clip * (10 ** (rng.uniform(-40, -12) / 20) / max(loudness(clip), 1e-4))]
+        parts += [np.zeros(int(rng.exponential(0.5) * SAMPLE_RATE), np.float32)]
+    talk, n = np.concatenate(parts), 60 * SAMPLE_RATE
+    if noisy:
+        background = np.concatenate([Mixer(sounds).noise(n, rng) for _ in range(-(-len(talk) // n))])
+        talk = talk + background[: len(talk)] * 10 ** (rng.uniform(-55, -35) / 20)
+    streams = np.resize(np.clip(talk, -1, 1), -(-len(talk) // n) * n).reshape(-1, n).astype(np.float32)
+    return torch.from_numpy(np.stack([frontend(s) for s in streams]))
 
 
 @torch.inference_mode()

@@ -67,7 +67,7 @@ class Mixer:
         if rng.random() < o.babble and len(self.sounds.speech):
             x = x + self._babble(len(x), rng) * _ratio(loud, o.babble_snr, rng)
         if rng.random() < o.noise:
-            x = x + self._noise(len(x), rng) * _ratio(loud, o.snr, rng)
+            x = x + self.noise(len(x), rng) * _ratio(loud, o.snr, rng)
         if rng.random() < o.colour:
             x = colour(x, rng)
         x = x * (10 ** (rng.uniform(*o.level) / 20) / max(loudness(x), 1e-5))
@@ -107,7 +107,7 @@ class Mixer:
         clip = speed(clip, rng.uniform(1 - o.speed, 1 + o.speed))
         return clip / max(loudness(clip), 1e-4), said
 
-    def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n,) of a recorded or made noise at a loudness of 1."""
         if not len(self.sounds.noises) or rng.random() < 0.3:
             noise = MADE[str(rng.choice(list(MADE)))](rng, n).astype(np.float32)
@@ -122,11 +122,17 @@ class Mixer:
         return talk / max(loudness(talk), 1e-4)
 
 
-def trim(samples: np.ndarray, depth: float = 35.0) -> np.ndarray:
-    """Cut what lies ``depth`` dB below the loudest 10 ms from both ends; empty where all is silent."""
+def trim(samples: np.ndarray, noisy: bool = False) -> np.ndarray:
+    """Cut what lies 35 dB below the loudest 10 ms from both ends; empty where all is silent.
+
+    Of ``noisy`` recordings, what lies less than 6 dB above their tenth percentile, the noise, is cut as well.
+    """
     n = len(samples) // 160
     power = (samples[: n * 160].reshape(n, 160) ** 2).mean(1) if n else np.zeros(0)
-    loud = np.flatnonzero(power > max(power.max(initial=0) * 10 ** (-depth / 10), 1e-9))
+    line = max(power.max(initial=0) * 10**-3.5, 1e-9)
+    if noisy and n:
+        line = max(line, min(4 * np.percentile(power, 10), power.max() * 10**-1.2))
+    loud = np.flatnonzero(power > line)
     return samples[loud[0] * 160 : (loud[-1] + 1) * 160] if len(loud) else samples[:0]
 
 

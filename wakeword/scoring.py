@@ -71,6 +71,15 @@ class Point(NamedTuple):
     rate: float | None  # false alarms an hour that were wanted
     threshold: float  # nan where no threshold gives that rate
 
+    @property
+    def reached(self) -> bool:
+        return not np.isnan(self.threshold)
+
+    @property
+    def columns(self) -> dict[str, object]:
+        threshold = self.threshold if self.reached else None
+        return {"set": self.set_by, "wanted per hour": self.rate, "threshold": threshold}
+
 
 def fixed_points(scorer: Scorer) -> list[Point]:
     """The thresholds that the detector's card names for a rate, and the one that it is set to."""
@@ -117,6 +126,9 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def columns(self, name: str, scale: float = 1.0) -> dict[str, float]:
+        return {name: scale * self.value, f"{name}, low": scale * self.low, f"{name}, high": scale * self.high}
+
 
 def miss_rate(missed: np.ndarray, seed: int = 0) -> Estimate:
     """missed (n,) bool -> the share of clips missed; clips are resampled, the threshold stays."""
@@ -126,10 +138,10 @@ def miss_rate(missed: np.ndarray, seed: int = 0) -> Estimate:
 
 
 def alarm_rate(times: Sequence[np.ndarray], seconds: Sequence[float], seed: int = 0) -> Estimate:
-    """The false alarms (k,) s and the length of each stream -> false alarms an hour; chunks of CHUNK s are resampled."""
+    """The false alarms (k,) s and the length of each stream -> false alarms an hour; the chunks are resampled."""
     counts, lengths = zip(*(_chunks(t, s) for t, s in zip(times, seconds, strict=True)))
     count, length = np.concatenate(counts), np.concatenate(lengths)
-    hours = length.sum() / 3600
+    hours = float(length.sum()) / 3600
     if not count.any():
         return Estimate(0.0, 0.0, 3 / hours)
     low, high = interval(count, length, samples=1000, seed=seed)

@@ -62,6 +62,15 @@ def _named(path: str) -> list[Recording]:
     return found
 
 
+def with_phrase(files: Sequence[Recording], phrase: str) -> list[Recording]:
+    """Those that say it, and those that nobody labelled."""
+    return [r for r in files if not phrase or r.text is None or r.says(phrase)]
+
+
+def without_phrase(files: Sequence[Recording], phrase: str) -> list[Recording]:
+    return [r for r in files if not r.says(phrase)]
+
+
 def endless(sources: Sequence[Recording], rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Pieces (n,) of up to LONGEST s with a peak of 1, all recordings in a new order each round; silent ones left out.
 

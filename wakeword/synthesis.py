@@ -53,13 +53,19 @@ def speak(job: Job, processes: int, progress: Callable[[int], None]) -> list[Spo
     rows = _rows(manifest)
     first = rows[-1]["number"] + 1 if rows else 0
     chunks = [(job, i, min(i + CHUNK, job.count)) for i in range(first, job.count, CHUNK)]
-    if chunks:
-        with multiprocessing.get_context("spawn").Pool(min(processes, len(chunks))) as pool:
-            with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
-                for numbers, clips in pool.imap(_speak_chunk, chunks):
-                    rows += list(_kept(job.folder, numbers, clips, log))
-                    progress(numbers[-1] + 1)
+    with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
+        for numbers, clips in _in_parallel(chunks, processes):
+            rows += list(_kept(job.folder, numbers, clips, log))
+            progress(numbers[-1] + 1)
     return [_read(job.folder, row) for row in rows if row["file"]]
+
+
+def _in_parallel(chunks: list, processes: int) -> Iterator[tuple[range, list[Spoken | None]]]:
+    if min(processes, len(chunks)) <= 1:
+        yield from map(_speak_chunk, chunks)
+    else:
+        with multiprocessing.get_context("spawn").Pool(min(processes, len(chunks))) as pool:
+            yield from pool.imap(_speak_chunk, chunks)
 
 
 def _rows(manifest: Path) -> list[dict]:

@@ -17,23 +17,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.checkpoint import write_atomically
 from asr.frontend import LogMel
-from asr.training.loop import load_state, save_state
+from asr.training.state import load_state, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.holdout import HeldOut, Measured, measure
 from wakeword.labels import extended_ones
-from wakeword.mixing import Mixer, Sounds
+from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
 
-EAR = Path(__file__).parent / "models" / "ear" / "ear.safetensors"  # a trunk that knows the sounds of speech
-
-
-class TrainingError(ValueError):
-    """One sentence: why there can be no detector, and what to do."""
+EAR = Path(__file__).parent / "ear.safetensors"  # a trunk that knows the sounds of speech
+STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    updates: int = 3000
+    updates: int = 1500
     batch: int = 32  # examples
     learning_rate: float = 2e-3
     warmup: int = 100  # updates
@@ -41,11 +38,13 @@ class TrainOptions:
     clip: float = 1.0  # norm of the gradient, at most
     span: float = 0.4  # s after the word in which the target is 1: the extended ones
     unsure: float = 0.08  # s before and after that span that do not count
+    warp: float = 0.12  # formants by 1 +- this much, of whole examples: more speakers than were synthesised
     smooth: int = 3  # steps whose mean is a score
-    evaluate_every: int = 300  # updates
+    evaluate_every: int = 150  # updates
     rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
     processes: int = 2
     seed: int = 1
+    mix: MixOptions = MixOptions()
 
 
 class Examples(Dataset):
@@ -63,7 +62,8 @@ class Examples(Dataset):
         """-> (T, n_mels) float32, targets (n,), weights (n,)."""
         rng = np.random.default_rng([self.options.seed, self.first + i])
         example = self.mixer.example(rng)
-        frames = self.frontend.feed(example.samples, self.frontend.start())[0]
+        warp = self.options.warp
+        frames = self.frontend.warped(example.samples, rng.uniform(1 - warp, 1 + warp))
         targets, weights = labels(example.ends, len(frames), self.model, self.options)
         return frames, targets, weights
 
@@ -104,19 +104,21 @@ def train(
     report: Callable[[str], None],
 ) -> Measured:
     """Run (or resume) training in ``folder``; the best model's weights are in ``model`` afterwards."""
-    torch.manual_seed(options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    state_file, best_file = folder / "state.safetensors", folder / "best.safetensors"
+    state_file, best_file = folder / STATE, folder / BEST
     progress = {"update": 0, "best": [2.0, 0.0], "seconds": 0.0}  # best: missed, minus the distance
     if state_file.exists():
         progress = load_state(state_file, model, optimizer)
         report(f"going on after update {progress['update']}")
     left = options.updates - progress["update"]
-    examples = Examples(Mixer(sounds), model.options, options, progress["update"] * options.batch, left * options.batch)
+    examples = Examples(
+        Mixer(sounds, options.mix), model.options, options, progress["update"] * options.batch, left * options.batch
+    )
     began, states, losses = time.monotonic() - progress["seconds"], None, []
     model.train()
     for batch in _loader(examples, options):
         frames, targets, weights = batch
+        torch.manual_seed(options.seed * 1_000_003 + progress["update"])  # dropout, and who goes on in which state
         logits, states = model(frames, _carried(states, options.batch))
         loss = loss_of(logits, targets, weights)
         optimizer.zero_grad()
@@ -137,12 +139,18 @@ def train(
             save_state(state_file, model, optimizer, progress)
             to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
             report(
-                f"update {progress['update']} of {options.updates}: loss {np.mean(losses):.4f}, held-out voices missed at "
-                f"{options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
+                f"update {progress['update']} of {options.updates}: loss {np.mean(losses):.4f}, held-out voices "
+                f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
             )
-            losses = []
+            losses, states = [], None  # as after a restart
     model.load_state_dict(load_file(best_file))
     return measure(model, held, options.smooth, options.rate)
+
+
+def forget(folder: Path) -> None:
+    """Remove what a finished training leaves in its folder."""
+    for name in (STATE, BEST):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _loader(examples: Examples, options: TrainOptions) -> DataLoader:
@@ -170,7 +178,7 @@ def _carried(states: list | None, batch: int) -> list | None:
 
 def measure_bands(model: TriggerModel, sounds: Sounds, options: TrainOptions, count: int = 100) -> None:
     """Global mean and deviation of the mel bands, over the examples."""
-    examples = Examples(Mixer(sounds), model.options, replace(options, seed=options.seed + 1), 0, count)
+    examples = Examples(Mixer(sounds, options.mix), model.options, replace(options, seed=options.seed + 1), 0, count)
     frames = np.concatenate([examples[i][0] for i in range(count)])
     model.mean.copy_(torch.from_numpy(frames.mean(0)))
     model.deviation.copy_(torch.from_numpy(frames.std(0)))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
+
+from asr.checkpoint import write_atomically
 
 
 class RunLog:
-    """Appends rows to log.csv and redraws curves.png (where matplotlib is installed)."""
+    """Appends rows to log.csv and redraws curves.png (where matplotlib is installed).
 
-    def __init__(self, folder: Path, active: bool = True):
+    A run that goes on from ``update`` writes the rows after it again: those that are there already are dropped.
+    """
+
+    def __init__(self, folder: Path, update: int = 0, active: bool = True):
         self.path, self.active = folder / "log.csv", active
+        if active and self.path.exists():
+            self._drop_after(update)
 
     def add(self, **row: float) -> None:
         if not self.active:
@@ -23,6 +31,17 @@ class RunLog:
             writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
         self.say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         draw_curves(self.path)
+
+    def _drop_after(self, update: int) -> None:
+        with self.path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        known = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[0]) <= update]
+        if not known:
+            self.path.unlink()
+        elif len(known) < len(rows) - 1:
+            text = io.StringIO()
+            csv.writer(text).writerows([rows[0], *known])
+            write_atomically(self.path, text.getvalue().encode())
 
     def say(self, text: str) -> None:
         if self.active:

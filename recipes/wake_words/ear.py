@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -93,10 +94,16 @@ class _Options:
         return self.trunk.asdict()
 
 
-def export(ear: Ear, path: Path) -> None:
-    """The trunk alone, in fp16, as wakeword.training.start_from reads it."""
-    kept = {k: v.half().contiguous() for k, v in ear.trunk.state_dict().items() if not k.startswith("output.")}
-    write_atomically(path, save(kept, {"options": json.dumps(ear.options.asdict())}))
+def export(state: Path, path: Path, options: TriggerOptions) -> None:
+    """The trunk of a run's last state, in fp16, as wakeword.training.start_from reads it.
+
+    Not the average of the best: so small an ear spells no words, and checkpoints cannot be told apart by them.
+    """
+    prefix = "model.trunk."
+    with safe_open(state, framework="pt") as file:
+        kept = {k.removeprefix(prefix): file.get_tensor(k).half() for k in file.keys() if k.startswith(prefix)}
+    kept = {k: v.contiguous() for k, v in kept.items() if not k.startswith("output.")}
+    write_atomically(path, save(kept, {"options": json.dumps(options.asdict())}))
 
 
 def main() -> None:
@@ -120,7 +127,14 @@ def run(options: argparse.Namespace) -> None:
     hold = options.updates // 2
     stages = (Stage(hold, WEIGHTS), Stage(options.updates - hold, WEIGHTS, decay=True))
     training = TrainOptions(
-        stages, 240.0, 3e-3, warmup=200, chained=0.05, silent=0.05, phoneme_weight=0.7, evaluate_every=options.evaluate_every
+        stages,
+        240.0,
+        3e-3,
+        warmup=200,
+        chained=0.05,
+        silent=0.05,
+        phoneme_weight=0.7,
+        evaluate_every=options.evaluate_every,
     )
     lexicon = read_lexicon(None)
     torch.manual_seed(training.seed)
@@ -132,7 +146,7 @@ def run(options: argparse.Namespace) -> None:
     measure_mean(ear, examples)
     dev = read_manifest(options.dev)
     train(ear, examples, (dev, Audio(dev, options.out / "cache")), training, options.out)
-    export(ear, options.out / "ear.safetensors")
+    export(options.out / "state.safetensors", options.out / "ear.safetensors", ear.options.trunk)
 
 
 if __name__ == "__main__":

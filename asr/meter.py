@@ -1,0 +1,51 @@
+"""What a live listener shows beside the words: how loud the sound is, and whether the machine keeps up."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+QUIETEST = -60.0  # dB; the meter shows nothing below
+MEMORY = 10.0  # s of sound over which the real-time factor is averaged
+LATE = 1.0  # s of lag that are worth a line
+
+
+def level(samples: np.ndarray) -> float:
+    """Of a block (n,) in -1..1: root mean square in dB below full scale, at least QUIETEST."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return max(QUIETEST, 10 * math.log10(power)) if power > 0 else QUIETEST
+
+
+def bar(decibels: float, width: int = 10) -> str:
+    """-30.0 -> "#####-----" """
+    filled = round(width * (1 - min(0.0, decibels) / QUIETEST))
+    return "#" * filled + "-" * (width - filled)
+
+
+class Pace(NamedTuple):
+    """How a stream's processing goes: a value, replaced after every block.
+
+    The lag is that of a queue (Lindley 1952): it grows by the time that a block takes and shrinks by the block's
+    length. So it needs no clock of the sound card, whose drift over days would look like one.
+    """
+
+    lag: float = 0.0  # s of sound that wait because processing takes too long
+    factor: float = 0.0  # real-time factor: seconds of processing for a second of sound, of late
+
+    def after(self, spent: float, heard: float) -> Pace:
+        """``spent`` s on a block of ``heard`` s."""
+        if not heard:
+            return self._replace(lag=self.lag + spent)
+        weight = 1 - math.exp(-heard / MEMORY)
+        return Pace(max(0.0, self.lag + spent - heard), self.factor + weight * (spent / heard - self.factor))
+
+    @property
+    def warning(self) -> str:
+        """A sentence for the user when the machine cannot keep up; else empty."""
+        if self.lag < LATE:
+            return ""
+        return (
+            f"this machine cannot keep up: {self.lag:.1f} s behind, {self.factor:.1f} s of work for a second of sound"
+        )

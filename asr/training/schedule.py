@@ -1,0 +1,71 @@
+"""The schedule of a training: stages, learning rate, latencies. What an update does depends on its number only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asr.encoder import Latency
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the schedule: how many updates, on which mixture, at which latencies."""
+
+    updates: int
+    weights: dict[str, float] = field(default_factory=dict)  # of each corpus; 1 where it is not named
+    streaming: float = 0.0  # share of updates at a random chunk and look-ahead instead of full context
+    decay: bool = False  # let the learning rate fall to a hundredth by the stage's end
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    stages: tuple[Stage, ...]
+    batch_seconds: float = 160.0  # of padded audio, for each process
+    learning_rate: float = 1e-3
+    warmup: int = 300  # updates
+    weight_decay: float = 1e-2
+    clip: float = 1.0  # norm of the gradient, at most: the lecture's exploding gradients
+    phoneme_weight: float = 0.3  # of the second head's loss
+    chained: float = 0.25  # probability that an example grows by its neighbours
+    chain_limit: float = 20.0  # seconds, of such an example
+    silent: float = 0.02  # share of examples in which nothing is said
+    patience: int = 6  # evaluations without progress before the learning rate is halved
+    evaluate_every: int = 250  # updates
+    keep: int = 5  # best checkpoints, averaged at the end
+    seed: int = 1
+
+
+def learning_rate(update: int, options: TrainOptions) -> float:
+    """Linear warm-up, then constant; in a stage with decay, straight down to a hundredth."""
+    peak = options.learning_rate * min(1.0, (update + 1) / max(1, options.warmup))
+    number, start = stage_at(update, options)
+    stage = options.stages[number]
+    return peak * (1 - 0.99 * (update - start) / stage.updates) if stage.decay else peak
+
+
+def stage_at(update: int, options: TrainOptions) -> tuple[int, int]:
+    """-> the stage's number, and the update with which it began."""
+    start = 0
+    for number, stage in enumerate(options.stages):
+        if update < start + stage.updates:
+            break
+        start += stage.updates
+    return number, start
+
+
+def random_latency(stage: Stage, rng: np.random.Generator) -> Latency | None:
+    """None (the whole utterance), or a chunk of 0.3 to 1.3 s and a look-ahead of 0.16 to 0.5 s."""
+    if rng.random() >= stage.streaming:
+        return None
+    return Latency(int(rng.choice([8, 16, 32])), int(rng.choice([4, 8, 12])))
+
+
+def adapt(progress: dict, dev_loss: float, patience: int) -> None:
+    """Halve the learning rate when the dev loss has stood on a plateau for ``patience`` evaluations."""
+    progress["bad"] = 0 if dev_loss < progress.get("lowest", math.inf) else progress["bad"] + 1
+    progress["lowest"] = min(dev_loss, progress.get("lowest", math.inf))
+    if progress["bad"] >= patience:
+        progress["scale"], progress["bad"] = progress["scale"] / 2, 0

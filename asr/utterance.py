@@ -1,0 +1,100 @@
+"""One stretch of speech in a live stream: what the encoder said of it, where the search stands, what was shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asr.align import AlignError
+from asr.decoding import Decoder
+from asr.encoder import STRIDE
+from asr.partial import Partial
+from asr.streaming_encoder import EncoderState, Heads
+from asr.transcript import Segment, Word
+from asr.words import SECONDS, segment, timed
+
+NOTHING = Partial((), 0)
+
+
+class Utterance:
+    """Frames (10 ms) are counted from the stream's start, steps (40 ms) from the utterance's.
+
+    The encoder hears `lead` frames before the start, where running speech was cut.
+    """
+
+    def __init__(self, number: int, start: int, lead: int, state: EncoderState, decoder: Decoder):
+        self.number, self.start = number, start
+        self.begin = self.given = start - lead  # the frames begin .. given - 1 have gone to the encoder
+        self.state = state  # of the encoder after them
+        self.end: int | None = None  # frame, once it is known
+        self.endpoint = ""  # what ended it
+        self.shown = NOTHING  # what the last partial result said
+        self.said = False  # some partial result had words
+        self._lead = lead // STRIDE
+        self._heads: Heads | None = None  # all outputs so far, the lead's too
+        self._decoder, self._search = decoder, decoder.start()
+        self._searched = 0  # steps
+        self._fixed: tuple[Word, ...] = ()  # stable words, whose times are not worked out again,
+        self._anchor = 0  # and the step after them
+
+    def add(self, heads: Heads, state: EncoderState) -> None:
+        """The encoder's next outputs."""
+        if self._heads is not None:
+            heads = Heads(*(None if b is None else np.concatenate([a, b]) for a, b in zip(self._heads, heads)))
+        self._heads, self.state = heads, state
+
+    @property
+    def complete(self) -> bool:
+        """It has ended, and all its outputs are there."""
+        return self.end is not None and self._available >= self._steps
+
+    def advance(self) -> Partial:
+        """Search the outputs that are there."""
+        until = self._available if self.end is None else min(self._available, self._steps)
+        if until <= self._searched:
+            return self.shown
+        self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
+        self._searched = until
+        return self._decoder.so_far(self._search, self._part(0, until).letters)
+
+    def show(self, partial: Partial) -> tuple[Word, ...]:
+        """The words with their times in the stream; none where the letters do not agree with them yet."""
+        words, stable = self.shown = partial
+        self.said = self.said or bool(words)
+        try:
+            found = self._fixed + self._timed(words[len(self._fixed) :])
+        except AlignError:
+            return ()
+        fixed = max(0, stable - 1)  # where the last one ends depends on the next
+        if fixed > len(self._fixed):
+            self._fixed = found[:fixed]
+            self._anchor = round((found[fixed - 1].end - self.start / 100) / SECONDS)
+        return found
+
+    def final(self, least_confidence: float) -> Segment | None:
+        """The text of a complete utterance; None where it was noise."""
+        heads = self._part(0, self._steps)
+        if not len(heads.letters):
+            return None
+        if self._searched > self._steps:  # it was cut where the search had passed already
+            hypotheses = self._decoder(*heads)
+        else:
+            state = self._decoder.feed(self._search, *self._part(self._searched, self._steps))
+            hypotheses = self._decoder.finish(state, heads.letters)
+        return segment(hypotheses, heads.letters, self.start / 100, self._decoder.alphabet, least_confidence)
+
+    @property
+    def _steps(self) -> int:
+        return -(-(self.end - self.start) // STRIDE)
+
+    @property
+    def _available(self) -> int:
+        return max(0, len(self._heads.letters) - self._lead) if self._heads else 0
+
+    def _part(self, first: int, until: int) -> Heads:
+        part = slice(self._lead + first, self._lead + until)
+        return Heads(*(None if h is None else h[part] for h in self._heads))
+
+    def _timed(self, words: tuple[str, ...]) -> tuple[Word, ...]:
+        letters = self._part(self._anchor, self._searched).letters
+        start = self.start / 100 + SECONDS * self._anchor
+        return timed(" ".join(words), letters, start, self._decoder.alphabet)

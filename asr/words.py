@@ -1,0 +1,42 @@
+"""Texts laid over the letters' log-probabilities: words with times and confidences, and what is taken for noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asr.align import AlignError, align
+from asr.encoder import STRIDE
+from asr.search import Hypothesis
+from asr.text import Alphabet
+from asr.transcript import Segment, Word
+
+SECONDS = STRIDE / 100  # an encoder frame
+FEW = 3  # words; a segment of so few is noise where the model doubts them
+
+
+def timed(text: str, letters: np.ndarray, start: float, alphabet: Alphabet) -> tuple[Word, ...]:
+    """The words of ``text``, said in letters (T, V), natural log, which begin ``start`` seconds into the stream.
+
+    Raises asr.align.AlignError where the text does not fit.
+    """
+    return tuple(
+        Word(a.word, start + SECONDS * a.start_frame, start + SECONDS * a.end_frame, a.confidence)
+        for a in align(letters, text, alphabet)
+    )
+
+
+def segment(
+    hypotheses: Sequence[Hypothesis], letters: np.ndarray, start: float, alphabet: Alphabet, least_confidence: float
+) -> Segment | None:
+    """The best of the hypotheses with its times; None where it says nothing, or nothing that could be trusted."""
+    best, *others = hypotheses
+    try:
+        words = timed(best.text, letters, start, alphabet)
+    except AlignError:  # more letters than frames: the search made up what cannot have been said
+        return None
+    if not words:
+        return None
+    found = Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
+    return None if len(words) <= FEW and found.confidence < least_confidence else found

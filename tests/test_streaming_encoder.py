@@ -1,0 +1,120 @@
+"""The acoustic model over streams: any portions, alone or among others, give the file's log-probabilities."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.ctc import AcousticModel, ModelOptions
+from asr.encoder import FIELD, STRIDE, Latency
+from asr.frontend import LogMelOptions
+from asr.recurrent import KINDS
+from asr.streaming_encoder import Heads, Portion, StreamingEncoder
+
+N_MELS = 20
+LATENCIES = [Latency(2, 6), Latency(4, 3), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
+
+
+def make(kind: str = "gru", phonemes: tuple[str, ...] = ("AA", "B")) -> AcousticModel:
+    torch.manual_seed(3)
+    options = ModelOptions(LogMelOptions(N_MELS), phonemes=phonemes, kind=kind, layers=3, hidden=8, channels=3)
+    model = AcousticModel(options).eval()
+    model.mean.uniform_(-1, 1)
+    model.deviation.uniform_(0.5, 2)
+    return model
+
+
+MODEL = make()
+
+
+def frames(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, N_MELS)).astype(np.float32)
+
+
+@torch.inference_mode()
+def whole(model: AcousticModel, x: np.ndarray, latency: Latency) -> Heads:
+    letters, phonemes, _ = model.both(torch.from_numpy(x)[None], torch.tensor([len(x)]), latency)
+    return Heads(letters[0].numpy(), None if phonemes is None else phonemes[0].numpy())
+
+
+def streamed(encoder: StreamingEncoder, portions: list[np.ndarray]) -> Heads:
+    state, found = encoder.start(), []
+    for i, x in enumerate(portions):
+        [(heads, state)] = encoder.step([Portion(x, state, i == len(portions) - 1)])
+        found.append(heads)
+    return joined(found)
+
+
+def joined(found: list[Heads]) -> Heads:
+    letters, phonemes = zip(*found)
+    return Heads(np.concatenate(letters), None if phonemes[0] is None else np.concatenate(phonemes))
+
+
+def same(found: Heads, wanted: Heads) -> None:
+    for a, b in zip(found, wanted):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 150), st.lists(st.integers(0, 150), max_size=6), st.sampled_from(LATENCIES))
+def test_any_cut_gives_the_log_probabilities_of_the_whole(count, cuts, latency):
+    x = frames(count)
+    portions = np.split(x, sorted(min(c, count) for c in cuts))
+    same(streamed(StreamingEncoder(MODEL, latency), portions), whole(MODEL, x, latency))
+
+
+@pytest.mark.parametrize("phonemes", [(), ("AA",)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer(kind, phonemes):
+    model, x = make(kind, phonemes), frames(90)
+    same(streamed(StreamingEncoder(model, Latency(2, 6)), np.split(x, [1, 7, 40, 41])), whole(model, x, Latency(2, 6)))
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(1, 90), st.lists(st.integers(0, 90), max_size=4)), min_size=1, max_size=5),
+    st.sampled_from(LATENCIES),
+)
+def test_among_other_streams_as_alone(streams, latency):
+    """Streams of all lengths in one step, each with portions of its own."""
+    encoder, wholes = StreamingEncoder(MODEL, latency), [frames(n, seed) for seed, (n, _) in enumerate(streams)]
+    portions = [np.split(x, sorted(min(c, len(x)) for c in cuts)) for x, (_, cuts) in zip(wholes, streams)]
+    states, found = [encoder.start() for _ in streams], [[] for _ in streams]
+    for k in range(max(map(len, portions))):
+        here = [i for i, p in enumerate(portions) if k < len(p)]
+        steps = encoder.step([Portion(portions[i][k], states[i], k == len(portions[i]) - 1) for i in here])
+        for i, (heads, states[i]) in zip(here, steps):
+            found[i].append(heads)
+    for some, x in zip(found, wholes):
+        same(joined(some), whole(MODEL, x, latency))
+
+
+def test_a_state_is_a_value():
+    encoder, x = StreamingEncoder(MODEL, Latency(2, 6)), frames(100)
+    [(start, state)] = encoder.step([Portion(x[:50], encoder.start())])
+    before = [t.clone() for t in (state.frames, state.hidden, *state.layers)]
+    ends = [encoder.step([Portion(x[50:], state, True)])[0][0] for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(before, (state.frames, state.hidden, *state.layers)))
+    for end in ends:
+        same(joined([start, end]), whole(MODEL, x, Latency(2, 6)))
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_an_output_comes_as_soon_as_its_window_is_complete(latency):
+    encoder = StreamingEncoder(MODEL, latency)
+    needed = STRIDE * (latency.chunk + latency.ahead - 1) + FIELD
+    [(early, state)] = encoder.step([Portion(frames(needed - 1), encoder.start())])
+    [(heads, _)] = encoder.step([Portion(frames(1), state)])
+    assert len(early.letters) == 0 and len(heads.letters) == latency.chunk
+
+
+def test_a_state_does_not_grow():
+    encoder = StreamingEncoder(MODEL, Latency(2, 6))
+    state = encoder.start()
+    for _ in range(50):
+        [(_, state)] = encoder.step([Portion(frames(33), state)])
+        assert len(state.frames) < FIELD and len(state.hidden) < 8

@@ -1,0 +1,141 @@
+"""From a phrase to a detector, with a voice made of tones: the file, stops on the way, the user's own recordings."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.frontend import SAMPLE_RATE
+from wakeword import build as module
+from wakeword import negatives, synthesis, voices
+from wakeword.build import BuildOptions, build, slug
+from wakeword.detector import load
+from wakeword.mixing import MixOptions
+from wakeword.model import TriggerOptions
+from wakeword.negatives import Clip
+from wakeword.training import TrainOptions
+
+MODEL = TriggerOptions(hidden=16, channels=16, n_mels=20, dropout=0.0)
+MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)
+TRAIN = TrainOptions(
+    updates=90, batch=8, evaluate_every=30, warmup=5, learning_rate=5e-3, rate=3.0, processes=1, mix=MIX
+)
+OPTIONS = BuildOptions(("flite",), clips=40, near_misses=20, held_out=20, model=MODEL, train=TRAIN)
+
+
+def tones(*hz: float) -> np.ndarray:
+    t = np.arange(int(0.2 * SAMPLE_RATE)) / SAMPLE_RATE
+    return np.concatenate([np.sin(2 * np.pi * f * t) for f in hz]).astype(np.float32)
+
+
+class Whistler(voices.Voice):
+    """The phrase is a low and then a high tone; anything else is not."""
+
+    name, how_to_get, speed = "flite", "nowhere", "fast"
+
+    @classmethod
+    def installed(cls) -> bool:
+        return True
+
+    def speak(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        said = "tick tock" in text.lower()
+        low, high = 500 * rng.uniform(0.9, 1.1), 2500 * rng.uniform(0.9, 1.1)
+        return tones(low, high) if said else tones(high, high), f"flite-{rng.choice(list('abcdefghijkl'))}"
+
+
+def speech(split: str) -> list[Clip]:
+    rng = np.random.default_rng(split == "train")
+    talk = [Clip(tones(*rng.uniform(300, 3000, 20)), "something else", "c", "s") for _ in range(60)]
+    talk.append(Clip(tones(*[500, 2500] * 10), "the clock says tick tock", "c", "s"))
+    return [*talk, Clip(rng.standard_normal(48_000).astype(np.float32) * 0.01, "", "noise", "n")]
+
+
+@pytest.fixture(autouse=True)
+def whistler(monkeypatch):
+    monkeypatch.setattr(synthesis, "VOICES", (Whistler,))
+    monkeypatch.setattr(voices, "VOICES", (Whistler,))
+    monkeypatch.setattr(synthesis, "_engines", {})
+    monkeypatch.setattr(negatives, "read", speech)
+
+
+def test_a_phrase_becomes_a_detector(tmp_path):
+    said = []
+    measured = build("Tick, tock!", tmp_path / "clock.safetensors", OPTIONS, said.append)
+    detector = load(tmp_path / "clock.safetensors")
+    assert detector.phrase == "tick tock"
+    assert set(detector.card["thresholds"]) == {"0.1", "0.5", "1", "3"}
+    assert detector.options.threshold == measured.thresholds[3.0]
+    assert detector.card["clips"]["phrase"] == 40 and detector.card["voices"] == ["flite"]
+    assert any("min left" in line for line in said)
+    losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in said if line.startswith("update")]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+
+
+def test_a_stop_in_the_middle_of_training_loses_nothing(tmp_path):
+    build("tick tock", tmp_path / "a.safetensors", OPTIONS, lambda line: None)
+
+    def stop(line: str) -> None:
+        if line.startswith("update 60"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("tick tock", tmp_path / "b" / "b.safetensors", OPTIONS, stop)
+    assert not (tmp_path / "b" / "b.safetensors").exists()
+    said = []
+    build("tick tock", tmp_path / "b" / "b.safetensors", OPTIONS, said.append)
+    assert "going on after update 60" in said
+    x = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.1
+    one, other = load(tmp_path / "a.safetensors"), load(tmp_path / "b" / "b.safetensors")
+    assert np.array_equal(one.scores(x, one.start())[0], other.scores(x, other.start())[0])
+
+
+def test_a_stop_in_the_middle_of_speaking(tmp_path):
+    job = synthesis.Job(tmp_path / "job", ("tick tock",), 60, ("flite",), 1)
+
+    def stop(count: int) -> None:
+        if count == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesis.speak(job, 1, stop)
+    counts = []
+    clips = synthesis.speak(job, 1, counts.append)
+    whole = synthesis.speak(replace(job, folder=tmp_path / "other"), 1, counts.append)
+    assert counts[0] == 60 and len(clips) == len(whole) == 60
+    assert all(np.array_equal(a.samples, b.samples) and a.speaker == b.speaker for a, b in zip(clips, whole))
+
+
+def test_voices_are_held_out_by_speaker():
+    clips = [synthesis.Spoken(np.zeros(1), "", f"kokoro-af_{name}:0.50+am_adam:0.50") for name in map(str, range(300))]
+    held = {c.speaker for c in clips if c.held_out}
+    assert 20 < len(held) < 100
+    same = [synthesis.Spoken(np.zeros(1), "", f"flite-slt-{bend:.2f}").held_out for bend in (0.9, 1.0, 1.1)]
+    assert len(set(same)) == 1
+
+
+def test_own_recordings_join_in(tmp_path):
+    for i, folder in enumerate(("said", "said", "other")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        soundfile.write(tmp_path / folder / f"{i}.wav", tones(500, 2500), SAMPLE_RATE)
+    (tmp_path / "said" / "broken.wav").write_text("no audio")
+    said = []
+    options = replace(OPTIONS, positives=(tmp_path / "said",), negatives=(tmp_path / "other",))
+    build("tick tock", tmp_path / "x.safetensors", replace(options, train=replace(TRAIN, updates=30)), said.append)
+    card = load(tmp_path / "x.safetensors").card
+    assert card["clips"]["own"] == 2 and card["clips"]["own negatives"] == 1
+    assert any("broken.wav" in line for line in said)
+
+
+def test_folders_without_a_usable_recording_stop_it_before_anything_is_spoken(tmp_path, monkeypatch):
+    (tmp_path / "silent").mkdir()
+    soundfile.write(tmp_path / "silent" / "a.wav", np.zeros(16_000), SAMPLE_RATE)
+    monkeypatch.setattr(module, "speak", lambda *_: pytest.fail("spoke"))
+    with pytest.raises(negatives.NegativesError, match="nothing in .*silent can be used"):
+        build("tick tock", tmp_path / "x.safetensors", replace(OPTIONS, positives=(tmp_path / "silent",)), print)
+
+
+@pytest.mark.parametrize("phrase, name", [("Hey, Computer!", "hey-computer"), ("what's up", "what's-up")])
+def test_file_names(phrase, name):
+    assert slug(phrase) == name

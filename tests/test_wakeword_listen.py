@@ -1,0 +1,85 @@
+"""The live listener: detections from any source of blocks, saved alarms, commands that are run."""
+
+import sys
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from wakeword.detector import Detection, Detector, DetectorOptions
+from wakeword.listen import Alarms, Command, Heard, listen
+from wakeword.model import TriggerModel, TriggerOptions
+
+
+def loud_detector() -> Detector:
+    """Fires where it is loud: the convolution sums the bands, the recurrent layer passes that on."""
+    model = TriggerModel(TriggerOptions(kind="gru", layers=1, hidden=2, channels=2, n_mels=8))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+        model.convolution.weight[0] = 1 / 64  # the mean of a step's log-mel values
+        model.convolution.bias[0] = 6.0
+        layer = model.layers[0]
+        layer.weight_ih_l0[4, 0] = 1.0  # the new state follows the input
+        layer.bias_ih_l0[2:4] = -10.0  # and replaces the old one at once
+        model.output.weight[0, 0], model.output.bias[0] = 20.0, -10.0
+    tensors = {k: v.numpy() for k, v in model.state_dict().items()}
+    return Detector(tensors, asdict(model.options), {"phrase": "x"}, DetectorOptions(0.5, refractory=1.0))
+
+
+def stream() -> np.ndarray:
+    """6 s of near silence, loud from 2.0 to 2.5 and from 4.0 to 4.5 s."""
+    x = np.random.default_rng(0).standard_normal(96_000).astype(np.float32) * 1e-4
+    for start in (32_000, 64_000):
+        x[start : start + 8_000] *= 5_000
+    return x
+
+
+@pytest.mark.parametrize("size", [160, 1280, 5000, 96_000])
+def test_two_loud_places_are_two_detections(size):
+    x, detector = stream(), loud_detector()
+    heard = list(listen(detector, (x[i : i + size] for i in range(0, len(x), size))))
+    assert [d.detection.time for d in heard] == [d.time for d in detector.detect(x)]
+    assert [round(d.detection.time) for d in heard] == [2, 4]
+
+
+def test_the_audio_around_a_detection_is_kept():
+    x = stream()
+    first, _ = listen(loud_detector(), (x[i : i + 800] for i in range(0, len(x), 800)), keep=1.0)
+    end = round(first.detection.time * 16_000)
+    assert np.array_equal(first.samples, x[end - 16_000 : end])
+
+
+def test_alarms_are_wav_files(tmp_path):
+    alarms = Alarms(tmp_path / "new" / "folder", "word")
+    heard = Heard(Detection(1.0, 0.9), np.full(800, 0.5, np.float32))
+    paths = {alarms.save(heard) for _ in range(3)}
+    assert len(paths) == 3 and all(p.parent == tmp_path / "new" / "folder" for p in paths)
+    samples, rate = soundfile.read(paths.pop())
+    assert rate == 16_000 and np.allclose(samples, 0.5, atol=1e-4)
+
+
+def test_a_command_is_started_and_not_waited_for(tmp_path):
+    out, program, began = tmp_path / "out", tmp_path / "program.py", time.monotonic()
+    program.write_text(
+        "import sys, time, pathlib\npathlib.Path(sys.argv[1]).write_text(' '.join(sys.argv[2:]))\ntime.sleep(3)"
+    )
+    Command(f"{sys.executable} {program} {out} {{time}} {{score}}")(Detection(1.5, 0.25))
+    assert time.monotonic() - began < 1.5
+    for _ in range(100):
+        if out.exists() and out.read_text():
+            break
+        time.sleep(0.05)
+    assert out.read_text() == "1.50 0.250"
+
+
+def test_commands_that_cannot_run():
+    with pytest.raises(ValueError, match="--run needs a command"):
+        Command("  ")
+    with pytest.raises(ValueError, match="--run .*quotation"):
+        Command("echo 'no end")
+    with pytest.raises(ValueError, match="--run /no/such/program: No such file"):
+        Command("/no/such/program {score}")(Detection(0, 0))

@@ -1,0 +1,43 @@
+"""The CTC model's second opinion: it hears what was said, and not what was not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import asr
+from asr import audio
+from wakeword.verify import Verifier, VerifyError, keywords
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return asr.load()
+
+
+@pytest.mark.parametrize(
+    "phrase, clip, other", [("independence", "independence", "names"), ("doctorate", "doctorate", "names")]
+)
+def test_a_phrase_scores_higher_where_it_is_said(recognizer, phrase, clip, other):
+    verifier = Verifier(recognizer, phrase)
+    said, not_said = (verifier.score(audio.load(str(DATA / f"{name}.opus"))) for name in (clip, other))
+    assert 0 <= not_said < said <= 1
+    assert verifier(audio.load(str(DATA / f"{clip}.opus")))
+
+
+def test_silence_and_nothing_confirm_nothing(recognizer):
+    verifier = Verifier(recognizer, "hey computer")
+    assert not verifier(np.zeros(32_000, np.float32)) and not verifier(np.zeros(10, np.float32))
+
+
+def test_every_pronunciation_counts():
+    symbols = tuple("AE T AH M EY OW D".split())
+    ways = keywords("a", symbols)
+    assert {k.symbols for k in ways} >= {(symbols.index("EY") + 1,)} and len(ways) >= 2
+
+
+def test_a_word_that_no_lexicon_knows():
+    with pytest.raises(VerifyError, match='does not know how "xyzzyplugh" is said'):
+        keywords("hey xyzzyplugh", ("HH", "EY"))

@@ -1,0 +1,134 @@
+"""`wakeword train`: from a phrase to a detector's file."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from wakeword import negatives, phrases, voices
+from wakeword.detector import DetectorOptions
+from wakeword.holdout import Measured, hold_out
+from wakeword.mixing import Sounds, trim
+from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.near_misses import near_misses
+from wakeword.synthesis import Job, Spoken, speak
+from wakeword.training import EAR, TrainOptions, forget, measure_bands, save_detector, start_from, train
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    voices: tuple[str, ...] = ()  # names of synthesisers; none: all that are installed
+    clips: int = 2400  # times that the phrase is spoken
+    near_misses: int = 1200  # ... and what sounds like it
+    held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
+    positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
+    negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
+    model: TriggerOptions = TriggerOptions()
+    train: TrainOptions = TrainOptions()
+
+
+def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> Measured:
+    """Train a detector of ``phrase`` and write it to ``output``; the work is kept beside it until it is done.
+
+    Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.state.TrainingError, OSError.
+    """
+    began, phrase = time.monotonic(), phrases.check(phrase)
+    names = voices.chosen(options.voices)
+    folder = output.with_name(f".{slug(phrase)}.training")
+    folder.mkdir(parents=True, exist_ok=True)
+    own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
+    given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
+    spoken, near = _spoken(phrase, names, folder, options, report)
+    learn, held = _split(phrase, spoken, near, own, given)
+    model = TriggerModel(options.model)
+    if not (EAR.exists() and start_from(model, EAR)):
+        measure_bands(model, learn, options.train)
+    report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
+    chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
+    measured = train(model, learn, chosen, options.train, folder, report)
+    card = {
+        "phrase": phrase,
+        "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
+        "held out": measured.figures | {"hours without the phrase": round(chosen.hours, 2)},
+        "voices": list(names),
+        "clips": {"phrase": len(spoken), "near misses": len(near), "own": len(own), "own negatives": len(given)},
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }
+    threshold = measured.thresholds[options.train.rate]
+    save_detector(model, output, card, DetectorOptions(threshold, options.train.smooth))
+    forget(folder)
+    report(f"the spoken clips stay in {folder}, for a next training of this phrase")
+    return measured
+
+
+def slug(phrase: str) -> str:
+    """ "Hey, Computer!" -> hey-computer"""
+    return re.sub(r"[^a-z0-9']+", "-", phrase.lower()).strip("-") or "detector"
+
+
+def _spoken(
+    phrase: str, names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
+) -> tuple[list[Spoken], list[Spoken]]:
+    """The phrase and its near-misses by the chosen voices."""
+    rng = np.random.default_rng(options.train.seed)
+    jobs = [
+        Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, options.train.seed),
+        Job(
+            folder / "near",
+            tuple(near_misses(phrase, options.near_misses, rng)),
+            options.near_misses,
+            names,
+            options.train.seed + 1,
+        ),
+    ]
+    total, before, clips = options.clips + options.near_misses, 0, []
+    for job in jobs:
+        clips.append(speak(job, options.train.processes, _clock(total, before, report)))
+        before += job.count
+    return clips[0], clips[1]
+
+
+def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
+    """Progress of the synthesis, every hundred clips, with the time left."""
+    began, first = time.monotonic(), None
+
+    def progress(count: int) -> None:
+        nonlocal first
+        first = count if first is None else first
+        done = before + count
+        if count % 100 == 0 and count > first:
+            left = (time.monotonic() - began) / (count - first) * (total - done) / 60
+            report(f"spoken {done} of {total} clips, about {left:.1f} min left for this part")
+
+    return progress
+
+
+def _split(
+    phrase: str, spoken: list[Spoken], near: list[Spoken], own: list[negatives.Clip], given: list[negatives.Clip]
+) -> tuple[Sounds, Sounds]:
+    """-> what is learnt from, and what is held out: other voices, other speakers, other noise."""
+    parts = []
+    for held in (False, True):
+        clips = negatives.without(negatives.read("held-out" if held else "train"), phrase)
+        parts.append(
+            Sounds(
+                [s.samples for s in spoken if s.held_out == held],
+                [s.samples for s in near if s.held_out == held],
+                [c.samples for c in clips if c.text],
+                [c.samples for c in clips if not c.text],
+            )
+        )
+    positives = [trim(c.samples, noisy=True) for c in own]
+    others = [c.samples for c in negatives.without(given, phrase)]
+    return replace(parts[0], own_positives=positives, own_negatives=others), parts[1]
+
+
+def _hours(clips: Sequence[np.ndarray]) -> float:
+    return sum(map(len, clips)) / 16_000 / 3600

@@ -1,0 +1,78 @@
+"""The live listener: blocks from any source in, an action for every detection."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr.frontend import SAMPLE_RATE
+from wakeword.detector import Detection, Detector
+
+BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A detection, and the audio that led to it."""
+
+    detection: Detection
+    samples: np.ndarray  # (n,) float32 at 16 kHz: the last seconds up to the moment at which it fired
+
+
+def listen(detector: Detector, blocks: Iterable[np.ndarray], keep: float = BEFORE) -> Iterator[Heard]:
+    """Blocks of samples (n,) float32 at 16 kHz -> each detection as soon as it is made.
+
+    Any cut of a stream into blocks gives the same.
+    """
+    state, recent, first = detector.start(), np.zeros(0, np.float32), 0  # samples, number of recent[0]
+    most = int(keep * SAMPLE_RATE)
+    for block in blocks:
+        found, state = detector.feed(block, state)
+        recent = np.concatenate([recent, block])
+        for detection in found:
+            end = round(detection.time * SAMPLE_RATE) - first
+            yield Heard(detection, recent[max(0, end - most) : end])
+        drop = max(0, len(recent) - most - SAMPLE_RATE)  # a step to come may end a little before this block's end
+        recent, first = recent[drop:], first + drop
+
+
+class Alarms:
+    """`--save-alarms DIR`: a wav file for each detection; those that were false go back into the training."""
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.name = folder, name
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, heard: Heard) -> Path:
+        path = self.folder / f"{self.name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
+        soundfile.write(path, np.clip(heard.samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+        return path
+
+
+class Command:
+    """`--run CMD`: a program started for each detection, never waited for; {score} and {time} are filled in."""
+
+    def __init__(self, line: str):
+        try:
+            self._words = shlex.split(line)
+        except ValueError as error:
+            raise ValueError(f"--run {line}: {str(error).lower()}") from None
+        if not self._words:
+            raise ValueError("--run needs a command, for example --run 'aplay yes.wav'")
+        self._running: list[subprocess.Popen] = []
+
+    def __call__(self, detection: Detection) -> None:
+        filled = {"score": f"{detection.score:.3f}", "time": f"{detection.time:.2f}"}
+        words = [w.replace("{score}", filled["score"]).replace("{time}", filled["time"]) for w in self._words]
+        self._running = [p for p in self._running if p.poll() is None]
+        try:
+            self._running.append(subprocess.Popen(words))
+        except OSError as error:
+            raise ValueError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None

@@ -1,0 +1,46 @@
+"""`wakeword record`: what is said at the microphone, one wav file for each utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr.frontend import SAMPLE_RATE, LogMel
+from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+
+HOP = SAMPLE_RATE // 100  # samples of a log-mel frame
+LONGEST = 6.0  # s of an utterance; longer ones are cut
+
+
+def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks of samples (n,) float32 at 16 kHz -> each utterance with a little silence around it."""
+    frontend, detector = LogMel(), SpeechDetector.load()
+    segmenter = Segmenter(SegmenterOptions(max_length=LONGEST))
+    tail, state = frontend.start(), detector.start()
+    kept, first = np.zeros(0, np.float32), 0  # samples, number of kept[0]
+    for block in blocks:
+        frames, tail = frontend.feed(block, tail)
+        probabilities, state = detector.probabilities(frames, state)
+        kept = np.concatenate([kept, block])
+        for span in segmenter.feed(probabilities):
+            yield kept[span.start * HOP - first : span.end * HOP - first]
+        needed = segmenter.keep_from * HOP
+        if needed > first:
+            kept, first = kept[needed - first :], needed
+
+
+class Recorder:
+    """Writes recordings into a folder, numbered on from what is there already."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, samples: np.ndarray) -> Path:
+        numbers = [int(p.stem) for p in self.folder.glob("*.wav") if p.stem.isdecimal()]
+        path = self.folder / f"{max(numbers, default=0) + 1:03d}.wav"
+        soundfile.write(path, np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+        return path
