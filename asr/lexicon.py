@@ -127,12 +127,13 @@ Way = tuple[int, float, Text, Node]  # where a phoneme leads: number of the plac
 class Place:
     """Finished words and a node of the tree: what the search keeps probabilities of."""
 
-    __slots__ = ("text", "node", "number", "ways")
+    __slots__ = ("text", "node", "number", "ways", "closings")
 
     def __init__(self, text: Text, node: Node):
         self.text, self.node = text, node
         self.number = hash((text.number, node.number))
         self.ways: dict[int, list[Way]] = {}  # by the next symbol
+        self.closings: list[Text] | None = None  # what it becomes where its word ends; made when first asked for
 
 
 class LexiconSearch(BeamSearch):
@@ -271,14 +272,15 @@ class LexiconSearch(BeamSearch):
 
     def closings(self, place: Place) -> list[Text]:
         """The texts that the place becomes where its word ends: one for each word pronounced so."""
-        o, text = self.options, place.text
-        texts = []
-        for word in place.node.words:
-            score, state = self.lm.score(text.state, word)
-            score += 0.0 if word in self.lm else o.unknown * len(word)
-            fused = text.fused + o.lm_weight * score + o.word_bonus
-            texts.append(Text(word, text, state, text.language + score, fused))
-        return texts
+        if place.closings is None:
+            place.closings = [self._closed(place.text, word) for word in place.node.words]
+        return place.closings
+
+    def _closed(self, text: Text, word: str) -> Text:
+        score, state = self.lm.score(text.state, word)
+        score += 0.0 if word in self.lm else self.options.unknown * len(word)
+        fused = text.fused + self.options.lm_weight * score + self.options.word_bonus
+        return Text(word, text, state, text.language + score, fused)
 
     def _hypothesis(self, text: Text, acoustic: float, final: bool) -> Hypothesis:
         end = self.lm.end(text.state) if final and self.options.sentence_end else 0.0

@@ -72,9 +72,9 @@ class Utterance:
 
     def final(self, least_confidence: float) -> Segment | None:
         """The text of a complete utterance; None where it was noise."""
-        heads = self._part(0, self._steps)
-        if not len(heads.letters):
+        if not self._steps:
             return None
+        heads = self._part(0, self._steps)
         if self._searched > self._steps:  # it was cut where the search had passed already
             hypotheses = self._decoder(*heads)
         else:

@@ -2,40 +2,14 @@
 
 import sys
 import time
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 import soundfile
-import torch
+from loud import loud_detector, stream
 
-from wakeword.detector import Detection, Detector, DetectorOptions
+from wakeword.detector import Detection
 from wakeword.listen import Alarms, Command, Heard, listen
-from wakeword.model import TriggerModel, TriggerOptions
-
-
-def loud_detector() -> Detector:
-    """Fires where it is loud: the convolution sums the bands, the recurrent layer passes that on."""
-    model = TriggerModel(TriggerOptions(kind="gru", layers=1, hidden=2, channels=2, n_mels=8))
-    with torch.no_grad():
-        for p in model.parameters():
-            p.zero_()
-        model.convolution.weight[0] = 1 / 64  # the mean of a step's log-mel values
-        model.convolution.bias[0] = 6.0
-        layer = model.layers[0]
-        layer.weight_ih_l0[4, 0] = 1.0  # the new state follows the input
-        layer.bias_ih_l0[2:4] = -10.0  # and replaces the old one at once
-        model.output.weight[0, 0], model.output.bias[0] = 20.0, -10.0
-    tensors = {k: v.numpy() for k, v in model.state_dict().items()}
-    return Detector(tensors, asdict(model.options), {"phrase": "x"}, DetectorOptions(0.5, refractory=1.0))
-
-
-def stream() -> np.ndarray:
-    """6 s of near silence, loud from 2.0 to 2.5 and from 4.0 to 4.5 s."""
-    x = np.random.default_rng(0).standard_normal(96_000).astype(np.float32) * 1e-4
-    for start in (32_000, 64_000):
-        x[start : start + 8_000] *= 5_000
-    return x
 
 
 @pytest.mark.parametrize("size", [160, 1280, 5000, 96_000])

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 all well, 1 some input failed, 2 nothing could start, 130 stopped by the user."""
     options = parser().parse_args(arguments)
     try:
-        return options.run(options)
+        return options.command(options)
     except KeyboardInterrupt:
         say("stopped")
         return 130
@@ -101,7 +101,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--updates", type=int, metavar="N", help="of the network's weights")
     p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
     p.add_argument("--seed", type=int, default=1)
-    p.set_defaults(run=train)
+    p.set_defaults(command=train)
 
 
 def train(options: argparse.Namespace) -> int:
@@ -144,7 +144,7 @@ def add_detect(p: argparse.ArgumentParser) -> None:
     p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
     add_model(p)
     add_verify(p)
-    p.set_defaults(run=detect)
+    p.set_defaults(command=detect)
 
 
 def detect(options: argparse.Namespace) -> int:
@@ -185,7 +185,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     add_device(p)
     add_model(p)
     add_verify(p)
-    p.set_defaults(run=listen)
+    p.set_defaults(command=listen)
 
 
 def add_device(p: argparse.ArgumentParser) -> None:
@@ -201,7 +201,7 @@ def listen(options: argparse.Namespace) -> int:
 
     detector = opened(options)
     confirmed = confirmation(detector, options)
-    command = Command(options.run) if options.run else None
+    command = Command(options.run) if options.run is not None else None
     alarms = Alarms(options.save_alarms, Path(options.model).stem) if options.save_alarms else None
     with Microphone(MicrophoneOptions(options.device), say) as microphone:
         say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")
@@ -222,7 +222,7 @@ def add_record(p: argparse.ArgumentParser) -> None:
     p.add_argument("folder", type=Path, metavar="DIR", help="for the wav files")
     p.add_argument("--count", type=int, default=20, metavar="N", help="recordings to make (default: 20)")
     add_device(p)
-    p.set_defaults(run=record)
+    p.set_defaults(command=record)
 
 
 def record(options: argparse.Namespace) -> int:
@@ -254,7 +254,7 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("--noise", type=Path, action="append", default=[], metavar="PATH", help="laid under the phrase")
     p.add_argument("--output", type=Path, metavar="DIR", help="for the table and the plot")
     add_model(p)
-    p.set_defaults(run=evaluate)
+    p.set_defaults(command=evaluate)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -269,7 +269,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def add_voices(p: argparse.ArgumentParser) -> None:
     p.description = "The synthesisers that `wakeword train` can use."
-    p.set_defaults(run=voices)
+    p.set_defaults(command=voices)
 
 
 def voices(options: argparse.Namespace) -> int:
@@ -281,3 +281,7 @@ def voices(options: argparse.Namespace) -> int:
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
