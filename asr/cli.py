@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr import __version__, audio
+from asr.listen import add_listen
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"asr {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_transcribe(commands.add_parser("transcribe", help="write what is said in audio files"))
+    add_listen(commands.add_parser("listen", help="write what is said into a microphone"))
     return top
 
 

@@ -40,6 +40,8 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.state.TrainingError, OSError.
     """
     began, phrase = time.monotonic(), phrases.check(phrase)
+    if short := phrases.warning(phrase):
+        report(short)
     names = voices.chosen(options.voices)
     folder = output.with_name(f".{slug(phrase)}.training")
     folder.mkdir(parents=True, exist_ok=True)

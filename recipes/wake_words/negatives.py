@@ -170,9 +170,9 @@ ABOUT = {
 
 CARD_TEXT = """# The packaged negatives
 
-Real speech and noise in which no wake word is said, so that training a phrase needs nothing else. `negatives.jsonl`
-says what lies where: file, start and duration (s), text, corpus, speaker (of noise: the recording), licence, split.
-"held-out" is about 30 % of the speakers and of the recordings of noise, and none of "train".
+Real speech and noise, so that training a phrase needs nothing else; what says the phrase by its text is then left out.
+`negatives.jsonl` tells what lies where: file, start and duration (s), text, corpus, speaker (of noise: the recording),
+licence, split. "held-out" is about 30 % of the speakers and of the recordings of noise, and none of "train".
 
 | file | clips | minutes | speakers | size |
 |---|---|---|---|---|
@@ -186,7 +186,12 @@ Changed from the originals: chosen, noise cut to its middle minute, coded again 
 here is from a development or test split. The texts of `librispeech-machine-labelled` hold a few wrong words. There is
 no far-field speech, no telephone, no music, no television, and speech is read aloud, not spontaneous.
 
-Made by `{command}`, DATA being a folder with the manifests `speech/train.jsonl` and `noise.jsonl`.
+Made by `{command}`; DATA holds `speech/train.jsonl` and
+`noise.jsonl`.
+
+Licences: [CC0](https://creativecommons.org/publicdomain/zero/1.0/),
+[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), [CC BY 3.0](https://creativecommons.org/licenses/by/3.0/);
+where only "CC BY" is said, the page of the recording names the version.
 
 ## Credits of the noises
 - ESC-10: a clip's `speaker` is `freesound-` and the number of the recording at https://freesound.org; all are CC0

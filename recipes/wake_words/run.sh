@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The packaged detectors, from the data folder and recipes/english's synthetic speech: recipes/wake_words/run.sh DATA WORK
+set -euo pipefail
+data=$1 work=$2
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+here=$(dirname "$0")
+
+python -m recipes.wake_words.negatives "$data" wakeword/data
+
+python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    --updates 3600 --evaluate-every 300 "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" \
+    "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
+cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
+
+for phrase in computer jarvis activate; do
+    wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors" --negatives "$data/speech/train.jsonl"
+done
