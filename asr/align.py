@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from asr.text import BLANK, Alphabet
 
-MARGIN = 2  # frames of blank that a word may claim on either side: letters peak inside their sounds
+AFTER = 2  # frames a word goes on after that of its last symbol, if the next leaves it room: see docstring of _edges
 
 
 class AlignError(ValueError):
@@ -23,9 +26,17 @@ class Aligned:
     confidence: float  # 0..1: geometric mean of the peak posteriors of its letters
 
 
-def align(log_probs: np.ndarray, text: str, alphabet: Alphabet) -> list[Aligned]:
+class Sounds(NamedTuple):
+    """How the words sound. A phoneme's peak is nearer to its sound than a letter's."""
+
+    log_probs: np.ndarray  # (T, P), natural log, of the phonemes over the same frames
+    words: Sequence[Sequence[int]]  # columns of the phonemes of each word
+
+
+def align(log_probs: np.ndarray, text: str, alphabet: Alphabet, sounds: Sounds | None = None) -> list[Aligned]:
     """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
 
+    The confidences are those of the letters; the times are, where the ``sounds`` are known and fit, theirs.
     Time and memory grow with T x len(text) (a byte each): cut audio of more than some minutes first.
     Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
     """
@@ -33,10 +44,13 @@ def align(log_probs: np.ndarray, text: str, alphabet: Alphabet) -> list[Aligned]
     if not words:
         return []
     letters = _encode(" ".join(words), alphabet)
-    spans, peaks = _letter_spans(log_probs, letters)
+    spans, peaks = _spans(log_probs, letters)
     ends = np.cumsum([len(w) + 1 for w in words])  # one past the space after each word
     starts = ends - [len(w) + 1 for w in words]
-    edges = _edges(spans, starts, ends - 2, len(log_probs))
+    edges = _edges(spans[starts, 0], spans[ends - 2, 1], len(log_probs))
+    if sounds:
+        with suppress(AlignError):
+            edges = _edges_of_sounds(sounds)
     return [
         Aligned(word, first, end, float(np.exp(peaks[i : j - 1].mean())))
         for word, (first, end), i, j in zip(words, edges, starts, ends)
@@ -83,33 +97,34 @@ def _encode(text: str, alphabet: Alphabet) -> list[int]:
         raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
 
 
-def _letter_spans(log_probs: np.ndarray, letters: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """First and last frame of each letter (L, 2) on the best path, and ln of its peak posterior (L,)."""
-    needed = len(letters) + sum(a == b for a, b in zip(letters, letters[1:]))
+def _spans(log_probs: np.ndarray, symbols: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """First and last frame of each symbol (L, 2) on the best path, and ln of its peak posterior (L,)."""
+    needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
     if needed > len(log_probs):
         raise AlignError(
             f"the text needs at least {needed} frames and the audio has {len(log_probs)}: "
             "it is too long to have been said here"
         )
-    path, score = viterbi(log_probs, letters)
+    path, score = viterbi(log_probs, symbols)
     if not score > -np.inf:
         raise AlignError("the audio rules this text out: no alignment has a probability above zero")
     at = np.flatnonzero(path % 2)
-    letter = path[at] // 2
-    first = np.searchsorted(letter, np.arange(len(letters)), "left")
-    last = np.searchsorted(letter, np.arange(len(letters)), "right") - 1
-    posteriors = log_probs[at, np.asarray(letters)[letter]]
+    symbol = path[at] // 2
+    first = np.searchsorted(symbol, np.arange(len(symbols)), "left")
+    last = np.searchsorted(symbol, np.arange(len(symbols)), "right") - 1
+    posteriors = log_probs[at, np.asarray(symbols)[symbol]]
     return np.stack([at[first], at[last]], 1), np.maximum.reduceat(posteriors, first)
 
 
-def _edges(spans: np.ndarray, first: np.ndarray, last: np.ndarray, frames: int) -> list[tuple[int, int]]:
-    """Start and end frame of each word: its letters, and up to MARGIN frames around, at most half a gap."""
-    starts, ends = spans[first, 0], spans[last, 1] + 1
-    before = np.concatenate([[0], ends[:-1]])
-    after = np.concatenate([starts[1:], [frames]])
-    gap_before, gap_after = starts - before, after - ends
-    gap_before[1:] -= gap_before[1:] // 2  # a gap of odd length: the later word gets the middle frame
-    gap_after[:-1] //= 2
-    starts = starts - np.minimum(gap_before, MARGIN)
-    ends = ends + np.minimum(gap_after, MARGIN)
-    return list(zip(starts.tolist(), ends.tolist()))
+def _edges_of_sounds(sounds: Sounds) -> list[tuple[int, int]]:
+    spans, _ = _spans(sounds.log_probs, [p for word in sounds.words for p in word])
+    ends = np.cumsum([len(word) for word in sounds.words])
+    starts = ends - [len(word) for word in sounds.words]
+    return _edges(spans[starts, 0], spans[ends - 1, 1], len(sounds.log_probs))
+
+
+def _edges(first: np.ndarray, last: np.ndarray, frames: int) -> list[tuple[int, int]]:
+    """Start and end frame of each word, from the first frame of its first symbol and the last of its last.
+    """
+    ends = np.minimum(last + 1 + AFTER, [*first[1:], frames])
+    return list(zip(first.tolist(), ends.tolist()))

@@ -44,7 +44,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
     p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
     p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
-    p.add_argument("--beam", type=_beam, default=32, metavar="N", help="width of the search; 1 is greedy (default: 32)")
+    p.add_argument("--beam", type=_beam, default=48, metavar="N", help="width of the search; 1 is greedy (default: 48)")
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
     p.add_argument("--no-lm", action="store_true", help="search without the language model")
     p.add_argument(

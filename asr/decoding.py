@@ -22,11 +22,11 @@ LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged besid
 
 @dataclass(frozen=True)
 class DecoderOptions:
-    beam: int = 32  # prefixes kept by the search; 1 is greedy decoding of the letters
+    beam: int = 48  # prefixes kept by the search; 1 is greedy decoding of the letters
     lm: bool = True  # fuse the language model
     lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
     n_best: int = 1  # texts for every segment
-    candidates: int = 12  # of the lexicon search, that the letters judge
+    candidates: int = 16  # of the lexicon search, that the letters judge
     letter_weight: float = 0.3  # of their ln probability by the letters
     letters: SearchOptions = SearchOptions()  # of the search in letters
     letter_prior: float = 0.5  # weight of the prior that the letters are divided by, in that search

@@ -30,7 +30,7 @@ class LexiconError(ValueError):
 
 @dataclass(frozen=True)
 class LexiconOptions(SearchOptions):
-    lm_weight: float = 0.9
+    lm_weight: float = 1.1
     word_bonus: float = 0.0
     prior_weight: float = 0.5  # of the prior that the probabilities are divided by
 

@@ -47,6 +47,9 @@ def listen(options: argparse.Namespace) -> int:
     """Exit status 0 when nothing was said for so long, 2 when it could not start or lost its microphone."""
     from asr.checkpoint import CheckpointError
     from asr.display import Display
+    from asr.lexicon import LexiconError
+    from asr.ngram import NgramError
+    from asr.vad import VadError
 
     display = Display(sys.stdout, sys.stderr, options.format)
     try:
@@ -57,7 +60,7 @@ def listen(options: argparse.Namespace) -> int:
         with Microphone(MicrophoneOptions(options.device), display.say) as source, stopped_by_signals(source):
             display.say(f"listening to {source.device.name}; Ctrl-C ends")
             follow(listener, source, display)
-    except (CheckpointError, MicrophoneError, ValueError) as error:
+    except (MicrophoneError, CheckpointError, LexiconError, NgramError, VadError) as error:
         display.say(f"error: {error}")
         return 2
     finally:
@@ -111,7 +114,6 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 
 def _listener(options: argparse.Namespace) -> Listener:
-    """Raises CheckpointError, or a ValueError, as the exceptions about the other models and settings are."""
     import torch
 
     from asr.endpoint import EndpointOptions

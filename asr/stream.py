@@ -34,7 +34,7 @@ class Result:
     segment: int  # number of the stretch of speech, or of the next one
     time: float  # s of the stream that were heard when this was known
     text: str = ""
-    stable: str = ""  # whole words at the beginning of the text that will not change
+    stable: str = ""  # whole words at the beginning of the text that will not change, unless it gets too long
     words: tuple[Word, ...] = ()  # with times in the stream; a partial may not have them yet
     endpoint: str = ""  # what ended a final: silence, too long, end (of the stream), or noise
     alternatives: tuple[str, ...] = ()  # of a final: further texts of the n-best list

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from asr.align import AlignError
@@ -60,11 +62,10 @@ class Utterance:
         """The words with their times in the stream; none where the letters do not agree with them yet."""
         words, stable = self.shown = partial
         self.said = self.said or bool(words)
-        try:
-            found = self._fixed + self._timed(words[len(self._fixed) :])
-        except AlignError:
-            return ()
-        fixed = max(0, stable - 1)  # where the last one ends depends on the next
+        found = self._fixed + self._timed(words[len(self._fixed) :], self._anchor)
+        if len(found) < len(words):  # too little room is left after the fixed ones
+            found = self._timed(words, 0)
+        fixed = min(len(found), max(0, stable - 1))  # where the last one ends depends on the next
         if fixed > len(self._fixed):
             self._fixed = found[:fixed]
             self._anchor = round((found[fixed - 1].end - self.start / 100) / SECONDS)
@@ -94,7 +95,9 @@ class Utterance:
         part = slice(self._lead + first, self._lead + until)
         return Heads(*(None if h is None else h[part] for h in self._heads))
 
-    def _timed(self, words: tuple[str, ...]) -> tuple[Word, ...]:
-        letters = self._part(self._anchor, self._searched).letters
-        start = self.start / 100 + SECONDS * self._anchor
-        return timed(" ".join(words), letters, start, self._decoder.alphabet)
+    def _timed(self, words: tuple[str, ...], first: int) -> tuple[Word, ...]:
+        """The words laid over the steps from `first` on; none where they do not fit."""
+        letters = self._part(first, self._searched).letters
+        with suppress(AlignError):
+            return timed(" ".join(words), letters, self.start / 100 + SECONDS * first, self._decoder.alphabet)
+        return ()

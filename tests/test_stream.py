@@ -1,0 +1,173 @@
+"""Live recognition: the results of a stream are those of the file, however it is cut and whoever listens beside it."""
+
+import json
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import asr
+from asr import audio
+from asr.decoding import DecoderOptions
+from asr.endpoint import EndpointOptions
+from asr.listener import Listener, ListenerOptions
+from asr.recognizer import Recognizer, RecognizerOptions
+from asr.stream import Result, StreamError
+
+DATA = Path(__file__).parent / "data"
+RATE = 16_000
+CLIPS = [audio.load(str(DATA / json.loads(line)["audio_filepath"])) for line in (DATA / "clips.jsonl").open()]
+PAUSE = np.zeros(RATE, np.float32)
+SPEECH = np.concatenate([x for clip in CLIPS[:2] for x in (clip, PAUSE)])
+SHORT = np.concatenate([PAUSE, CLIPS[0][: 2 * RATE], PAUSE])
+HURRIED = EndpointOptions(silence=0.3, too_long=2.5, pre_roll=0.3)
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return asr.load()
+
+
+@pytest.fixture(scope="module")
+def greedy() -> Recognizer:
+    return asr.load(options=RecognizerOptions(DecoderOptions(beam=1)))
+
+
+def blocks(samples: np.ndarray, size: int = 1_280) -> list[np.ndarray]:
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+def seen(results: list[Result]) -> list[tuple]:
+    """All but the confidences, whose last bits differ as matrix products do."""
+    return [(replace(r, words=()), [(w.text, w.start, w.end) for w in r.words]) for r in results]
+
+
+def finals(results: list[Result]) -> list[list[tuple]]:
+    return [words for r, words in seen(results) if r.kind == "final" and r.text]
+
+
+def of_file(recognizer: Recognizer, options: ListenerOptions, samples: np.ndarray) -> list[list[tuple]]:
+    """What `asr transcribe` makes of the same sound with the same latency and endpoints."""
+    same = replace(recognizer.options, latency=options.latency, segments=options.endpoints.segments())
+    segments = Recognizer(recognizer.model, recognizer.decoder, same).segments([samples])
+    return [[(w.text, w.start, w.end) for w in s.words] for s in segments]
+
+
+@pytest.mark.parametrize("latency", [160.0, 320.0, 640.0])
+def test_sentences_are_those_of_the_file(recognizer, latency):
+    options = ListenerOptions(latency)
+    results = list(Listener(recognizer, options).over(blocks(SPEECH)))
+    assert len(finals(results)) == 2 and finals(results) == of_file(recognizer, options, SPEECH)
+
+
+def test_speech_without_a_pause_is_cut_as_in_the_file(recognizer):
+    options = ListenerOptions(endpoints=HURRIED)
+    results = list(Listener(recognizer, options).over(blocks(SPEECH, 999)))
+    assert finals(results) == of_file(recognizer, options, SPEECH)
+    assert {"silence", "too long"} <= {r.endpoint for r in results}
+
+
+@settings(max_examples=6)
+@given(st.lists(st.integers(0, len(SHORT)), max_size=30))
+def test_blocks_do_not_show(greedy, cuts):
+    listener = Listener(greedy)
+    whole, cut = listener.over([SHORT]), listener.over(np.split(SHORT, sorted(cuts)))
+    assert seen(list(cut)) == seen(list(whole))
+
+
+def test_partial_results_grow_into_final_ones(recognizer):
+    results = list(Listener(recognizer, ListenerOptions(endpoints=HURRIED)).over(blocks(SPEECH)))
+    numbers = [r.segment for r in results]
+    assert numbers == sorted(numbers) and [r.time for r in results] == sorted(r.time for r in results)
+    for number in set(numbers):
+        *partials, final = [r for r in results if r.segment == number]
+        assert [r.kind for r in partials] == ["partial"] * len(partials) and final.kind == "final"
+        following = [*partials[1:], final] if final.endpoint == "silence" else partials[1:]  # not cut
+        for earlier, later in zip(partials, following):
+            assert earlier.text.startswith(earlier.stable)
+            assert later.text.split()[: len(earlier.stable.split())] == earlier.stable.split()
+    assert any(r.stable for r in results if r.kind == "partial")
+
+
+def test_words_have_times_while_they_are_said(recognizer):
+    results = list(Listener(recognizer).over(blocks(np.concatenate([PAUSE, PAUSE, CLIPS[0], PAUSE]))))
+    for result in results:
+        assert [w.text for w in result.words] == result.text.split()
+        assert all(1.5 < w.start < w.end <= result.time for w in result.words)  # pre-roll included
+        assert all(a.end <= b.start for a, b in zip(result.words, result.words[1:]))
+    last = results[-1].words  # of words that stay, the times hardly move
+    moved = [abs(w.start - x.start) for r in results[:-1] for w, x in zip(r.words, last) if w.text == x.text]
+    assert len(moved) > 20 and max(moved) <= 0.2
+
+
+def test_many_streams_as_each_alone(greedy):
+    listener = Listener(greedy)
+    sounds = [SHORT, np.concatenate([SHORT[5_000:], SHORT])[: len(SHORT)], np.zeros(len(SHORT), np.float32)]
+    streams, together = [listener.stream() for _ in sounds], [[] for _ in sounds]
+    for some in zip(*map(blocks, sounds)):
+        for results, new in zip(together, listener.feed(streams, some)):
+            results += new
+    for results, new in zip(together, listener.flush(streams)):
+        results += new
+    assert [seen(r) for r in together] == [seen(list(listener.over([x]))) for x in sounds]
+
+
+def test_nothing_said_is_told_once_until_there_are_words(greedy):
+    listener = Listener(greedy, ListenerOptions(endpoints=EndpointOptions(nothing=3.0)))
+    results = list(listener.over([np.zeros(8 * RATE, np.float32), SHORT, np.zeros(8 * RATE, np.float32)]))
+    final = [r for r in results if r.kind == "final"][-1]
+    assert [r.time for r in results if r.kind == "nothing"] == [3.0, final.time + 3.0]
+    assert not any(r.kind == "nothing" for r in Listener(greedy).over([SHORT]))
+
+
+@pytest.mark.parametrize("noise", ["white", "hum", "clicks"])
+def test_noise_says_nothing(recognizer, noise):
+    rng, t = np.random.default_rng(1), np.arange(10 * RATE) / RATE
+    sounds = {
+        "white": rng.normal(0, 0.02, len(t)),
+        "hum": 0.1 * np.sin(2 * np.pi * 50 * t) + 0.05 * np.sin(2 * np.pi * 150 * t),
+        "clicks": (rng.random(len(t)) < 1e-4) * 0.5,
+    }
+    assert not finals(list(Listener(recognizer).over(blocks(sounds[noise]))))
+
+
+def test_what_a_driver_gives_instead_of_numbers_is_silence(greedy):
+    broken = np.concatenate([np.full(RATE, np.nan, np.float32), np.full(RATE, np.inf, np.float32), SHORT])
+    silent = np.concatenate([np.zeros(2 * RATE, np.float32), SHORT])
+    assert seen(list(Listener(greedy).over([broken]))) == seen(list(Listener(greedy).over([silent])))
+
+
+def test_misuse_is_told(greedy):
+    stream = Listener(greedy).stream()
+    with pytest.raises(StreamError, match="one channel"):
+        stream.feed(np.zeros((100, 2), np.float32))
+    assert stream.feed(np.zeros(0, np.float32)) == stream.flush() == []
+    with pytest.raises(StreamError, match="ended"):
+        stream.feed(np.zeros(100, np.float32))
+
+
+def test_memory_does_not_grow(greedy):
+    stream = Listener(greedy).stream()
+
+    def held(times: int) -> int:
+        for _ in range(times):
+            stream.feed(SHORT)
+        return tracemalloc.get_traced_memory()[0]
+
+    held(1)
+    tracemalloc.start()
+    early, late = held(2), held(6)
+    tracemalloc.stop()
+    assert late - early < 100_000  # bytes; the frames alone of 24 s are 768 000
+
+
+def test_a_machine_too_slow_is_noticed(greedy, monkeypatch):
+    stream, clock = Listener(greedy).stream(), iter(np.arange(100) * 3.0)
+    monkeypatch.setattr("asr.listener.time.perf_counter", lambda: next(clock))
+    lags = [r.lag for block in blocks(SHORT, RATE) for r in stream.feed(block)]  # 3 s for each second
+    assert lags == sorted(lags) and 2 <= lags[0] < lags[-1] <= 8
+    assert "cannot keep up: 8.0 s behind" in stream.pace.warning
