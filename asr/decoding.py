@@ -72,15 +72,15 @@ class Decoder:
     def start(self) -> SearchState | None:
         return self._search.start() if self._search else None
 
-    def feed(
-        self, state: SearchState | None, letters: np.ndarray, phonemes: np.ndarray | None
-    ) -> SearchState | None:
+    def feed(self, state: SearchState | None, letters: np.ndarray, phonemes: np.ndarray | None) -> SearchState | None:
         """The state after the next frames, (T, V) and (T, P)."""
         if self._search is None:
             return None
         if self._in_lexicon:
             return self._search.feed(state, phonemes)
-        return self._search.feed(state, letters - self.options.letter_prior * self._priors.get("letters", np.float32(0)))
+        return self._search.feed(
+            state, letters - self.options.letter_prior * self._priors.get("letters", np.float32(0))
+        )
 
     def so_far(self, state: SearchState | None, letters: np.ndarray) -> Partial:
         """The words to show; letters (T, V) of all frames since the start."""

@@ -31,6 +31,7 @@ class LexiconError(ValueError):
 @dataclass(frozen=True)
 class LexiconOptions(SearchOptions):
     lm_weight: float = 1.1
+    unknown: float = -3.3
     word_bonus: float = 0.0
     prior_weight: float = 0.5  # of the prior that the probabilities are divided by
 

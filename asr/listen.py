@@ -24,9 +24,13 @@ REMIND = 10.0  # s between two lines about the same trouble
 
 def add_listen(p: argparse.ArgumentParser) -> None:
     p.description = "Write what is being said while it is said, and settle each sentence when it ends. Ctrl-C ends."
-    p.add_argument("--device", metavar="NAME", help="microphone: its number or a part of its name (default: the system's)")
+    p.add_argument(
+        "--device", metavar="NAME", help="microphone: its number or a part of its name (default: the system's)"
+    )
     p.add_argument("--list-devices", action="store_true", help="show the microphones and stop")
-    p.add_argument("--format", choices=("txt", "json"), default="txt", help="json: one object a line, partial results too")
+    p.add_argument(
+        "--format", choices=("txt", "json"), default="txt", help="json: one object a line, partial results too"
+    )
     p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of the model (default: 320ms)")
     p.add_argument("--silence", type=float, default=0.6, metavar="S", help="that ends a sentence (default: 0.6 s)")
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")

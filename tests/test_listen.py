@@ -21,7 +21,7 @@ from asr import audio
 from asr import listen as command
 from asr.cli import main
 from asr.display import ERASE, Display, live_line
-from asr.listener import Listener, ListenerOptions
+from asr.listener import Listener
 from asr.microphone import MicrophoneError
 from asr.stream import Result
 from asr.transcript import Word
@@ -179,7 +179,9 @@ def test_devices(monkeypatch, capsys):
     assert main(["listen", "--list-devices"]) == 2 and "error: no microphone found" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text, value", [("320ms", 320.0), ("80", 80.0), ("2000ms", 2000.0), ("5s", None), ("79", None)])
+@pytest.mark.parametrize(
+    "text, value", [("320ms", 320.0), ("80", 80.0), ("2000ms", 2000.0), ("5s", None), ("79", None)]
+)
 def test_latencies(text, value):
     if value is None:
         with pytest.raises(argparse.ArgumentTypeError):

@@ -22,7 +22,7 @@ MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)
 TRAIN = TrainOptions(
     updates=90, batch=8, evaluate_every=30, warmup=5, learning_rate=5e-3, rate=3.0, processes=1, mix=MIX
 )
-OPTIONS = BuildOptions(("flite",), clips=40, near_misses=20, held_out=20, model=MODEL, train=TRAIN)
+OPTIONS = BuildOptions(("flite",), clips=40, near_misses=20, sentences=10, held_out=20, model=MODEL, train=TRAIN)
 
 
 def tones(*hz: float) -> np.ndarray:

@@ -27,6 +27,7 @@ class BuildOptions:
     voices: tuple[str, ...] = ()  # names of synthesisers; none: all that are installed
     clips: int = 2400  # times that the phrase is spoken
     near_misses: int = 1200  # ... and what sounds like it
+    sentences: int = 1500  # read by the fast voices, so that a synthetic voice does not give the phrase away
     held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
     positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
     negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
@@ -47,8 +48,8 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     folder.mkdir(parents=True, exist_ok=True)
     own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
     given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
-    spoken, near = _spoken(phrase, names, folder, options, report)
-    learn, held = _split(phrase, spoken, near, own, given)
+    spoken, near, read = _spoken(phrase, names, folder, options, report)
+    learn, held = _split(phrase, spoken, near, read, own, given)
     model = TriggerModel(options.model)
     if not (EAR.exists() and start_from(model, EAR)):
         measure_bands(model, learn, options.train)
@@ -60,7 +61,13 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
         "held out": measured.figures | {"hours without the phrase": round(chosen.hours, 2)},
         "voices": list(names),
-        "clips": {"phrase": len(spoken), "near misses": len(near), "own": len(own), "own negatives": len(given)},
+        "clips": {
+            "phrase": len(spoken),
+            "near misses": len(near),
+            "sentences": len(read),
+            "own": len(own),
+            "own negatives": len(given),
+        },
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
     threshold = measured.thresholds[options.train.rate]
@@ -77,24 +84,21 @@ def slug(phrase: str) -> str:
 
 def _spoken(
     phrase: str, names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
-) -> tuple[list[Spoken], list[Spoken]]:
-    """The phrase and its near-misses by the chosen voices."""
-    rng = np.random.default_rng(options.train.seed)
+) -> list[list[Spoken]]:
+    """The phrase and its near-misses by the chosen voices, and what the packaged speakers say by the fast ones."""
+    seed, fast = options.train.seed, tuple(v.name for v in voices.VOICES if v.name in names and v.speed == "fast")
+    near = near_misses(phrase, options.near_misses, np.random.default_rng(seed))
+    others = sorted({c.text for c in negatives.without(negatives.read("train"), phrase) if c.text})
     jobs = [
-        Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, options.train.seed),
-        Job(
-            folder / "near",
-            tuple(near_misses(phrase, options.near_misses, rng)),
-            options.near_misses,
-            names,
-            options.train.seed + 1,
-        ),
+        Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, seed),
+        Job(folder / "near", tuple(near), options.near_misses, names, seed + 1),
+        Job(folder / "sentences", tuple(others), options.sentences if fast else 0, fast, seed + 2, longest=15.0),
     ]
-    total, before, clips = options.clips + options.near_misses, 0, []
+    total, before, clips = sum(job.count for job in jobs), 0, []
     for job in jobs:
         clips.append(speak(job, options.train.processes, _clock(total, before, report)))
         before += job.count
-    return clips[0], clips[1]
+    return clips
 
 
 def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
@@ -113,7 +117,12 @@ def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
 
 
 def _split(
-    phrase: str, spoken: list[Spoken], near: list[Spoken], own: list[negatives.Clip], given: list[negatives.Clip]
+    phrase: str,
+    spoken: list[Spoken],
+    near: list[Spoken],
+    read: list[Spoken],
+    own: list[negatives.Clip],
+    given: list[negatives.Clip],
 ) -> tuple[Sounds, Sounds]:
     """-> what is learnt from, and what is held out: other voices, other speakers, other noise."""
     parts = []
@@ -123,7 +132,7 @@ def _split(
             Sounds(
                 [s.samples for s in spoken if s.held_out == held],
                 [s.samples for s in near if s.held_out == held],
-                [c.samples for c in clips if c.text],
+                [c.samples for c in clips if c.text] + [s.samples for s in read if not held],
                 [c.samples for c in clips if not c.text],
             )
         )

@@ -18,7 +18,6 @@ from wakeword.mixing import trim
 from wakeword.voices import VOICES, Voice
 
 SHARES = {"kokoro": 0.5, "hibari": 0.2, "piper": 0.12, "flite": 0.08, "festival": 0.06, "espeak": 0.04}
-LONGEST = 4.0  # s; a synthesiser that takes longer for a phrase has stumbled
 COMPRESSION = 0.956  # of Opus: 17 kbit/s, as the packaged speech, so that the codec tells nothing about the word
 CHUNK = 25  # clips that one process speaks in a row
 
@@ -32,6 +31,7 @@ class Job:
     count: int
     voices: tuple[str, ...]  # names; how much each speaks is in SHARES
     seed: int
+    longest: float = 4.0  # s; a synthesiser that takes longer has stumbled
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def speak_one(job: Job, number: int) -> Spoken | None:
         _engines[name] = next(v for v in VOICES if v.name == name)()
     samples, speaker = _engines[name].speak(text, rng)
     samples = trim(samples)
-    if not 0.15 * SAMPLE_RATE < len(samples) < LONGEST * SAMPLE_RATE:
+    if not 0.15 * SAMPLE_RATE < len(samples) < job.longest * SAMPLE_RATE:
         return None
     return Spoken((samples * (0.5 / np.abs(samples).max())).astype(np.float32), text, speaker)
