@@ -9,7 +9,7 @@ import soundfile
 from loud import loud_detector, stream
 
 from wakeword.detector import Detection
-from wakeword.listen import Alarms, Command, Heard, listen
+from wakeword.listen import Alarms, Heard, Program, listen
 
 
 @pytest.mark.parametrize("size", [160, 1280, 5000, 96_000])
@@ -41,19 +41,19 @@ def test_a_command_is_started_and_not_waited_for(tmp_path):
     program.write_text(
         "import sys, time, pathlib\npathlib.Path(sys.argv[1]).write_text(' '.join(sys.argv[2:]))\ntime.sleep(3)"
     )
-    Command(f"{sys.executable} {program} {out} {{time}} {{score}}")(Detection(1.5, 0.25))
+    Program(f"{sys.executable} {program} {out} {{time}} {{score}} {{text}}")(Detection(1.5, 0.25), "say {{score}}")
     assert time.monotonic() - began < 1.5
     for _ in range(100):
         if out.exists() and out.read_text():
             break
         time.sleep(0.05)
-    assert out.read_text() == "1.50 0.250"
+    assert out.read_text() == "1.50 0.250 say {{score}}"
 
 
 def test_commands_that_cannot_run():
     with pytest.raises(ValueError, match="--run needs a command"):
-        Command("  ")
+        Program("  ")
     with pytest.raises(ValueError, match="--run .*quotation"):
-        Command("echo 'no end")
+        Program("echo 'no end")
     with pytest.raises(ValueError, match="--run /no/such/program: No such file"):
-        Command("/no/such/program {score}")(Detection(0, 0))
+        Program("/no/such/program {score}")(Detection(0, 0))

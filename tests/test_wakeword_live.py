@@ -48,6 +48,21 @@ def test_live_detections_are_those_of_the_file(pulse, tmp_path):
     assert len(saved) == 2 and all(0.5 < soundfile.info(p).duration <= 2.5 for p in saved)
 
 
+def test_the_command_after_the_word(pulse, tmp_path):
+    boom, text = save_loud(tmp_path / "boom.safetensors"), tmp_path / "text"
+    program = f"{sys.executable} -c \"import sys; open(r'{text}', 'a').write(sys.argv[1])\" {{text}}"
+    process = start(
+        pulse, "listen", boom, "--device", "pulse", "--format", "json", "--then", "transcribe", "--run", program
+    )
+    loud = np.random.default_rng(0).standard_normal(2_400).astype(np.float32) * 0.5
+    clip = 0.3 * audio.load(str(Path(__file__).parent / "data" / "independence.opus"))
+    pulse.play(np.concatenate([np.zeros(16_000), loud, clip, np.zeros(32_000)]).astype(np.float32)).wait()
+    time.sleep(2)
+    out, _ = stop(process)
+    (found,) = map(json.loads, out.splitlines())
+    assert found["text"].startswith("he took part in the american") and text.read_text() == found["text"]
+
+
 def test_recordings_are_made_one_for_each_utterance(pulse, tmp_path):
     clip = audio.load(str(Path(__file__).parent / "data" / "independence.opus"))[:40_000]
     process = start(pulse, "record", tmp_path / "mine", "--count", "2", "--device", "pulse")

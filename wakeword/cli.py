@@ -9,10 +9,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr import __version__, audio
 from wakeword.detector import Detection, Detector, load
-from wakeword.listen import Heard
+from wakeword.listen import Heard, Program
+
+if TYPE_CHECKING:
+    from asr.microphone import Microphone
+
+
+PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
 
 
 class UsageError(ValueError):
@@ -164,11 +171,13 @@ def detect(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def line(source: str, options: argparse.Namespace, detection: Detection) -> str:
+def line(source: str, options: argparse.Namespace, detection: Detection, text: str | None = None) -> str:
+    """One result: a JSON object, or columns with tabs between; ``text`` is that of the command after the word."""
     time, score = round(detection.time, 2), round(detection.score, 4)
     if options.format == "json":
-        return json.dumps({"file": source, "model": str(options.model), "time": time, "score": score})
-    return f"{source}\t{time:.2f}\t{score:.4f}"
+        found = {"file": source, "model": str(options.model), "time": time, "score": score}
+        return json.dumps(found if text is None else found | {"text": text})
+    return f"{source}\t{time:.2f}\t{score:.4f}" + ("" if text is None else f"\t{text}")
 
 
 # --- the microphone ------------------------------------------------------------------------------
@@ -177,7 +186,9 @@ def line(source: str, options: argparse.Namespace, detection: Detection) -> str:
 def add_listen(p: argparse.ArgumentParser) -> None:
     p.description = "Wait for a phrase at the microphone; prints a line for each time it is heard. Ctrl-C ends it."
     p.add_argument("model", metavar="NAME_OR_FILE", help="packaged detector or a file")
-    p.add_argument("--run", metavar="CMD", help="start a program each time; {score} and {time} are filled in")
+    p.add_argument("--run", metavar="CMD", help="start a program each time; {score}, {time}, {text} are filled in")
+    p.add_argument("--then", choices=["transcribe"], help="after the word, write the command that follows it")
+    p.add_argument("--tone", action="store_true", help="play a short tone when the word is heard")
     p.add_argument(
         "--save-alarms", type=Path, metavar="DIR", help="keep the audio around each detection, to train with"
     )
@@ -196,21 +207,50 @@ def add_device(p: argparse.ArgumentParser) -> None:
 
 def listen(options: argparse.Namespace) -> int:
     from asr.microphone import Microphone, MicrophoneOptions
-    from wakeword.listen import Alarms, Command
+    from wakeword.listen import Alarms, beep
     from wakeword.listen import listen as hear
 
     detector = opened(options)
     confirmed = confirmation(detector, options)
-    command = Command(options.run) if options.run is not None else None
+    command = Program(options.run) if options.run is not None else None
     alarms = Alarms(options.save_alarms, Path(options.model).stem) if options.save_alarms else None
     with Microphone(MicrophoneOptions(options.device), say) as microphone:
+        if options.then:
+            return then_transcribe(detector, microphone, command, options)
         say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")
         for heard in filter(confirmed, hear(detector, microphone)):
             print(line("microphone", options, heard.detection), flush=True)
+            if options.tone:
+                beep(say)
             if command:
                 command(heard.detection)
             if alarms:
                 say(f"saved {alarms.save(heard)}")
+    return 0
+
+
+def then_transcribe(
+    detector: Detector, microphone: Microphone, run: Program | None, options: argparse.Namespace
+) -> int:
+    """Word, tone, the command's text, and from the start."""
+    import asr
+    from asr.endpoint import EndpointOptions
+    from asr.listener import Listener, ListenerOptions
+    from wakeword.commands import commands
+    from wakeword.listen import beep
+
+    listener = Listener(asr.load(), ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
+    say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")
+
+    def on_word(detection: Detection) -> None:
+        if options.tone:
+            beep(say)
+        say(f"heard {detector.phrase!r}, go on")
+
+    for said in commands(detector, listener, microphone, on_word):
+        print(line("microphone", options, said.detection, said.text), flush=True)
+        if run and said.text:
+            run(said.detection, said.text)
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,8 +57,8 @@ class Alarms:
         return path
 
 
-class Command:
-    """`--run CMD`: a program started for each detection, never waited for; {score} and {time} are filled in."""
+class Program:
+    """`--run CMD`: a program started for each detection, never waited for; {score}, {time} and {text} are filled in."""
 
     def __init__(self, line: str):
         try:
@@ -68,11 +69,23 @@ class Command:
             raise ValueError("--run needs a command, for example --run 'aplay yes.wav'")
         self._running: list[subprocess.Popen] = []
 
-    def __call__(self, detection: Detection) -> None:
-        filled = {"score": f"{detection.score:.3f}", "time": f"{detection.time:.2f}"}
-        words = [w.replace("{score}", filled["score"]).replace("{time}", filled["time"]) for w in self._words]
+    def __call__(self, detection: Detection, text: str = "") -> None:
+        filled = {"{score}": f"{detection.score:.3f}", "{time}": f"{detection.time:.2f}", "{text}": text}
+        words = [re.sub(r"\{(score|time|text)\}", lambda m: filled[m[0]], word) for word in self._words]
         self._running = [p for p in self._running if p.poll() is None]
         try:
             self._running.append(subprocess.Popen(words))
         except OSError as error:
             raise ValueError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None
+
+
+def beep(say: Callable[[str], None]) -> None:
+    """A short tone: the word was heard. Without an output to play it on, a line says so."""
+    import sounddevice
+
+    seconds = np.arange(int(0.12 * SAMPLE_RATE)) / SAMPLE_RATE
+    tone = 0.2 * np.sin(2 * np.pi * 880 * seconds) * np.sin(np.pi * seconds / seconds[-1])
+    try:
+        sounddevice.play(tone.astype(np.float32), SAMPLE_RATE)
+    except sounddevice.PortAudioError as error:
+        say(f"no tone: {error}")

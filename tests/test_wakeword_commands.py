@@ -1,0 +1,49 @@
+"""Word, then command: the command's text, the times, nothing lost in between, and listening again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loud import loud_detector
+
+import asr
+from asr import audio
+from asr.endpoint import EndpointOptions
+from asr.listener import Listener, ListenerOptions
+from wakeword.commands import commands
+
+CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus")) * 0.2  # not loud enough to fire
+BOOM = np.random.default_rng(0).standard_normal(2_400).astype(np.float32) * 0.5
+QUIET = np.random.default_rng(1).standard_normal(32_000).astype(np.float32) * 1e-5
+
+
+@pytest.fixture(scope="module")
+def listener():
+    return Listener(asr.load(), ListenerOptions(endpoints=EndpointOptions(nothing=2.5)))
+
+
+def said(listener, stream: np.ndarray, size: int) -> list:
+    blocks = (stream[i : i + size] for i in range(0, len(stream), size))
+    return list(commands(loud_detector(), listener, blocks))
+
+
+@pytest.mark.parametrize("size", [1280, 9000])
+def test_two_commands_with_the_times_of_the_stream(listener, size):
+    stream = np.concatenate([QUIET, BOOM, QUIET[:4000], CLIP, QUIET, BOOM, QUIET[:4000], CLIP, QUIET])
+    first, second = said(listener, stream, size)
+    assert all(c.text.startswith("he took part in the american") for c in (first, second))
+    apart = (len(BOOM) + 4000 + len(CLIP) + len(QUIET)) / 16_000
+    assert second.words[0].start - first.words[0].start == pytest.approx(apart, abs=0.1)
+    assert first.detection.time < first.words[0].start < second.detection.time
+
+
+def test_nothing_said_after_the_word_is_an_empty_command(listener):
+    stream = np.concatenate([QUIET, BOOM, QUIET, QUIET, QUIET, BOOM, CLIP, QUIET])
+    first, second = said(listener, stream, 1280)
+    assert first.text == "" and first.words == () and second.text
+
+
+def test_the_stream_may_end_in_the_middle(listener):
+    (only,) = said(listener, np.concatenate([QUIET, BOOM, QUIET[:4000], CLIP]), 1280)
+    assert only.text
+    assert said(listener, QUIET, 1280) == []

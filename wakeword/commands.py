@@ -1,0 +1,94 @@
+"""Word, then command: a detection starts the recogniser, its final text hands back to the detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr.frontend import SAMPLE_RATE
+from asr.listener import Listener
+from asr.transcript import Word
+from wakeword.detector import Detection, Detector
+
+LATE = 0.12  # s by which a detection may come after the word's end: the command is heard from so long before it
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was said after the word; empty text where nothing was."""
+
+    detection: Detection
+    text: str
+    words: tuple[Word, ...]  # with times in seconds of the whole stream
+
+
+def commands(
+    detector: Detector,
+    listener: Listener,
+    blocks: Iterable[np.ndarray],
+    on_word: Callable[[Detection], None] = lambda detection: None,
+) -> Iterator[Command]:
+    """Blocks of samples (n,) float32 at 16 kHz, without end -> each command when its sentence has ended.
+
+    ``on_word`` is told at once. No sample between the word and the command is lost, nor any after the command: the
+    detector goes on where the recogniser stopped. A listener whose endpoints have a ``nothing`` rule gives up after
+    that long without a word.
+    """
+    source = _Source(blocks)
+    while (detection := _wait(detector, source)) is not None:
+        on_word(detection)
+        yield _heard(detection, listener, source)
+
+
+class _Source:
+    """Blocks, of which what has been read too far can be given back."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]):
+        self._blocks, self._given_back = iter(blocks), np.zeros(0, np.float32)
+        self.now = 0  # samples read
+
+    def read(self) -> np.ndarray | None:
+        block, self._given_back = self._given_back, self._given_back[:0]
+        if not len(block):
+            block = next(self._blocks, None)
+        if block is not None:
+            self.now += len(block)
+        return block
+
+    def give_back(self, samples: np.ndarray) -> None:
+        self._given_back = np.concatenate([samples, self._given_back])
+        self.now -= len(samples)
+
+
+def _wait(detector: Detector, source: _Source) -> Detection | None:
+    """Until the word has been said; the source then stands where the command may begin. None at the end."""
+    began, state, recent = source.now, detector.start(), np.zeros(0, np.float32)
+    while (block := source.read()) is not None:
+        found, state = detector.feed(block, state)
+        recent = np.concatenate([recent[-SAMPLE_RATE:], block])
+        if found:
+            first = began + round((found[0].time - LATE) * SAMPLE_RATE)
+            source.give_back(recent[max(0, len(recent) - (source.now - first)) :])
+            return found[0]._replace(time=began / SAMPLE_RATE + found[0].time)
+    return None
+
+
+def _heard(detection: Detection, listener: Listener, source: _Source) -> Command:
+    """The first sentence from here on."""
+    began, stream = source.now, listener.stream()
+    while (block := source.read()) is not None:
+        for result in stream.feed(block):
+            if result.kind == "nothing" or (result.kind == "final" and result.text):
+                return _command(detection, result, began)
+    finals = [r for r in stream.flush() if r.kind == "final" and r.text]
+    return _command(detection, finals[0] if finals else None, began)
+
+
+def _command(detection: Detection, result, began: int) -> Command:
+    if result is None:
+        return Command(detection, "", ())
+    offset = began / SAMPLE_RATE
+    words = tuple(Word(w.text, w.start + offset, w.end + offset, w.confidence) for w in result.words)
+    return Command(detection, result.text, words)
