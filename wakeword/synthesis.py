@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
+import signal
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,8 +66,13 @@ def _in_parallel(chunks: list, processes: int) -> Iterator[tuple[range, list[Spo
     if min(processes, len(chunks)) <= 1:
         yield from map(_speak_chunk, chunks)
     else:
-        with multiprocessing.get_context("spawn").Pool(min(processes, len(chunks))) as pool:
+        with multiprocessing.get_context("spawn").Pool(min(processes, len(chunks)), leave_ctrl_c) as pool:
             yield from pool.imap(_speak_chunk, chunks)
+
+
+def leave_ctrl_c(*_: object) -> None:
+    """In a worker: the user's Ctrl-C is the main process's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _rows(manifest: Path) -> list[dict]:

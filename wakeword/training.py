@@ -23,6 +23,7 @@ from wakeword.holdout import HeldOut, Measured, measure
 from wakeword.labels import extended_ones
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.synthesis import leave_ctrl_c
 
 EAR = Path(__file__).parent / "ear.safetensors"  # a trunk that knows the sounds of speech
 STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
@@ -161,6 +162,7 @@ def _loader(examples: Examples, options: TrainOptions) -> DataLoader:
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=leave_ctrl_c,
     )
 
 
