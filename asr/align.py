@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from asr.text import BLANK, Alphabet
 
-AFTER = 2  # frames a word goes on after that of its last symbol, if the next leaves it room: see docstring of _edges
+STEP = 4  # frames of loudness, of 10 ms, in one frame of the model
+AFTER = 2  # frames a word goes on after that of its last symbol: symbols peak early in their sounds (flite: 68 ms)
+PAUSE = 4  # frames without a symbol may hold a pause; fewer lie within running speech
+QUIET = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
+DEPTH = 15.0  # dB, at least, between a pause and the words around it: less is noise
+EDGE = 0.3  # of that depth: what is louder belongs to a word
 
 
 class AlignError(ValueError):
@@ -19,42 +23,51 @@ class AlignError(ValueError):
 
 
 @dataclass(frozen=True)
+class Sound:
+    """What is known of the audio beside its letters: times get better with each part."""
+
+    phonemes: np.ndarray | None = None  # (T, P), natural log: they peak nearer to their sounds than letters do
+    words: Sequence[Sequence[int]] = ()  # the columns of each word's phonemes
+    loudness: np.ndarray | None = None  # (n,) of every 10 ms, dB: shows where pauses begin and end
+
+
+@dataclass(frozen=True)
 class Aligned:
     word: str
-    start_frame: int
-    end_frame: int  # the first frame after the word
+    start_frame: float  # of the model; quarters beside a pause
+    end_frame: float
     confidence: float  # 0..1: geometric mean of the peak posteriors of its letters
 
 
-class Sounds(NamedTuple):
-    """How the words sound. A phoneme's peak is nearer to its sound than a letter's."""
-
-    log_probs: np.ndarray  # (T, P), natural log, of the phonemes over the same frames
-    words: Sequence[Sequence[int]]  # columns of the phonemes of each word
-
-
-def align(log_probs: np.ndarray, text: str, alphabet: Alphabet, sounds: Sounds | None = None) -> list[Aligned]:
+def align(log_probs: np.ndarray, text: str, alphabet: Alphabet, sound: Sound = Sound()) -> list[Aligned]:
     """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
 
-    The confidences are those of the letters; the times are, where the ``sounds`` are known and fit, theirs.
     Time and memory grow with T x len(text) (a byte each): cut audio of more than some minutes first.
     Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
     """
     words = text.split()
     if not words:
         return []
-    letters = _encode(" ".join(words), alphabet)
-    spans, peaks = _spans(log_probs, letters)
-    ends = np.cumsum([len(w) + 1 for w in words])  # one past the space after each word
-    starts = ends - [len(w) + 1 for w in words]
-    edges = _edges(spans[starts, 0], spans[ends - 2, 1], len(log_probs))
-    if sounds:
-        with suppress(AlignError):
-            edges = _edges_of_sounds(sounds)
-    return [
-        Aligned(word, first, end, float(np.exp(peaks[i : j - 1].mean())))
-        for word, (first, end), i, j in zip(words, edges, starts, ends)
-    ]
+    spans, peaks = _spans(log_probs, _encode(" ".join(words), alphabet))
+    sizes = np.array([len(w) for w in words])
+    first = np.cumsum(sizes + 1) - sizes - 1  # letter of each word, the spaces counted
+    confidences = [float(np.exp(peaks[i : i + n].mean())) for i, n in zip(first, sizes)]
+    extents = _extents(spans, first, sizes)
+    if sound.words:
+        with suppress(AlignError):  # said too fast for its phonemes: the letters must do
+            spans, _ = _spans(sound.phonemes, [p for word in sound.words for p in word])
+            sizes = np.array([len(word) for word in sound.words])
+            extents = _extents(spans, np.cumsum(sizes) - sizes, sizes)
+    edges = _edges(extents, len(log_probs))
+    if sound.loudness is not None:
+        edges = _moved_to_pauses(edges, extents, sound.loudness)
+    return [Aligned(*found) for found in zip(words, *edges.T.tolist(), confidences)]
+
+
+def loudness(frames: np.ndarray) -> np.ndarray:
+    """Log-mel frames (n, n_mels) -> the power of each in dB (n,), smoothed over three."""
+    power = 10 / np.log(10) * np.logaddexp.reduce(frames, axis=1)
+    return np.convolve(np.pad(power, 1, "edge"), np.full(3, 1 / 3), "valid") if len(power) else power
 
 
 def viterbi(log_probs: np.ndarray, letters: list[int]) -> tuple[np.ndarray, float]:
@@ -97,6 +110,13 @@ def _encode(text: str, alphabet: Alphabet) -> list[int]:
         raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
 
 
+def _encode(text: str, alphabet: Alphabet) -> list[int]:
+    try:
+        return alphabet.encode(text)
+    except ValueError as error:
+        raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
+
+
 def _spans(log_probs: np.ndarray, symbols: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """First and last frame of each symbol (L, 2) on the best path, and ln of its peak posterior (L,)."""
     needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
@@ -109,22 +129,50 @@ def _spans(log_probs: np.ndarray, symbols: list[int]) -> tuple[np.ndarray, np.nd
     if not score > -np.inf:
         raise AlignError("the audio rules this text out: no alignment has a probability above zero")
     at = np.flatnonzero(path % 2)
-    symbol = path[at] // 2
-    first = np.searchsorted(symbol, np.arange(len(symbols)), "left")
-    last = np.searchsorted(symbol, np.arange(len(symbols)), "right") - 1
-    posteriors = log_probs[at, np.asarray(symbols)[symbol]]
+    number = path[at] // 2
+    first = np.searchsorted(number, np.arange(len(symbols)), "left")
+    last = np.searchsorted(number, np.arange(len(symbols)), "right") - 1
+    posteriors = log_probs[at, np.asarray(symbols)[number]]
     return np.stack([at[first], at[last]], 1), np.maximum.reduceat(posteriors, first)
 
 
-def _edges_of_sounds(sounds: Sounds) -> list[tuple[int, int]]:
-    spans, _ = _spans(sounds.log_probs, [p for word in sounds.words for p in word])
-    ends = np.cumsum([len(word) for word in sounds.words])
-    starts = ends - [len(word) for word in sounds.words]
-    return _edges(spans[starts, 0], spans[ends - 1, 1], len(sounds.log_probs))
+def _extents(spans: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """From the symbols' spans (L, 2), each word's first symbol and number of them -> its frames [from, to) (W, 2)."""
+    return np.stack([spans[first, 0], spans[first + sizes - 1, 1] + 1], 1)
 
 
-def _edges(first: np.ndarray, last: np.ndarray, frames: int) -> list[tuple[int, int]]:
-    """Start and end frame of each word, from the first frame of its first symbol and the last of its last.
-    """
-    ends = np.minimum(last + 1 + AFTER, [*first[1:], frames])
-    return list(zip(first.tolist(), ends.tolist()))
+def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
+    """Where each word starts and ends (W, 2): with its first symbol, and AFTER its last one or with the next word."""
+    starts = extents[:, 0]
+    ends = np.minimum(extents[:, 1] + AFTER, [*starts[1:], frames])
+    return np.stack([starts, ends], 1).astype(float)
+
+
+def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """The edges (W, 2), with those beside a pause at that pause's ends."""
+    moved, symbols = edges.copy(), STEP * extents
+    for k in range(len(edges) + 1):  # before word k
+        inside = 0 < k < len(edges)
+        if inside and extents[k, 0] - extents[k - 1, 1] < PAUSE:
+            continue
+        around = symbols[max(0, k - 1) : k + 1]
+        begin = around[0, 0] + STEP if k else 0  # a word keeps one frame at least
+        end = around[-1, 1] - STEP if k < len(edges) else len(loudness)
+        quiet = _longest_quiet(loudness[begin:end], min(loudness[a:b].max(initial=-np.inf) for a, b in around))
+        if quiet and k:
+            moved[k - 1, 1] = (begin + quiet[0]) / STEP
+        if quiet and k < len(edges):
+            moved[k, 0] = (begin + quiet[1] + 1) / STEP  # a window of 25 ms hears a word half a window early
+    return np.where((moved[:, :1] < moved[:, 1:]), moved, edges)
+
+
+def _longest_quiet(loudness: np.ndarray, level: float) -> tuple[int, int] | None:
+    """The longest stretch far below the ``level`` of the words around: its first frame, and the first after it."""
+    floor = np.sort(loudness)[: QUIET // 2][-1:]
+    if not len(floor) or level - floor < DEPTH:
+        return None
+    quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
+    begins, ends = np.flatnonzero(quiet[1:] > quiet[:-1]), np.flatnonzero(quiet[1:] < quiet[:-1])
+    longest = int(np.argmax(ends - begins))
+    found = int(begins[longest]), int(ends[longest])
+    return found if found[1] - found[0] >= QUIET else None

