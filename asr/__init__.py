@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asr.decoding import DecoderOptions
+    from asr.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
 
 __version__ = "0.1.0"
-__all__ = ["DecoderOptions", "Recognizer", "RecognizerOptions", "load"]
+__all__ = ["DecoderOptions", "Listener", "ListenerOptions", "Recognizer", "RecognizerOptions", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """The recogniser brings torch with it: it is imported when it is first asked for."""
     if name in __all__:
-        from asr import recognizer
+        from asr import listener, recognizer
 
-        return getattr(recognizer, name)
+        return getattr(listener if name.startswith("Listener") else recognizer, name)
     raise AttributeError(f"module 'asr' has no attribute {name!r}")

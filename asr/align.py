@@ -149,30 +149,31 @@ def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
-    """The edges (W, 2), with those beside a pause at that pause's ends."""
+    """The edges (W, 2), those beside a pause moved to where it begins or ends."""
     moved, symbols = edges.copy(), STEP * extents
     for k in range(len(edges) + 1):  # before word k
-        inside = 0 < k < len(edges)
-        if inside and extents[k, 0] - extents[k - 1, 1] < PAUSE:
+        first, last = k == 0, k == len(edges)
+        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE:
             continue
         around = symbols[max(0, k - 1) : k + 1]
-        begin = around[0, 0] + STEP if k else 0  # a word keeps one frame at least
-        end = around[-1, 1] - STEP if k < len(edges) else len(loudness)
-        quiet = _longest_quiet(loudness[begin:end], min(loudness[a:b].max(initial=-np.inf) for a, b in around))
-        if quiet and k:
-            moved[k - 1, 1] = (begin + quiet[0]) / STEP
-        if quiet and k < len(edges):
-            moved[k, 0] = (begin + quiet[1] + 1) / STEP  # a window of 25 ms hears a word half a window early
-    return np.where((moved[:, :1] < moved[:, 1:]), moved, edges)
+        level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
+        begin = 0 if first else around[0, 0] + STEP  # each word keeps a frame
+        end = len(loudness) if last else around[-1, 1] - STEP
+        quiet = begin + _longest_quiet(loudness[begin:end], level)
+        if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
+            if not first:
+                moved[k - 1, 1] = quiet[0] / STEP
+            if not last:
+                moved[k, 0] = (quiet[1] + 1) / STEP  # windows of 25 ms hear a word half a window early
+    return np.where(moved[:, :1] < moved[:, 1:], moved, edges)
 
 
-def _longest_quiet(loudness: np.ndarray, level: float) -> tuple[int, int] | None:
-    """The longest stretch far below the ``level`` of the words around: its first frame, and the first after it."""
-    floor = np.sort(loudness)[: QUIET // 2][-1:]
-    if not len(floor) or level - floor < DEPTH:
-        return None
+def _longest_quiet(loudness: np.ndarray, level: float) -> np.ndarray:
+    """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one."""
+    floor = np.sort(loudness)[: QUIET // 2].max(initial=-np.inf)
+    if len(loudness) < QUIET or level - floor < DEPTH:
+        return np.zeros(0, int)
     quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
-    begins, ends = np.flatnonzero(quiet[1:] > quiet[:-1]), np.flatnonzero(quiet[1:] < quiet[:-1])
-    longest = int(np.argmax(ends - begins))
-    found = int(begins[longest]), int(ends[longest])
-    return found if found[1] - found[0] >= QUIET else None
+    changes = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
+    longest = changes[np.argmax(changes[:, 1] - changes[:, 0])]
+    return longest if longest[1] - longest[0] >= QUIET else longest[:0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from asr.checkpoint import MODELS
 from asr.ctc import AcousticModel
-from asr.lexicon import LexiconOptions, LexiconSearch, read_lexicon
+from asr.lexicon import LexiconOptions, LexiconSearch, Pronunciation, read_lexicon
 from asr.ngram import NgramModel
 from asr.ngram import load as load_ngram
 from asr.partial import Partial, greedy_so_far, letters_so_far, words_so_far
@@ -46,26 +47,25 @@ class Decoder:
         self._priors = {head: np.array(values, np.float32) for head, values in priors.items()}
         self.lm = _language(MODELS / LANGUAGE) if options.lm and options.beam > 1 else None
         self._search: BeamSearch | None = None
+        self._said: dict[str, str] = {}  # how each word is pronounced
+        self._columns = {p: i for i, p in enumerate(model.options.phonemes, start=1)}
         self._in_lexicon = bool(self.lm and options.lexicon and model.options.phonemes and (MODELS / LEXICON).exists())
         if self._in_lexicon:
-            words = replace(options.words, beam=options.beam)
+            words, pronunciations = replace(options.words, beam=options.beam), _lexicon(MODELS / LEXICON)
+            self._said = dict(reversed(pronunciations))  # the first of several
             self._search = LexiconSearch(
-                model.options.phonemes, read_lexicon(MODELS / LEXICON), self.lm, words, self._priors.get("phonemes")
+                model.options.phonemes, pronunciations, self.lm, words, self._priors.get("phonemes")
             )
         elif options.beam > 1:
             self._search = BeamSearch(model.alphabet, replace(options.letters, beam=options.beam), self.lm)
 
     def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
-        if self._search is None:
-            return [greedy(letters, self.alphabet)]
-        if not self._in_lexicon:
-            prior = self._priors.get("letters", np.float32(0))
-            return self._search.decode(letters - self.options.letter_prior * prior, self.options.n_best)
-        found = self._search.decode(phonemes, max(self.options.candidates, self.options.n_best))
-        by_letters = letter_scores(letters, [h.text for h in found], self.alphabet)
-        scores = [h.score + self.options.letter_weight * s for h, s in zip(found, by_letters)]
-        ranked = sorted(zip(found, scores), key=lambda pair: -pair[1])
-        return [replace(h, score=s) for h, s in ranked[: self.options.n_best]]
+        return self.finish(self.feed(self.start(), letters, phonemes), letters)
+
+    def pronounced(self, text: str) -> list[list[int]]:
+        """The phonemes of each word, as columns; empty where the lexicon lacks a word, or is not searched."""
+        said = [self._said.get(word) for word in text.split()]
+        return [] if None in said else [[self._columns[p] for p in phonemes.split()] for phonemes in said]
 
     # The same for a stream: finish(feed(start(), letters, phonemes), letters), with any number of feeds.
 
@@ -117,5 +117,11 @@ def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -
     return (-loss.clamp(max=1e6)).tolist()
 
 
+@cache
 def _language(path: Path) -> NgramModel | None:
     return load_ngram(path) if path.exists() else None
+
+
+@cache
+def _lexicon(path: Path) -> list[Pronunciation]:
+    return read_lexicon(path)

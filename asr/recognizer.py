@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asr import audio
-from asr.align import AlignError, align
+from asr.align import AlignError, Sound, align, loudness
 from asr.checkpoint import DEFAULT, load_model
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
@@ -46,6 +46,11 @@ class Piece:
     def steps(self) -> slice:
         """The encoder frames that belong to the span itself."""
         return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
+
+    @property
+    def loudness(self) -> np.ndarray:
+        """dB of the span's own frames."""
+        return loudness(self.frames[self.lead : self.lead + self.span.end - self.span.start])
 
 
 class Recognizer:
@@ -126,7 +131,7 @@ class Recognizer:
             for piece, heads in zip(batch, self.log_probs([p.frames for p in batch])):
                 outputs[piece.span] = [None if h is None else h[piece.steps] for h in heads]
         for piece in pieces:
-            segment = self._decode(piece.span, *outputs[piece.span])
+            segment = self._decode(piece, *outputs[piece.span])
             if segment:
                 yield segment
 
@@ -139,15 +144,16 @@ class Recognizer:
         rows = zip(letters, [None] * len(frames) if phonemes is None else phonemes, out_lengths.tolist())
         return [(row[:n].numpy(), None if p is None else p[:n].numpy()) for row, p, n in rows]
 
-    def _decode(self, span: Span, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
+    def _decode(self, piece: Piece, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
         best, *others = self.decoder(letters, phonemes)
         if not best.text:
             return None
         try:
-            aligned = align(letters, best.text, self.model.alphabet)
+            sound = Sound(phonemes, self.decoder.pronounced(best.text), piece.loudness)
+            aligned = align(letters, best.text, self.model.alphabet, sound)
         except AlignError:  # more letters than frames: the search made up what cannot have been said
             return None
-        start, seconds = span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
+        start, seconds = piece.span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
         words = tuple(
             Word(a.word, start + seconds * a.start_frame, start + seconds * a.end_frame, a.confidence) for a in aligned
         )

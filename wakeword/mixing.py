@@ -34,6 +34,7 @@ class MixOptions:
     babble_snr: tuple[float, float] = (5.0, 25.0)  # dB of the talk
     level: tuple[float, float] = (-48.0, -6.0)  # dBFS of the loud parts
     clip: float = 0.08  # probability of an overdriven input
+    hiss: float = 0.7  # probability of a microphone's own noise; else pauses may be digital silence
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Mixer:
         if rng.random() < o.clip:
             limit = np.abs(x).max() * rng.uniform(0.15, 0.8)
             x = np.clip(x, -limit, limit)
-        x = x + rng.standard_normal(len(x), np.float32) * 10 ** (rng.uniform(-95, -60) / 20)
+        if rng.random() < o.hiss:
+            x = x + rng.standard_normal(len(x), np.float32) * 10 ** (rng.uniform(-95, -60) / 20)
         return Example(np.clip(x, -1, 1).astype(np.float32), ends)
 
     def _talk(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """How long should the ones be? One detector for each span, all else alike, measured on the same recordings.
 
-    python -m recipes.trigger_word.spans OUT --phrase snowboy --positives DATA/wake-dev.jsonl --negatives DATA/speech/dev.jsonl
+    python -m recipes.trigger_word.spans OUT --phrase snowboy --positives wake-dev.jsonl --negatives speech/dev.jsonl
 
 The phrase is spoken once; the detectors share the clips. Results: OUT/spans.csv and a table on the screen.
 """
