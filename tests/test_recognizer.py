@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import asr
 from asr import audio
 from asr.decoding import DecoderOptions
-from asr.recognizer import Recognizer, RecognizerOptions
+from asr.recognizer import STEP_COST, Piece, Recognizer, RecognizerOptions, _batches
 from asr.training.scoring import errors, rate, word_errors
+from asr.vad import Segment as Span
 from asr.vad import SegmenterOptions
 
 DATA = Path(__file__).parent / "data"
@@ -83,6 +84,25 @@ def test_block_size_does_not_show(greedy, speech, size):
 def test_batching_does_not_show(greedy, speech):
     alone = Recognizer(greedy.model, greedy.decoder, replace(greedy.options, batch=0.0, gather=0.0))
     assert texts(alone.segments([speech])) == texts(greedy.segments([speech]))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 900), max_size=25), st.sampled_from([0, 600, 2_000]))
+def test_batches_are_whole_bounded_and_cheap(lengths, most):
+    pieces = [Piece(Span(1_000 * i, 1_000 * i + n), np.zeros((n, 1), np.float32), 0) for i, n in enumerate(lengths)]
+    found = [[len(p.frames) for p in batch] for batch in _batches(pieces, most)]
+    assert sorted(n for batch in found for n in batch) == sorted(lengths)
+    assert all(len(batch) * max(batch) <= most or len(batch) == 1 for batch in found)
+    cost = sum(max(batch) * (STEP_COST + len(batch)) for batch in found)
+    assert cost <= sum(n * (STEP_COST + 1) for n in lengths) + 1e-6
+    if sum(lengths) and len(lengths) * max(lengths) <= most:
+        assert cost <= max(lengths) * (STEP_COST + len(lengths)) + 1e-6
+
+
+def test_no_frames_give_no_text(recognizer):
+    ((letters, phonemes),) = recognizer.log_probs([np.zeros((0, 80), np.float32)])
+    assert letters.shape == (0, len(recognizer.model.alphabet)) and len(phonemes) == 0
+    assert recognizer.decoder(letters, phonemes)[0].text == ""
 
 
 def test_cuts_through_running_speech_hardly_show(greedy, speech):

