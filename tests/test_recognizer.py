@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_words_have_times_and_confidences(recognizer):
     assert words and all(0 <= w.start < w.end <= transcript.duration + 0.1 for w in words)
     assert all(a.end <= b.start for a, b in zip(words, words[1:]))
     assert all(0 <= w.confidence <= 1 for w in words)
+
+
+def test_word_times_are_those_of_the_speech(recognizer):
+    row = json.loads((DATA / "timed.json").read_text())
+    found = [w for s in recognizer.transcribe(DATA / row["audio_filepath"]).segments for w in s.words]
+    said = [word for word, _, _ in row["words"]]
+    same = SequenceMatcher(None, said, [w.text for w in found], autojunk=False).get_matching_blocks()
+    pairs = [(found[m.b + i], row["words"][m.a + i]) for m in same for i in range(m.size)]
+    wrong = np.abs([(word.start - start, word.end - end) for word, (_, start, end) in pairs])
+    assert len(pairs) > len(said) / 2 and np.median(wrong) < 0.06 and np.percentile(wrong, 90) < 0.2
 
 
 def test_a_pause_before_the_speech_moves_the_times_only(recognizer):

@@ -130,7 +130,8 @@ def train(options: argparse.Namespace) -> int:
         changed["updates"] = options.updates
     wanted = replace(wanted, train=replace(wanted.train, **changed))
     if options.clips:
-        wanted = replace(wanted, clips=options.clips, near_misses=max(1, options.clips // 2))
+        fewer = {"near_misses": max(1, options.clips // 2), "sentences": max(1, options.clips * 5 // 8)}
+        wanted = replace(wanted, clips=options.clips, **fewer)
     output = options.output or Path(f"{slug(options.phrase)}.safetensors")
     measured = build(options.phrase, output, wanted, say)
     say(f"{output}: on held-out voices {summary(measured.missed)}")

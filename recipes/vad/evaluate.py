@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from asr.frontend import SAMPLE_RATE, LogMel
+from asr.training.sounds import MADE
 from asr.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segment, Segmenter, SegmenterOptions, SpeechDetector
 from recipes.vad import peers
-from asr.training.sounds import MADE
 from recipes.vad.mixing import STEP_SAMPLES, noise_files, read, rms, speech_steps
 
 Probabilities = Callable[[np.ndarray], np.ndarray]  # samples -> one value each 40 ms
