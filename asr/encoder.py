@@ -11,6 +11,7 @@ from asr.recurrent import LatencyControlled, State
 
 STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
 FIELD = 7  # log-mel frames that one encoder frame sees
+SLICE, TOGETHER = 25, 16  # encoder frames that the convolutions see in one piece, and such pieces at a time
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,25 @@ class Subsampling(nn.Module):
         self.project = nn.Linear(channels * bands, size)
 
     def forward(self, x: Tensor) -> Tensor:
+        frames = (x.shape[1] - FIELD) // STRIDE + 1
+        if torch.is_grad_enabled() or frames <= SLICE:
+            return self._at_once(x)
+        return self._in_slices(x, frames)
+
+    def _at_once(self, x: Tensor) -> Tensor:
         x = torch.relu(self.first(x[:, None]))
         x = torch.relu(self.second(x))  # (B, C, T', bands)
         return self.project(x.transpose(1, 2).flatten(2))
+
+    def _in_slices(self, x: Tensor, frames: int) -> Tensor:
+        """The same by slices of one length. oneDNN keeps a program for every shape it has seen: over hours of
+        audio the memory of these, between freed buffers, leaves holes that fit nothing any more."""
+        count = -(-frames // SLICE)
+        size = STRIDE * (SLICE - 1) + FIELD
+        x = nn.functional.pad(x, (0, 0, 0, STRIDE * SLICE * (count - 1) + size - x.shape[1]))
+        slices = x.unfold(1, size, STRIDE * SLICE).transpose(2, 3).flatten(0, 1)  # (B count, size, n_mels)
+        y = torch.cat([self._at_once(some) for some in slices.split(TOGETHER)])
+        return y.unflatten(0, (len(x), count)).flatten(1, 2)[:, :frames]
 
 
 class Encoder(nn.Module):

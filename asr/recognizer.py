@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from asr import audio
-from asr.align import AlignError, align
+from asr.align import loudness
 from asr.checkpoint import DEFAULT, load_model
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
 from asr.encoder import STRIDE, Latency
 from asr.frontend import SAMPLE_RATE
-from asr.transcript import Segment, Transcript, Word
+from asr.transcript import Segment, Transcript
 from asr.vad import Segment as Span
 from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+from asr.words import segment
 
 FRAMES_PER_SECOND = 100  # of the front-end
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
@@ -47,6 +48,11 @@ class Piece:
     def steps(self) -> slice:
         """The encoder frames that belong to the span itself."""
         return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
+
+    @property
+    def own(self) -> np.ndarray:
+        """The frames of the span itself."""
+        return self.frames[self.lead : self.lead + self.span.end - self.span.start]
 
 
 class Recognizer:
@@ -127,9 +133,11 @@ class Recognizer:
             for piece, heads in zip(batch, self.log_probs([p.frames for p in batch])):
                 outputs[piece.span] = [None if h is None else h[piece.steps] for h in heads]
         for piece in pieces:
-            segment = self._decode(piece.span, *outputs[piece.span])
-            if segment:
-                yield segment
+            heads, start = outputs[piece.span], piece.span.start / FRAMES_PER_SECOND
+            least = self.options.least_confidence
+            found = segment(self.decoder(*heads), heads, start, self.decoder, loudness(piece.own), least)
+            if found:
+                yield found
 
     @torch.inference_mode()
     def log_probs(self, frames: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
@@ -139,22 +147,6 @@ class Recognizer:
         letters, phonemes, out_lengths = self.model.both(padded, lengths, self._latency)
         rows = zip(letters, [None] * len(frames) if phonemes is None else phonemes, out_lengths.tolist())
         return [(row[:n].numpy(), None if p is None else p[:n].numpy()) for row, p, n in rows]
-
-    def _decode(self, span: Span, letters: np.ndarray, phonemes: np.ndarray | None) -> Segment | None:
-        best, *others = self.decoder(letters, phonemes)
-        if not best.text:
-            return None
-        try:
-            aligned = align(letters, best.text, self.model.alphabet)
-        except AlignError:  # more letters than frames: the search made up what cannot have been said
-            return None
-        start, seconds = span.start / FRAMES_PER_SECOND, STRIDE / FRAMES_PER_SECOND
-        words = tuple(
-            Word(a.word, start + seconds * a.start_frame, start + seconds * a.end_frame, a.confidence) for a in aligned
-        )
-        segment = Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
-        doubtful = len(words) <= 3 and segment.confidence < self.options.least_confidence
-        return None if doubtful else segment
 
 
 def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:

@@ -143,8 +143,9 @@ class Stream:
         outputs = self._listener.encoder.outputs
         if not last and outputs(until - begin) == outputs(given - begin):
             return None
-        utterance.given = until
-        return Portion(self._frames(given, until), utterance.state, last)
+        frames = self._frames(given, until)
+        utterance.give(frames)
+        return Portion(frames, utterance.state, last)
 
     def _frames(self, start: int, until: int) -> np.ndarray:
         steps = range(start // STEP - self._first, -(-until // STEP) - self._first)

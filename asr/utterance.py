@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from asr.align import AlignError
+from asr.align import AlignError, loudness
 from asr.decoding import Decoder
 from asr.encoder import STRIDE
 from asr.partial import Partial
@@ -33,10 +33,16 @@ class Utterance:
         self.said = False  # some partial result had words
         self._lead = lead // STRIDE
         self._heads: Heads | None = None  # all outputs so far, the lead's too
+        self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
         self._fixed: tuple[Word, ...] = ()  # stable words, whose times are not worked out again,
         self._anchor = 0  # and the step after them
+
+    def give(self, frames: np.ndarray) -> None:
+        """The next frames that go to the encoder."""
+        self.given += len(frames)
+        self._loudness.append(loudness(frames))
 
     def add(self, heads: Heads, state: EncoderState) -> None:
         """The encoder's next outputs."""
@@ -81,7 +87,8 @@ class Utterance:
         else:
             state = self._decoder.feed(self._search, *self._part(self._searched, self._steps))
             hypotheses = self._decoder.finish(state, heads.letters)
-        return segment(hypotheses, heads.letters, self.start / 100, self._decoder.alphabet, least_confidence)
+        loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
+        return segment(hypotheses, heads, self.start / 100, self._decoder, loud, least_confidence)
 
     @property
     def _steps(self) -> int:
@@ -97,7 +104,7 @@ class Utterance:
 
     def _timed(self, words: tuple[str, ...], first: int) -> tuple[Word, ...]:
         """The words laid over the steps from `first` on; none where they do not fit."""
-        letters = self._part(first, self._searched).letters
         with suppress(AlignError):
-            return timed(" ".join(words), letters, self.start / 100 + SECONDS * first, self._decoder.alphabet)
+            heads = self._part(first, self._searched)
+            return timed(" ".join(words), heads, self.start / 100 + SECONDS * first, self._decoder)
         return ()

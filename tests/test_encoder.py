@@ -51,6 +51,16 @@ def test_subsampling_sees_its_field_only():
     )
 
 
+@settings(max_examples=25)
+@given(st.integers(7, 450), st.integers(1, 20))
+def test_subsampling_in_slices_is_that_of_the_whole(t, rows):
+    torch.manual_seed(0)
+    layer, x = Subsampling(N_MELS, 3, 6), torch.randn(rows, t, N_MELS)
+    with torch.inference_mode():
+        sliced = layer(x)
+    torch.testing.assert_close(sliced, layer(x), atol=1e-6, rtol=0)  # with gradients: at once
+
+
 @pytest.mark.parametrize("latency", MODES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_a_batch_as_alone(kind, latency):
