@@ -8,7 +8,7 @@ from typing import TextIO
 
 from asr.meter import QUIETEST, bar
 from asr.stream import Result
-from asr.transcript import Word
+from asr.transcript import fields
 
 ERASE, DIM, PLAIN = "\r\x1b[K", "\x1b[2m", "\x1b[0m"
 FORMATS = ("txt", "json")
@@ -74,10 +74,5 @@ def as_json(result: Result) -> str:
     """ASCII, so that no terminal can break it; times in seconds of the stream."""
     content = {name: getattr(result, name) for name in ("kind", "segment", "text", "stable", "endpoint")}
     content |= {"time": round(result.time, 3), "lag": round(result.lag, 3)}
-    content["words"] = [_fields(word) for word in result.words]
+    content["words"] = [fields(word) for word in result.words]
     return json.dumps(content | ({"alternatives": result.alternatives} if result.alternatives else {}))
-
-
-def _fields(word: Word) -> dict[str, str | float]:
-    times = {name: round(getattr(word, name), 3) for name in ("start", "end", "confidence")}
-    return {"text": word.text, **times}

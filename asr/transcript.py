@@ -95,8 +95,8 @@ class Json(Writer):
         file.write(json.dumps(content) + "\n")
 
     def _segment(self, segment: Segment) -> dict:
-        fields = _fields(segment) | {"words": [_fields(w) for w in segment.words]}
-        return fields | ({"alternatives": segment.alternatives} if segment.alternatives else {})
+        found = fields(segment) | {"words": [fields(w) for w in segment.words]}
+        return found | ({"alternatives": segment.alternatives} if segment.alternatives else {})
 
 
 class SubRip(Writer):
@@ -169,7 +169,7 @@ def _lines(words: list[Word]) -> list[str]:
     return textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
-def _fields(item: Segment | Word) -> dict[str, float | str]:
+def fields(item: Segment | Word) -> dict[str, float | str]:
     return {
         "start": round(item.start, 3),
         "end": round(item.end, 3),

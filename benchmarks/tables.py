@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from wakeword.report import write_csv
+
+__all__ = ["Row", "cell", "markdown", "write_csv"]
 
 Row = Mapping[str, object]
-
-
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Full precision; the columns are those of all rows, in order of their first appearance."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -48,8 +48,16 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     folder.mkdir(parents=True, exist_ok=True)
     own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
     given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
-    spoken, near, read = _spoken(phrase, names, folder, options, report)
-    learn, held = _split(phrase, spoken, near, read, own, given)
+    real, apart = (negatives.without(negatives.read(split), phrase) for split in ("train", "held-out"))
+    texts = tuple(sorted({c.text for c in real if c.text}))
+    spoken, near, read = _spoken(phrase, texts, names, folder, options, report)
+    learn, held = (_sounds(clips, spoken, near, held) for clips, held in ((real, False), (apart, True)))
+    learn = replace(
+        learn,
+        speech=[*learn.speech, *(s.samples for s in read)],
+        own_positives=[trim(c.samples, noisy=True) for c in own],
+        own_negatives=[c.samples for c in negatives.without(given, phrase)],
+    )
     model = TriggerModel(options.model)
     if not (EAR.exists() and start_from(model, EAR)):
         measure_bands(model, learn, options.train)
@@ -83,16 +91,15 @@ def slug(phrase: str) -> str:
 
 
 def _spoken(
-    phrase: str, names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
+    phrase: str, texts: tuple[str, ...], names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
 ) -> list[list[Spoken]]:
     """The phrase and its near-misses by the chosen voices, and what the packaged speakers say by the fast ones."""
     seed, fast = options.train.seed, tuple(v.name for v in voices.VOICES if v.name in names and v.speed == "fast")
     near = near_misses(phrase, options.near_misses, np.random.default_rng(seed))
-    others = sorted({c.text for c in negatives.without(negatives.read("train"), phrase) if c.text})
     jobs = [
         Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, seed),
         Job(folder / "near", tuple(near), options.near_misses, names, seed + 1),
-        Job(folder / "sentences", tuple(others), options.sentences if fast else 0, fast, seed + 2, longest=15.0),
+        Job(folder / "sentences", texts, options.sentences if fast else 0, fast, seed + 2, longest=15.0),
     ]
     total, before, clips = sum(job.count for job in jobs), 0, []
     for job in jobs:
@@ -116,29 +123,14 @@ def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
     return progress
 
 
-def _split(
-    phrase: str,
-    spoken: list[Spoken],
-    near: list[Spoken],
-    read: list[Spoken],
-    own: list[negatives.Clip],
-    given: list[negatives.Clip],
-) -> tuple[Sounds, Sounds]:
-    """-> what is learnt from, and what is held out: other voices, other speakers, other noise."""
-    parts = []
-    for held in (False, True):
-        clips = negatives.without(negatives.read("held-out" if held else "train"), phrase)
-        parts.append(
-            Sounds(
-                [s.samples for s in spoken if s.held_out == held],
-                [s.samples for s in near if s.held_out == held],
-                [c.samples for c in clips if c.text] + [s.samples for s in read if not held],
-                [c.samples for c in clips if not c.text],
-            )
-        )
-    positives = [trim(c.samples, noisy=True) for c in own]
-    others = [c.samples for c in negatives.without(given, phrase)]
-    return replace(parts[0], own_positives=positives, own_negatives=others), parts[1]
+def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool) -> Sounds:
+    """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
+    return Sounds(
+        [s.samples for s in spoken if s.held_out == held],
+        [s.samples for s in near if s.held_out == held],
+        [c.samples for c in clips if c.text],
+        [c.samples for c in clips if not c.text],
+    )
 
 
 def _hours(clips: Sequence[np.ndarray]) -> float:

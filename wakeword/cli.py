@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from asr import __version__, audio
 from wakeword.detector import Detection, Detector, load
-from wakeword.listen import Heard, Program
+from wakeword.listen import Alarms, Heard, Program, beep
+from wakeword.listen import listen as hear
 
 if TYPE_CHECKING:
     from asr.microphone import Microphone
@@ -156,8 +157,6 @@ def add_detect(p: argparse.ArgumentParser) -> None:
 
 
 def detect(options: argparse.Namespace) -> int:
-    from wakeword.listen import listen as hear
-
     detector, failed = opened(options), False
     confirmed = confirmation(detector, options)
     for source in audio.find(options.files):
@@ -208,8 +207,6 @@ def add_device(p: argparse.ArgumentParser) -> None:
 
 def listen(options: argparse.Namespace) -> int:
     from asr.microphone import Microphone, MicrophoneOptions
-    from wakeword.listen import Alarms, beep
-    from wakeword.listen import listen as hear
 
     detector = opened(options)
     confirmed = confirmation(detector, options)
@@ -238,7 +235,6 @@ def then_transcribe(
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions
     from wakeword.commands import commands
-    from wakeword.listen import beep
 
     listener = Listener(asr.load(), ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
     say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")

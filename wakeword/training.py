@@ -117,8 +117,7 @@ def train(
     )
     began, states, losses = time.monotonic() - progress["seconds"], None, []
     model.train()
-    for batch in _loader(examples, options):
-        frames, targets, weights = batch
+    for frames, targets, weights in _loader(examples, options):
         torch.manual_seed(options.seed * 1_000_003 + progress["update"])  # dropout, and who goes on in which state
         logits, states = model(frames, _carried(states, options.batch))
         loss = loss_of(logits, targets, weights)
@@ -190,7 +189,7 @@ def start_from(model: TriggerModel, path: Path) -> bool:
     """Take over the trunk of a pretrained ear where its shape is the model's; False where it is not."""
     with safe_open(path, framework="pt") as file:
         ear = {key: file.get_tensor(key).float() for key in file.keys()}
-        fits = json.loads(file.metadata()["options"]) == model.options.asdict() | {"dropout": model.options.dropout}
+        fits = json.loads(file.metadata()["options"]) == model.options.asdict()
     if fits:
         model.load_state_dict(ear, strict=False)
     return fits
