@@ -1,0 +1,175 @@
+"""The command `asr transcribe`: what is said in audio files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr import audio
+from asr.terminal import clock, fail, say
+from asr.transcript import FORMATS, OutputError, Transcript, save
+
+
+def add_transcribe(p: argparse.ArgumentParser) -> None:
+    p.description = "Write what is said in audio files, folders of them, or standard input (-)."
+    p.add_argument("files", nargs="+", metavar="FILE", help="audio or video file, folder, or - for standard input")
+    p.add_argument("--format", choices=FORMATS, default="txt", help="of the result (default: txt)")
+    p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
+    p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
+    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    p.add_argument("--beam", type=_beam, default=48, metavar="N", help="width of the search; 1 is greedy (default: 48)")
+    p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
+    p.add_argument("--no-lm", action="store_true", help="search without the language model")
+    p.add_argument(
+        "--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out"
+    )
+    p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
+    p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
+    p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
+    p.set_defaults(run=transcribe)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _beam(text: str) -> int:
+    if (width := _positive(text)) > 1024:
+        raise argparse.ArgumentTypeError("a beam wider than 1024 gains nothing: choose 1 to 1024")
+    return width
+
+
+def _latency(text: str) -> float:
+    number = text.removesuffix("ms")
+    if not number.isdecimal() or not 80 <= int(number) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a latency: give 80 to 10000 milliseconds, for example 320")
+    return float(number)
+
+
+@dataclass
+class Summary:
+    files: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0  # of audio
+    words: int = 0
+    began: float = field(default_factory=time.time)
+
+    def __str__(self) -> str:
+        spent = time.time() - self.began
+        text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, {self.words} words"
+        text += f" in {spent:.1f} s ({self.seconds / max(spent, 1e-3):.0f} times real time)"
+        text += f", {self.skipped} skipped" * (self.skipped > 0)
+        return text + f", {self.failed} with errors" * (self.failed > 0)
+
+
+def transcribe(options: argparse.Namespace) -> int:
+    """Exit status 0 when every input was transcribed whole, 1 otherwise, 2 when nothing could start."""
+    if options.resume and not options.output:
+        return fail("--resume needs --output DIR: it skips what is written there already")
+    recognizer = _load(options)
+    if isinstance(recognizer, str):
+        return fail(recognizer)
+    summary, taken = Summary(), set()
+    for source in audio.find(options.files):
+        if isinstance(source, audio.AudioError):
+            summary.failed += 1
+            say(f"error: {source}")
+            continue
+        target = _target(source, options, taken) if options.output else None
+        if target and options.resume and os.path.exists(target):
+            summary.skipped += 1
+            continue
+        if not _one(recognizer, source, target, options, summary):
+            summary.failed += 1
+    if not options.quiet:
+        say(str(summary))
+    return 1 if summary.failed else 0
+
+
+def _load(options: argparse.Namespace):
+    """The recogniser, or a sentence that says why there is none."""
+    import torch
+
+    from asr.checkpoint import CheckpointError
+    from asr.decoding import DecoderOptions
+    from asr.lexicon import LexiconError
+    from asr.ngram import NgramError
+    from asr.recognizer import RecognizerOptions, load
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    decoder = DecoderOptions(options.beam, not options.no_lm, not options.letters, options.n_best)
+    wanted = RecognizerOptions(decoder, latency=options.latency)
+    try:
+        return load(options.model, wanted)
+    except (CheckpointError, NgramError, LexiconError) as error:
+        return str(error)
+
+
+def _one(recognizer, source: str, target: str | None, options: argparse.Namespace, summary: Summary) -> bool:
+    """Transcribe one input and write the result; True when it came out whole."""
+    try:
+        with _progress(source, options.quiet) as tell:
+            result: Transcript = recognizer.transcribe(source, tell)
+        if target:
+            save(result, target, options.format)
+        else:
+            FORMATS[options.format].write(result, sys.stdout)
+            sys.stdout.flush()
+    except (audio.AudioError, OutputError) as error:
+        say(f"error: {error}")
+        return False
+    summary.files += 1
+    summary.seconds += result.duration
+    summary.words += sum(len(s.words) for s in result.segments)
+    if result.warning:
+        say(f"error: {result.warning}")
+    return not result.warning
+
+
+def _target(source: str, options: argparse.Namespace, taken: set[str]) -> str:
+    """Where the result of an input goes; inputs of the same name in several folders get a number."""
+    stem = "stdin" if source == audio.STDIN else Path(source).stem
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return os.path.join(options.output, f"{name}.{options.format}")
+
+
+class _Bar:
+    """A progress bar in seconds of audio, for a context that lasts as long as a file."""
+
+    def __init__(self, name: str, total: float | None):
+        from tqdm import tqdm
+
+        style = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s, {rate_fmt}, {remaining} left"
+        self._bar = tqdm(
+            desc=Path(name).name,
+            total=total,
+            bar_format=style if total else None,
+            leave=False,
+            unit="x real time",
+            delay=1.0,
+            file=sys.stderr,
+        )
+
+    def __enter__(self) -> Callable[[float], None]:
+        return lambda seconds: self._bar.update(seconds - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def _progress(source: str, quiet: bool):
+    return nullcontext() if quiet or not sys.stderr.isatty() else _Bar(source, audio.duration(source))
