@@ -22,7 +22,8 @@ Clip = np.ndarray  # (n,) float32 at 16 kHz
 class MixOptions:
     seconds: float = 8.0  # of an example
     positive: float = 0.3  # probability that the next clip is the phrase
-    near_miss: float = 0.2  # ... is one of its near-misses; else ordinary speech
+    near_miss: float = 0.2  # ... is one of its near-misses
+    hard: float = 0.15  # ... is something that fooled the detector, once that is known; else ordinary speech
     pause: float = 0.5  # s between clips, on average
     joined: float = 0.35  # probability that there is no pause between two clips
     speed: float = 0.12  # tempo and pitch by 1 +- this much
@@ -47,6 +48,7 @@ class Sounds:
     noises: Sequence[Clip]
     own_positives: Sequence[Clip] = ()  # the user's recordings: half of all positives, if there are any
     own_negatives: Sequence[Clip] = ()  # ... a quarter of what is not the phrase
+    hard: Sequence[Clip] = ()  # pieces of the negatives that fooled the detector so far
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Mixer:
             clip = _piece(_any(s.own_negatives, rng), rng)
         elif draw < o.positive + o.near_miss and len(s.near_misses):
             clip = _any(s.near_misses, rng)
+        elif draw > 1 - o.hard and len(s.hard):
+            clip = _any(s.hard, rng)
         else:
             clip = _piece(_any(s.speech, rng), rng)
         clip = speed(clip, rng.uniform(1 - o.speed, 1 + o.speed))

@@ -21,6 +21,7 @@ from asr.training.state import load_state, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.holdout import HeldOut, Measured, measure
 from wakeword.labels import extended_ones
+from wakeword.mining import cut, mine, negatives_of
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.synthesis import leave_ctrl_c
@@ -42,6 +43,7 @@ class TrainOptions:
     warp: float = 0.12  # formants by 1 +- this much, of whole examples: more speakers than were synthesised
     smooth: int = 3  # steps whose mean is a score
     evaluate_every: int = 150  # updates
+    hard: int = 400  # pieces that fooled the detector, found at every evaluation
     rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
     processes: int = 2
     seed: int = 1
@@ -107,44 +109,51 @@ def train(
     """Run (or resume) training in ``folder``; the best model's weights are in ``model`` afterwards."""
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     state_file, best_file = folder / STATE, folder / BEST
-    progress = {"update": 0, "best": [2.0, 0.0], "seconds": 0.0}  # best: missed, minus the distance
+    progress = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
     if state_file.exists():
-        progress = load_state(state_file, model, optimizer)
+        progress |= load_state(state_file, model, optimizer)
         report(f"going on after update {progress['update']}")
-    left = options.updates - progress["update"]
-    examples = Examples(
-        Mixer(sounds, options.mix), model.options, options, progress["update"] * options.batch, left * options.batch
-    )
-    began, states, losses = time.monotonic() - progress["seconds"], None, []
+    began, clips = time.monotonic() - progress["seconds"], negatives_of(sounds)
     model.train()
+    while progress["update"] < options.updates:  # one turn ends with a measurement
+        turn = min(options.evaluate_every, options.updates - progress["update"])
+        mixer = Mixer(replace(sounds, hard=cut(clips, progress["hard"])), options.mix)
+        examples = Examples(mixer, model.options, options, progress["update"] * options.batch, turn * options.batch)
+        loss = learn(model, optimizer, examples, progress["update"])
+        measured = measure(model, held, options.smooth, options.rate)
+        rank = [measured.missed[options.rate], -measured.distance]
+        if rank <= progress["best"]:
+            progress["best"] = rank
+            write_atomically(best_file, save(model.state_dict()))
+        progress["hard"] = mine(model, clips, options.hard)
+        progress["update"] += turn
+        progress["seconds"] = time.monotonic() - began
+        save_state(state_file, model, optimizer, progress)
+        to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
+        report(
+            f"update {progress['update']} of {options.updates}: loss {loss:.4f}, held-out voices "
+            f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
+        )
+    model.load_state_dict(load_file(best_file))
+    return measure(model, held, options.smooth, options.rate)
+
+
+def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
+    """An update for each batch of the examples, the first of which has the number ``update`` -> their mean loss."""
+    options, states, losses = examples.options, None, []
     for frames, targets, weights in _loader(examples, options):
-        torch.manual_seed(options.seed * 1_000_003 + progress["update"])  # dropout, and who goes on in which state
+        torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
         logits, states = model(frames, _carried(states, options.batch))
         loss = loss_of(logits, targets, weights)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(progress["update"], options)
+            group["lr"] = learning_rate(update, options)
         optimizer.step()
         losses.append(loss.item())
-        progress["update"] += 1
-        if progress["update"] % options.evaluate_every == 0 or progress["update"] == options.updates:
-            measured = measure(model, held, options.smooth, options.rate)
-            progress["seconds"] = time.monotonic() - began
-            rank = [measured.missed[options.rate], -measured.distance]
-            if rank <= progress["best"]:
-                progress["best"] = rank
-                write_atomically(best_file, save(model.state_dict()))
-            save_state(state_file, model, optimizer, progress)
-            to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
-            report(
-                f"update {progress['update']} of {options.updates}: loss {np.mean(losses):.4f}, held-out voices "
-                f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
-            )
-            losses, states = [], None  # as after a restart
-    model.load_state_dict(load_file(best_file))
-    return measure(model, held, options.smooth, options.rate)
+        update += 1
+    return float(np.mean(losses))
 
 
 def forget(folder: Path) -> None:
