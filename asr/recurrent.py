@@ -85,12 +85,7 @@ class LatencyControlled(nn.Module):
         -> y (B, n, Nc + Nr, 2H), and the forward state after the last chunk.
         """
         b, n, w, _ = windows.shape
-        ahead, states, done = [], [], []
-        for i in range(n):
-            y, state = self.forwards(windows[:, i, :chunk], state)
-            done.append(y)
-            states.append(state)
-        y_chunks = torch.stack(done, 1)  # (B, n, Nc, H)
+        y_chunks, states, state = self._chunks(windows[:, :, :chunk], state)
         if w > chunk:
             ahead = self.forwards(windows[:, :, chunk:].flatten(0, 1), _interleave(states))[0]
             y_chunks = torch.cat([y_chunks, ahead.unflatten(0, (b, n))], 2)
@@ -99,6 +94,19 @@ class LatencyControlled(nn.Module):
         y, _ = self.backwards(flat[torch.arange(b * n)[:, None], flip])
         y = y[torch.arange(b * n)[:, None], flip].unflatten(0, (b, n))
         return torch.cat([y_chunks, y.to(y_chunks.dtype)], -1), state
+
+    def _chunks(self, x: Tensor, state: State | None) -> tuple[Tensor, list[State], State]:
+        """x (B, n, Nc, D) -> the forward layer's y (B, n, Nc, H), its state after each chunk, and after the last."""
+        if isinstance(self.forwards, nn.GRU):  # whose output is its state: all chunks in one pass
+            y, state = self.forwards(x.flatten(1, 2), state)
+            y = y.unflatten(1, x.shape[1:3])
+            return y, [end[None] for end in y[:, :, -1].unbind(1)], state
+        done, states = [], []
+        for chunk in x.unbind(1):
+            y, state = self.forwards(chunk, state)
+            done.append(y)
+            states.append(state)
+        return torch.stack(done, 1), states, state
 
 
 def _interleave(states: list[State]) -> State:
