@@ -1,0 +1,128 @@
+"""The command `asr serve`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.listen import milliseconds
+from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
+from asr.serve.limits import Limits
+from asr.terminal import fail, say
+
+if TYPE_CHECKING:
+    from asr.serve.service import Service
+
+GATHER = 15.0  # s of speech of an upload that are recognised in one step, in which live streams wait
+MISSING = "asr serve needs further packages: pip install '.[serve]'"
+
+
+def add_serve(p: argparse.ArgumentParser) -> None:
+    p.description = "Transcribe for other programs: HTTP as the OpenAI API has it, WebSocket, Wyoming, and a page."
+    p.add_argument(
+        "--host", default="127.0.0.1", metavar="NAME", help="address to listen at (default: this machine only)"
+    )
+    p.add_argument("--port", type=int, default=8765, metavar="N", help="(default: 8765; 0: any free one)")
+    p.add_argument("--token-file", type=Path, metavar="FILE", help="clients must know the token in it")
+    p.add_argument("--tls-certificate", metavar="FILE", help="https, with --tls-key")
+    p.add_argument("--tls-key", metavar="FILE", help="of the certificate")
+    p.add_argument("--wyoming", metavar="HOST:PORT", help="also serve Home Assistant, for example 0.0.0.0:10300")
+    p.add_argument(
+        "--allow", type=network, action="append", default=[], metavar="NET",
+        help="address or network whose clients Wyoming, which has no token, may serve; repeat for more",
+    )  # fmt: skip
+    p.add_argument(
+        "--wake", action="append", default=[], metavar="NAME_OR_FILE", help="wake word to listen for; repeat for more"
+    )
+    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of live streams (default: 320ms)")
+    p.add_argument("--threads", type=int, default=1, metavar="N", help="of the processor, for recognition (default: 1)")
+    p.add_argument("--log-text", action="store_true", help="write what is recognised to the log")
+    _add_limits(p.add_argument_group("limits"))
+    p.set_defaults(run=serve)
+
+
+def _add_limits(p: argparse._ArgumentGroup) -> None:
+    d = Limits()
+    for name, default, unit, text in (
+        ("--max-upload", d.upload / 1e6, "MB", "of a file"),
+        ("--max-minutes", d.duration / 60, "N", "of audio in a file"),
+        ("--max-files", d.files, "N", "arriving, waiting or worked on"),
+        ("--max-streams", d.streams, "N", "live at a time"),
+        ("--max-connections", d.connections, "N", "open at a time"),
+        ("--rate", d.rate, "N", "requests a minute from an address"),
+        ("--idle", d.idle, "S", "in which a client does nothing"),
+        ("--grace", d.grace, "S", "to finish what is under way after SIGTERM"),
+    ):
+        p.add_argument(name, type=type(default), default=default, metavar=unit, help=f"{text} (default: {default:g})")
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Exit status 2 when it could not start."""
+    try:
+        import websockets  # noqa: F401  uvicorn looks for it when the first socket is asked for
+
+        from asr.serve.app import application
+        from asr.serve.server import server
+        from asr.serve.wyoming import wyoming_server
+    except ModuleNotFoundError as error:
+        return fail(f"{MISSING} ({error.name} is missing)")
+    try:
+        token = read_token(options.token_file, options.host)
+        check_tls(options.tls_certificate, options.tls_key)
+        listening = opened(options.host, options.port)
+        wyoming = opened(*wyoming_address(options.wyoming, options.allow)) if options.wyoming else None
+        service = _service(options, token)
+    except ValueError as error:
+        return fail(str(error))
+    beside = []
+    if wyoming:
+        beside.append(wyoming_server(service, wyoming, options.allow))
+        say(f"serving Wyoming at port {wyoming.getsockname()[1]}")
+    server(application(service, *beside), service, options.tls_certificate, options.tls_key).run([listening])
+    return 0
+
+
+def _service(options: argparse.Namespace, token: str) -> Service:
+    """Raises UsageError, wakeword.detector.DetectorError."""
+    import torch
+
+    from asr.checkpoint import CheckpointError
+    from asr.lexicon import LexiconError
+    from asr.listener import Listener, ListenerOptions
+    from asr.ngram import NgramError
+    from asr.recognizer import RecognizerOptions, load
+    from asr.serve.service import Service
+    from asr.vad import VadError
+
+    torch.set_num_threads(max(1, options.threads))
+    try:
+        recognizer = load(options.model, RecognizerOptions(gather=GATHER))
+        listener = Listener(recognizer, ListenerOptions(options.latency))
+    except (CheckpointError, LexiconError, NgramError, VadError) as error:
+        raise UsageError(str(error)) from None
+    detectors = {}
+    if options.wake:
+        from wakeword.serve import detectors as wake_words
+
+        detectors = wake_words(options.wake)
+    model = Path(options.model).stem
+    return Service(recognizer, listener, _limits(options), detectors, model, token, options.log_text)
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    found = Limits(
+        upload=round(options.max_upload * 1e6),
+        duration=60 * options.max_minutes,
+        files=options.max_files,
+        streams=options.max_streams,
+        connections=options.max_connections,
+        rate=options.rate,
+        idle=options.idle,
+        grace=options.grace,
+    )
+    if not all(getattr(found, field.name) > 0 for field in dataclasses.fields(found)):
+        raise UsageError("every limit must be above 0")
+    return found

@@ -1,0 +1,118 @@
+// What the buttons and keys do.
+import { listen } from "./live.js";
+import { final, partial, plain } from "./text.js";
+
+const [talk, file, access, token, status, wake, times] = ["talk", "file", "access", "token", "status", "wake", "times"].map(
+  (id) => document.getElementById(id),
+);
+let stop = null; // while the microphone is heard
+let secret = sessionStorage.getItem("token") ?? "";
+
+function say(text, wrong = false) {
+  status.textContent = text;
+  status.classList.toggle("wrong", wrong);
+}
+
+function ask(address, options = {}) {
+  return fetch(address, { ...options, headers: secret ? { Authorization: `Bearer ${secret}` } : {} });
+}
+
+async function setUp() {
+  const answer = await ask("/v1/wake");
+  access.hidden = answer.status !== 401;
+  talk.disabled = file.disabled = !answer.ok;
+  if (!answer.ok) return say((await answer.json()).error.message, answer.status !== 401);
+  wake.replaceChildren(
+    ...(await answer.json()).data.map(({ name, phrase }) => {
+      const item = document.createElement("li");
+      item.dataset.name = name;
+      item.textContent = phrase;
+      return item;
+    }),
+  );
+  if (secret) say("The token is right: press the button and talk.");
+}
+
+function light(name) {
+  const item = [...wake.children].find((one) => one.dataset.name === name);
+  item?.classList.add("lit");
+  say(`Heard the wake word "${item?.textContent}".`);
+  setTimeout(() => item?.classList.remove("lit"), 2000);
+}
+
+const on = {
+  open: () => say("Listening: what you say appears below."),
+  result: (result) => {
+    if (result.kind === "partial") partial(result);
+    if (result.kind === "final") final(result.words);
+    if (result.kind === "wake") light(result.name);
+    if (result.kind === "error") say(result.message, true);
+  },
+  close: (event) => {
+    stop = null;
+    pressed(false);
+    if (event.code === 1006) say("The connection was lost, or the server has no room.", true);
+    else if (!status.classList.contains("wrong")) say("Stopped.");
+  },
+};
+
+function pressed(yes) {
+  talk.setAttribute("aria-pressed", yes);
+  talk.textContent = yes ? "Stop listening" : "Start listening";
+}
+
+async function toggle() {
+  if (stop) return stop();
+  pressed(true);
+  say("Waiting for the microphone ...");
+  talk.disabled = true;
+  try {
+    stop = await listen(secret, [...wake.children].map((item) => item.dataset.name), on);
+  } catch (error) {
+    pressed(false);
+    say(`No microphone: ${error.message}`, true);
+  }
+  talk.disabled = false;
+}
+
+async function transcribe(chosen) {
+  if (!chosen) return;
+  const form = new FormData();
+  form.append("file", chosen);
+  form.append("response_format", "verbose_json");
+  form.append("timestamp_granularities[]", "word");
+  say(`Transcribing ${chosen.name} ...`);
+  try {
+    const answer = await ask("/v1/audio/transcriptions", { method: "POST", body: form });
+    const found = await answer.json();
+    if (!answer.ok) return say(found.error.message, true);
+    final(found.words.map(({ word, ...rest }) => ({ text: word, ...rest })), "file");
+    say(found.warning ?? (found.words.length ? `${chosen.name}: ${found.duration} s.` : `${chosen.name}: no speech was found.`));
+  } catch (error) {
+    say(`The file could not be sent: ${error.message}`, true);
+  }
+}
+
+talk.addEventListener("click", toggle);
+times.addEventListener("change", () => plain(!times.checked));
+file.addEventListener("change", () => transcribe(file.files[0]).then(() => { file.value = ""; }));
+access.addEventListener("submit", (event) => {
+  event.preventDefault();
+  secret = token.value.trim();
+  sessionStorage.setItem("token", secret);
+  setUp();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === " " && event.target === document.body && !talk.disabled) {
+    event.preventDefault();
+    toggle();
+  }
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    document.body.classList.toggle("over", kind === "dragover");
+    if (kind === "drop") transcribe(event.dataTransfer.files[0]);
+  });
+}
+setUp().catch(() => say("The server does not answer.", true));

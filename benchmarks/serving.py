@@ -1,0 +1,172 @@
+"""How much `asr serve` bears: uploads some at a time, and live streams in real time; its memory and its delays.
+
+    python -m benchmarks.serving tests/data/independence.opus --uploads 200 --at-once 20 --streams 1 10 40
+
+Starts a server of its own and writes serving.md. Clips are repeated to a minute for the uploads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile
+import websockets
+
+from asr import audio
+from benchmarks import measure
+
+RATE = audio.SAMPLE_RATE
+BLOCK = 1_280  # samples that a live client sends at a time: 80 ms
+MINUTE = 60  # s of an upload
+PAUSE = np.zeros(RATE, np.float32)  # between two repetitions of the clip in a stream
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server did under one load."""
+
+    name: str
+    done: int
+    wrong: int  # lost, refused, or with another text than the first
+    wall: float  # s
+    cpu: float  # s of the server's processor time
+    audio: float  # s of sound
+    peak: float  # MB that the server had in memory at most
+    delays: tuple[float, float]  # s, median and 95 %: of answers, or of finals after the end of speech
+
+
+def main() -> int:
+    options = parser().parse_args()
+    machine, sound = measure.machine(), audio.load(str(options.clip))
+    loads = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "asr.cli", "serve", "--port", "0", "--rate", "1e6", "--max-streams", "1000"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            address = next(m[1] for line in process.stderr if (m := re.search(r"//(\S+);", line)))
+            loads.append(asyncio.run(uploads(address, process.pid, sound, options)))
+            for count in options.streams:
+                loads.append(asyncio.run(streams(address, process.pid, sound, count, options.seconds)))
+        finally:
+            process.terminate()
+    options.out.write_text(table(loads, machine, options))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    top.add_argument("clip", type=Path, help="a recording with speech")
+    top.add_argument("--uploads", type=int, default=200, metavar="N", help="of a minute each (default: 200)")
+    top.add_argument("--at-once", type=int, default=20, metavar="N", help="(default: 20)")
+    top.add_argument("--streams", type=int, nargs="*", default=[1, 10, 40], metavar="N", help="live at a time")
+    top.add_argument("--seconds", type=float, default=30.0, metavar="S", help="that streams last (default: 30)")
+    out = measure.ROOT / "benchmarks" / "results" / "serving.md"
+    top.add_argument("--out", type=Path, default=out, metavar="FILE")
+    return top
+
+
+async def uploads(address: str, pid: int, sound: np.ndarray, options: argparse.Namespace) -> Load:
+    body = io.BytesIO()
+    soundfile.write(body, np.resize(sound, MINUTE * RATE), RATE, format="FLAC")
+    url, places = f"http://{address}/v1/audio/transcriptions", asyncio.Semaphore(options.at_once)
+
+    async def one(client: httpx.AsyncClient) -> tuple[str, float]:
+        async with places:
+            began = time.monotonic()
+            answer = await client.post(url, files={"file": body.getvalue()})
+            return answer.json().get("text", "") if answer.status_code == 200 else "", time.monotonic() - began
+
+    began, before = time.monotonic(), cpu(pid)
+    async with httpx.AsyncClient(timeout=3_600) as client:
+        found = await asyncio.gather(*(one(client) for _ in range(options.uploads)))
+    texts, took = zip(*found)
+    wrong = sum(not text or text != texts[0] for text in texts)
+    spent = time.monotonic() - began, cpu(pid) - before
+    name = f"{options.uploads} uploads of a minute, {options.at_once} at a time"
+    return Load(name, len(texts), wrong, *spent, MINUTE * len(texts), peak(pid), quantiles(took))
+
+
+async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds: float) -> Load:
+    began, before = time.monotonic(), cpu(pid)
+    alone = (stream(address, sound, i / count, seconds) for i in range(count))
+    heard = await asyncio.gather(*alone, return_exceptions=True)
+    wrong = sum(isinstance(one, Exception) or not one for one in heard)
+    delays = [delay for one in heard if not isinstance(one, Exception) for delay in one]
+    spent = time.monotonic() - began, cpu(pid) - before
+    return Load(f"{count} live streams", count, wrong, *spent, count * seconds, peak(pid), quantiles(delays))
+
+
+async def stream(address: str, sound: np.ndarray, wait: float, seconds: float) -> list[float]:
+    """Speak the clip again and again, in real time -> how long after its last word each sentence was settled."""
+    await asyncio.sleep(wait)
+    cycle = np.concatenate([sound, PAUSE])
+    delays: list[float] = []
+    async with websockets.connect(f"ws://{address}/v1/listen", ping_interval=None) as socket:
+        began = time.monotonic()
+
+        async def read() -> None:
+            async for message in socket:
+                result = json.loads(message)
+                if result["kind"] == "final" and result["endpoint"] == "silence" and result["words"]:
+                    delays.append(time.monotonic() - began - result["words"][-1]["end"])
+
+        reading = asyncio.create_task(read())
+        for start in range(0, round(seconds * RATE), BLOCK):
+            block = np.take(cycle, range(start, start + BLOCK), mode="wrap")
+            await asyncio.sleep(max(0.0, began + (start + BLOCK) / RATE - time.monotonic()))
+            await socket.send((np.clip(block, -1, 1) * 32_767).astype("<i2").tobytes())
+        await socket.send(json.dumps({"type": "end"}))
+        await reading
+    return delays
+
+
+def quantiles(values: list[float]) -> tuple[float, float]:
+    return tuple(np.percentile(values or [np.nan], [50, 95]).tolist())
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time that a process has taken (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak(pid: int) -> float:
+    """MB."""
+    return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1_000
+
+
+def table(loads: list[Load], machine: str, options: argparse.Namespace) -> str:
+    lines = [
+        "# What `asr serve` bears",
+        "",
+        f"    python -m benchmarks.serving {options.clip} --uploads {options.uploads} --at-once {options.at_once} "
+        f"--streams {' '.join(map(str, options.streams))} --seconds {options.seconds:g}",
+        "",
+        f"{machine}; the clients ran there, too. Delay: of uploads the whole",
+        "answer; of streams from the end of the last word to its final text, which waits for 0.6 s of silence.",
+        "",
+        "| load | done | wrong or lost | wall time | CPU a second of audio | peak memory | delay, median | 95 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for x in loads:
+        cells = f"{x.name} | {x.done} | {x.wrong} | {x.wall:.0f} s | {x.cpu / x.audio:.4f} s | {x.peak:.0f} MB"
+        lines.append(f"| {cells} | {x.delays[0]:.2f} s | {x.delays[1]:.2f} s |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

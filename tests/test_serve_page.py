@@ -1,0 +1,84 @@
+"""The page in headless Chromium, whose microphone plays a real clip."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from browser import browser
+from serving import CLIP, eager, running
+
+import asr
+from asr import audio
+
+PAUSE = np.zeros(24_000, np.float32)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    soundfile.write(folder / "sound.wav", np.concatenate([PAUSE, audio.load(str(CLIP)), PAUSE]), 16_000)
+    with (
+        running("--wake", eager(folder / "eager.safetensors")) as server,
+        browser(server.url, folder / "sound.wav") as page,
+    ):
+        page.wait("document.querySelectorAll('#wake li').length == 1 && !document.getElementById('talk').disabled")
+        yield page
+
+
+def drawn(canvas: str) -> str:
+    """A script: how many pixels are not black."""
+    pixels = f"document.getElementById('{canvas}').getContext('2d').getImageData(0, 0, 800, 64).data"
+    return f"{pixels}.reduce((n, x, i) => n + (i % 4 < 3 && x > 60), 0)"
+
+
+def shot(page, name: str) -> None:
+    """Pictures to look at, where $PICTURES says."""
+    if folder := os.environ.get("PICTURES"):
+        page.picture(Path(folder) / name)
+
+
+def test_a_dropped_file_is_transcribed(page):
+    page.choose("#file", CLIP)
+    words = page.wait("document.querySelector('#text .file')?.innerText")
+    assert [w for w in words.split() if w.isalpha()] == asr.load().transcribe(CLIP).text.split()
+    assert "0." in words  # word times
+
+
+def test_the_microphone_is_heard_and_drawn(page):
+    page.value("document.activeElement.blur()")
+    page.press(" ", 32)  # the keyboard is enough
+    page.wait("document.getElementById('talk').getAttribute('aria-pressed') == 'true'")
+    page.wait("document.querySelector('#wake li.lit') !== null")
+    page.wait("document.querySelector('#text .partial')?.textContent.length > 3")
+    shot(page, "listening.png")
+    wanted = list(set(asr.load().transcribe(CLIP).text.split()))
+    settled = "[...document.querySelectorAll('#text p:not(.file) .word')].map((w) => w.firstChild.textContent.trim())"
+    page.wait(f"{json.dumps(wanted)}.filter((w) => {settled}.includes(w)).length >= {len(wanted) // 3}")
+    assert page.value(drawn("spectrogram")) > 500 and page.value(drawn("trigger")) > 50
+    page.press(" ", 32)
+    page.wait("document.getElementById('status').textContent == 'Stopped.'")
+    assert page.problems == []
+
+
+def test_it_fits_a_phone(page):
+    page.size(360, 640)
+    shot(page, "phone.png")
+    assert page.value("document.documentElement.scrollWidth") <= 360
+    assert page.value("document.getElementById('talk').getBoundingClientRect().height") >= 44
+
+
+def test_nothing_comes_from_elsewhere(page):
+    names = page.value("performance.getEntriesByType('resource').map((r) => r.name)")
+    assert names and all(name.startswith("http://127.0.0.1:") for name in names)
+
+
+def test_every_control_is_reached_by_the_keyboard(page):
+    page.value("document.activeElement.blur()")
+    reached = []
+    for _ in range(4):
+        page.press("Tab", 9)
+        reached.append(page.value("document.activeElement.id"))
+    assert {"talk", "file", "times"} <= set(reached)
