@@ -1,11 +1,51 @@
-"""Word and character errors of a set of transcripts, with a bootstrap interval."""
+"""Word and character errors of a set of transcripts, with bootstrap intervals and a paired test of two systems."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
+
+SAMPLES = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What it takes to make the hypothesis of the reference."""
+
+    substituted: int
+    deleted: int
+    inserted: int
+    length: int  # symbols of the reference
+
+    @property
+    def total(self) -> int:
+        return self.substituted + self.deleted + self.inserted
+
+    def __add__(self, other: Edits) -> Edits:
+        return Edits(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
+
+
+Pair = tuple[str, str]  # of the reference and of the hypothesis; "" where one has nothing
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+    """Both sequences of symbols side by side, with the fewest errors."""
+    pairs: list[Pair] = []
+    for kind, a, b, c, d in Levenshtein.opcodes(reference, hypothesis):
+        if kind in ("equal", "replace"):
+            pairs += zip(reference[a:b], hypothesis[c:d])
+        else:
+            pairs += [(r, "") for r in reference[a:b]] + [("", h) for h in hypothesis[c:d]]
+    return pairs
+
+
+def count(pairs: Sequence[Pair]) -> Edits:
+    deleted, inserted = sum(not h for _, h in pairs), sum(not r for r, _ in pairs)
+    substituted = sum(r != h for r, h in pairs) - deleted - inserted
+    return Edits(substituted, deleted, inserted, len(pairs) - inserted)
 
 
 def errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
@@ -23,9 +63,34 @@ def rate(wrong: np.ndarray, total: np.ndarray) -> float:
     return float(wrong.sum() / max(1, total.sum()))
 
 
-def interval(wrong: np.ndarray, total: np.ndarray, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
+def interval(wrong: np.ndarray, total: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
     """95 % interval of the error rate by resampling utterances (Bisani & Ney 2004)."""
-    picks = np.random.default_rng(seed).integers(len(wrong), size=(samples, len(wrong)))
-    rates = wrong[picks].sum(1) / np.maximum(1, total[picks].sum(1))
-    low, high = np.percentile(rates, [2.5, 97.5])
+    sums, lengths = _resampled(wrong, total, samples, seed)
+    low, high = np.percentile(sums / np.maximum(1, lengths), [2.5, 97.5])
     return float(low), float(high)
+
+
+def _resampled(wrong: np.ndarray, total: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both summed over utterances drawn with replacement, as many as there are, `samples` times: (samples,) each."""
+    rng, both = np.random.default_rng(seed), np.stack([wrong, total], 1)
+    return tuple(np.array([both[rng.integers(len(both), size=len(both))].sum(0) for _ in range(samples)]).T)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of two systems on the same utterances."""
+
+    difference: float  # error rate of the second minus that of the first
+    low: float  # of its 95 % interval
+    high: float
+    better: float  # how likely the second makes fewer errors than the first; 0.5 where they are the same
+
+
+def compare(
+    first: np.ndarray, second: np.ndarray, total: np.ndarray, samples: int = SAMPLES, seed: int = 0
+) -> Comparison:
+    """Paired bootstrap (Bisani & Ney 2004): both systems' errors, on the same resampled utterances."""
+    gaps, lengths = _resampled(second - first, total, samples, seed)
+    low, high = np.percentile(gaps / np.maximum(1, lengths), [2.5, 97.5])
+    better = (np.sum(gaps < 0) + 0.5 * np.sum(gaps == 0)) / samples
+    return Comparison(rate(second, total) - rate(first, total), float(low), float(high), float(better))
