@@ -38,8 +38,8 @@ def test_manifest(tmp_path):
         text="Über\u2028all",
     )
     first, second = read_manifest(write(tmp_path, row(), json.dumps(full, ensure_ascii=False)))
-    assert first == Utterance(tmp_path / "a.wav", 1.5, "one two", "corpus", "unknown")
-    assert second == Utterance(tmp_path / "b/c.flac", 2.0, "uber all", "kathleen", "k")
+    assert first == Utterance(tmp_path / "a.wav", 1.5, "one two", "corpus", "unknown", "One, two.")
+    assert second == Utterance(tmp_path / "b/c.flac", 2.0, "uber all", "kathleen", "k", "Über\u2028all")
 
 
 def test_manifest_of_real_clips():

@@ -28,6 +28,13 @@ class Utterance:
     text: str  # normalised
     corpus: str
     speaker: str
+    raw: str = ""  # the text as it was written
+    start: float | None = None  # s into the file; None: the utterance is the whole file
+
+    @property
+    def name(self) -> str:
+        """Of its audio: the file, and where in it."""
+        return str(self.path) if self.start is None else f"{self.path} at {self.start:.2f} s"
 
 
 def read_manifest(path: str | Path) -> list[Utterance]:
@@ -41,13 +48,14 @@ def read_manifest(path: str | Path) -> list[Utterance]:
         try:
             row = json.loads(line)
             audio, duration = path.parent / row["audio_filepath"], float(row["duration"])
-            text = normalise(row.get("text", ""))
+            raw = row.get("text", "")
+            text = normalise(raw)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
         if not duration > 0:
             raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
         corpus, speaker = row.get("corpus", path.stem), row.get("speaker", "unknown")
-        utterances.append(Utterance(audio, duration, text, corpus, speaker))
+        utterances.append(Utterance(audio, duration, text, corpus, speaker, raw))
     if not utterances:
         raise ManifestError(f"{path}: the manifest is empty")
     return utterances
@@ -57,7 +65,7 @@ class Audio:
     """Utterances decoded once into one file of 16-bit samples at 16 kHz, read through the page cache."""
 
     def __init__(self, utterances: list[Utterance], cache: Path):
-        listing = "\n".join(f"{u.path.resolve()} {u.path.stat().st_size}" for u in _present(utterances))
+        listing = "\n".join(_identity(u) for u in _present(utterances))
         base = cache / hashlib.sha256(listing.encode()).hexdigest()[:16]
         pcm, ends = base.with_suffix(".pcm"), base.with_suffix(".npy")
         if not ends.exists():
@@ -70,6 +78,16 @@ class Audio:
         """(n,) float32 in -1..1."""
         start = self._ends[i - 1] if i else 0
         return self._samples[start : self._ends[i]].astype(np.float32) / 32768
+
+    @property
+    def durations(self) -> np.ndarray:
+        """Seconds that each utterance really has."""
+        return np.diff(self._ends, prepend=0) / SAMPLE_RATE
+
+
+def _identity(u: Utterance) -> str:
+    part = "" if u.start is None else f" {u.start} {u.duration}"
+    return f"{u.path.resolve()} {u.path.stat().st_size}{part}"
 
 
 def _present(utterances: list[Utterance]) -> list[Utterance]:
@@ -85,8 +103,7 @@ def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
     try:
         with partial.open("wb") as out:
             for u in utterances:
-                samples, rate = soundfile.read(u.path, dtype="float32", always_2d=True)
-                samples = soxr.resample(samples.mean(1), rate, SAMPLE_RATE)
+                samples = read_samples(u)
                 out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
                 total += len(samples)
                 offsets.append(total)
@@ -98,6 +115,15 @@ def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
     with ends.with_suffix(f".{os.getpid()}").open("wb") as out:
         np.save(out, np.array(offsets, np.int64))
     os.replace(out.name, ends)
+
+
+def read_samples(u: Utterance) -> np.ndarray:
+    """(n,) float32 at 16 kHz. Raises soundfile.LibsndfileError."""
+    with soundfile.SoundFile(u.path) as file:
+        if u.start is not None:
+            file.seek(min(file.frames, round(u.start * file.samplerate)))
+        samples = file.read(-1 if u.start is None else round(u.duration * file.samplerate), "float32", always_2d=True)
+        return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE)
 
 
 def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.Generator) -> list[int]:

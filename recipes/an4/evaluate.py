@@ -1,0 +1,106 @@
+"""Score a model on AN4: greedy, and with an n-gram model and a lexicon of the training transcripts.
+
+    python -m recipes.an4.evaluate RUN/model.safetensors an4-train.jsonl an4-test.jsonl
+
+Weights are tuned on the part of the training set that `asr train` held out, with an n-gram model of the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr import corpora, kneser_ney
+from asr.checkpoint import CheckpointError, load_model
+from asr.decoding import Decoder, DecoderOptions, letter_scores
+from asr.lexicon import Pronunciation
+from asr.lexicon_search import LexiconOptions, LexiconSearch
+from asr.ngram import NgramModel
+from asr.recognizer import Recognizer
+from asr.search import BeamSearch, SearchOptions, greedy
+from asr.train import HELD_OUT, MOST
+from asr.training.configuration import read_lexicon
+from asr.training.corpus import hold_out
+from asr.training.data import ManifestError, Utterance
+from asr.training.scoring import rate, word_errors
+from recipes.english.evaluate import Heads, all_log_probs, report
+
+LM_WEIGHTS, BONUSES, LETTERS = (0.5, 1.0, 1.5), (0.0, 1.5), (0.0, 0.5)  # what is tried
+Decode = Callable[[np.ndarray, np.ndarray | None], str]
+
+
+class Systems:
+    """The searches over a model's outputs, each with its weights."""
+
+    def __init__(self, recognizer: Recognizer, priors: dict[str, list[float]], lines: list[str]):
+        """lines: the transcripts that language model and vocabulary are of."""
+        self.model, self.priors = recognizer.model, {k: np.array(v, np.float32) for k, v in priors.items()}
+        self.lm: NgramModel = kneser_ney.train(lines, kneser_ney.TrainingOptions(order=3))
+        said, words = read_lexicon(None), sorted({w for line in lines for w in line.split()})
+        self.said: list[Pronunciation] = [(w, " ".join(p)) for w in words if (p := said(w))]
+
+    def greedy(self) -> Iterator[Decode]:
+        yield lambda letters, _: greedy(letters, self.model.alphabet).text
+
+    def letters(self) -> Iterator[Decode]:
+        for weight, bonus in itertools.product(LM_WEIGHTS, BONUSES):
+            search = BeamSearch(self.model.alphabet, SearchOptions(lm_weight=weight, word_bonus=bonus), self.lm)
+            yield lambda letters, _, search=search: search.decode(letters)[0].text
+
+    def words(self) -> Iterator[Decode]:
+        phonemes, prior = self.model.options.phonemes, self.priors.get("phonemes")
+        for weight, bonus, share in itertools.product(LM_WEIGHTS, BONUSES, LETTERS):
+            options = LexiconOptions(lm_weight=weight, word_bonus=bonus)
+            search = LexiconSearch(phonemes, self.said, self.lm, options, prior)
+            yield lambda letters, by_phoneme, search=search, share=share: self._best(search, letters, by_phoneme, share)
+
+    def _best(self, search: LexiconSearch, letters: np.ndarray, by_phoneme: np.ndarray, share: float) -> str:
+        found = search.decode(by_phoneme, 16)
+        by_letters = letter_scores(letters, [h.text for h in found], self.model.alphabet)
+        return max(zip(found, by_letters), key=lambda pair: pair[0].score + share * pair[1])[0].text
+
+    def all(self) -> dict[str, Callable[[], Iterable[Decode]]]:
+        found = {"greedy": self.greedy, "letters + 3-gram": self.letters}
+        return found | ({"lexicon + 3-gram + letters": self.words} if self.model.options.phonemes else {})
+
+
+def tuned(systems: Callable[[], Iterable[Decode]], heads: Heads, utterances: list[Utterance]) -> int:
+    """The number of the weights with the fewest word errors."""
+    references = [u.text for u in utterances]
+    return int(np.argmin([rate(*word_errors(references, [d(*h) for h in heads])) for d in systems()]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("train", type=Path, help="what the model was trained on")
+    parser.add_argument("test", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    try:
+        model, card = load_model(options.model)
+        train, test = corpora.read(options.train), corpora.read(options.test)
+    except (CheckpointError, ManifestError) as error:
+        sys.exit(f"evaluate: {error}")
+    priors = card.get("log_priors", {})
+    recognizer = Recognizer(model, Decoder(model, priors, DecoderOptions(beam=1)))
+    rest, dev = hold_out(train, HELD_OUT, MOST)
+    tuning, whole = (Systems(recognizer, priors, [u.text for u in part]) for part in (rest, train))
+    dev_heads, heads = all_log_probs(recognizer, dev), all_log_probs(recognizer, test)
+    unknown = [w for u in test for w in u.text.split() if w not in {w for w, _ in whole.said}]
+    print(f"{len(unknown)} of {sum(len(u.text.split()) for u in test)} test words are not in the lexicon\n")
+    print("| search | WER % (95 %) |\n|---|---|")
+    for name, systems in whole.all().items():
+        chosen = tuned(tuning.all()[name], dev_heads, dev)
+        decode = next(itertools.islice(systems(), chosen, None))
+        print(f"| {name} | {report(test, [decode(*h) for h in heads]).split(' | ')[0]} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Archives of public corpora: fetched once, verified, unpacked. What lies in the folder already is not fetched again.
+
+python -m recipes.fetch FOLDER URL MD5 [URL MD5 ...]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+
+BLOCK = 1 << 20  # bytes
+
+
+class FetchError(Exception):
+    """One sentence: what could not be fetched, and what to do."""
+
+
+def fetch(url: str, md5: str, folder: Path) -> Path:
+    """Download (going on where it broke off), verify and unpack an archive -> the archive. Raises FetchError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / url.rsplit("/", 1)[-1]
+    done = archive.with_name(f"{archive.name}.unpacked")
+    if done.exists():
+        return archive
+    if not archive.exists():
+        _download(url, archive)
+    if (found := checksum(archive)) != md5:
+        raise FetchError(f"{archive} is damaged (md5 {found}, not {md5}): remove it and start again")
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        raise FetchError(f"cannot unpack {archive}: {error}") from None
+    done.touch()
+    return archive
+
+
+def _download(url: str, archive: Path) -> None:
+    partial = archive.with_name(f"{archive.name}.part")
+    start = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as source, partial.open("ab") as target:
+            if start and getattr(source, "status", None) != 206:  # the server sends all of it again
+                target.truncate(0)
+            while block := source.read(BLOCK):
+                target.write(block)
+    except OSError as error:  # urllib.error.URLError, a timeout, a full disk
+        raise FetchError(
+            f"cannot fetch {url} ({error}): where there is no network, put the archive into {archive.parent}, "
+            "or give the folder of a corpus that is unpacked already"
+        ) from None
+    partial.rename(archive)
+
+
+def checksum(path: Path) -> str:
+    digest = hashlib.md5()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    if len(sys.argv) < 4 or len(sys.argv) % 2:
+        sys.exit(__doc__.strip().splitlines()[-1])
+    try:
+        for url, md5 in zip(sys.argv[2::2], sys.argv[3::2]):
+            print(fetch(url, md5, Path(sys.argv[1])))
+    except FetchError as error:
+        sys.exit(f"fetch: {error}")
+
+
+if __name__ == "__main__":
+    main()

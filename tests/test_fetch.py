@@ -1,0 +1,75 @@
+"""Archives of corpora: fetched, verified, unpacked once; going on where a download broke off; a sentence otherwise."""
+
+import http.server
+import subprocess
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from recipes.fetch import FetchError, checksum, fetch
+
+ROOT = Path(__file__).parent.parent
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    asked: list[str | None] = []
+
+    def do_GET(self) -> None:
+        """With byte ranges, as the servers of corpora have them."""
+        self.asked.append(self.headers.get("Range"))
+        start = int((self.asked[-1] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        data = (Path(self.directory) / self.path[1:]).read_bytes()[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def served(tmp_path):
+    """An archive on a server: its address and checksum."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "hello.txt").write_text("hello " * 1000)
+    with tarfile.open(source / "tiny.tar.gz", "w:gz") as tar:
+        tar.add(source / "hello.txt", "Corpus/tiny/hello.txt")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: Handler(*a, directory=str(source)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Handler.asked.clear()
+    yield f"http://127.0.0.1:{server.server_port}/tiny.tar.gz", checksum(source / "tiny.tar.gz")
+    server.shutdown()
+    server.server_close()
+
+
+def test_fetched_verified_and_unpacked_once(served, tmp_path):
+    fetch(*served, tmp_path / "data")
+    assert (tmp_path / "data/Corpus/tiny/hello.txt").read_text().startswith("hello")
+    fetch(*served, tmp_path / "data")
+    assert Handler.asked == [None]
+
+
+def test_a_download_goes_on_where_it_broke_off(served, tmp_path):
+    (tmp_path / "data").mkdir()
+    whole = (tmp_path / "source/tiny.tar.gz").read_bytes()
+    (tmp_path / "data/tiny.tar.gz.part").write_bytes(whole[:50])
+    fetch(*served, tmp_path / "data")
+    assert Handler.asked == ["bytes=50-"] and (tmp_path / "data/tiny.tar.gz").read_bytes() == whole
+
+
+def test_what_is_damaged_or_not_there_is_one_sentence(served, tmp_path):
+    with pytest.raises(FetchError, match=r"tiny.tar.gz is damaged \(md5 .*\): remove it"):
+        fetch(served[0], "0" * 32, tmp_path / "data")
+    with pytest.raises(FetchError, match="cannot fetch .*: where there is no network, put the archive into"):
+        fetch("http://127.0.0.1:1/none.tar.gz", "0" * 32, tmp_path / "data")
+
+
+@pytest.mark.parametrize("recipe", ["an4", "librispeech", "commonvoice"])
+def test_the_scripts_are_in_order_and_say_how_they_are_called(recipe):
+    script = ROOT / "recipes" / recipe / "run.sh"
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    assert f"recipes/{recipe}/run.sh " in script.read_text() and script.stat().st_mode & 0o100
+    assert subprocess.run(["bash", script], capture_output=True).returncode != 0
