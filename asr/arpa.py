@@ -7,34 +7,43 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from asr.ngram import NEVER, SPECIAL, Level, NgramError, NgramModel
 
 LN10 = math.log(10)
+ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability
 UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
 
 
 def write(model: NgramModel, path: Path | str) -> None:
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write("\\data\\\n")
-        file.writelines(f"ngram {n}={len(x.word)}\n" for n, x in enumerate(model.levels, start=1))
-        contexts = [""]
-        for n, level in enumerate(model.levels, start=1):
-            file.write(f"\n\\{n}-grams:\n")
-            texts = _texts(contexts, level, model.words)
-            log_probs = (level.log_prob / LN10).tolist()
-            if n == model.order:
-                file.writelines(f"{p:.6g}\t{t}\n" for p, t in zip(log_probs, texts))
-            else:
-                backoffs = (level.backoff / LN10).tolist()
-                file.writelines(f"{p:.6g}\t{t}\t{b:.6g}\n" for p, t, b in zip(log_probs, texts, backoffs))
-            contexts = [t + " " for t in texts]
-        file.write("\n\\end\\\n")
-    os.replace(part, path)
+    try:
+        with open(part, "w", encoding="utf-8") as file:
+            _write(model, file)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(model: NgramModel, file: TextIO) -> None:
+    file.write("\\data\\\n")
+    file.writelines(f"ngram {n}={len(x.word)}\n" for n, x in enumerate(model.levels, start=1))
+    contexts = [""]
+    for n, level in enumerate(model.levels, start=1):
+        file.write(f"\n\\{n}-grams:\n")
+        texts = _texts(contexts, level, model.words)
+        log_probs = (level.log_prob / LN10).tolist()
+        if n == model.order:
+            file.writelines(f"{p:.6g}\t{t}\n" for p, t in zip(log_probs, texts))
+        else:
+            backoffs = (level.backoff / LN10).tolist()
+            file.writelines(f"{p:.6g}\t{t}\t{b:.6g}\n" for p, t, b in zip(log_probs, texts, backoffs))
+        contexts = [t + " " for t in texts]
+    file.write("\n\\end\\\n")
 
 
 def _texts(contexts: list[str], level: Level, words: list[str]) -> list[str]:
@@ -49,6 +58,8 @@ def read(path: Path | str) -> NgramModel:
             return _Reader(file, path).model()
     except FileNotFoundError:
         raise NgramError(f"there is no ARPA file {path}") from None
+    except OSError as error:
+        raise NgramError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise NgramError(f"{path} is not UTF-8 text: convert it, or check that it is an ARPA file") from None
 
@@ -103,7 +114,7 @@ class _Reader:
             backoffs.append(backoff)
         if len(log_probs) != size:
             raise self._fail(f"it has {len(log_probs)} {n}-grams and promises {size}")
-        scores = np.array([log_probs, backoffs], np.float64).reshape(2, -1) * LN10
+        scores = np.maximum(np.array([log_probs, backoffs], np.float64).reshape(2, -1) * LN10, NEVER)
         rows = np.array(ids, np.int64).reshape(-1, n)
         if n == 1:
             rows, scores = self._with_special(rows, scores)
@@ -116,7 +127,10 @@ class _Reader:
                 raise ValueError
             words = fields[1 : n + 1]
             ids = [self._ids.setdefault(w, len(self._ids)) if n == 1 else self._ids[w] for w in words]
-            return ids, float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else 0.0
+            log_prob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else 0.0
+            if not (log_prob <= ROUNDING and backoff < math.inf):  # nor NaN
+                raise ValueError
+            return ids, log_prob, backoff
         except (ValueError, KeyError):
             raise self._fail(f"line {number} is not a {n}-gram of listed words with its numbers") from None
 

@@ -1,0 +1,163 @@
+"""The recurrent language model (Mikolov et al. 2010): words or characters, scored many texts at a time.
+
+A text is read as <eos>, its tokens; every token and the <eos> after the last one is predicted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from asr.adaptive_softmax import AdaptiveSoftmax
+from asr.checkpoint import MODELS, CheckpointError, write_atomically
+from asr.recurrent import State, recurrent
+
+FORMAT, VERSION = "asr-rnn-language-model", 1
+PACKAGED = MODELS / "english-rnn.safetensors"
+EOS, UNKNOWN = 0, 1  # the ids of
+SPECIAL = ("<eos>", "<unk>")
+
+
+@dataclass(frozen=True)
+class LanguageOptions:
+    cell: str = "gru"  # gru, lstm (with forget gate) or peephole (LSTM whose gates see the cell)
+    unit: str = "word"  # what a token is: word or character
+    size: int = 192  # of a token's vector
+    hidden: int = 384  # of the recurrent layer
+    bands: tuple[int, ...] = (2000, 8000)  # ranks of tokens from which vectors are half as wide
+    unlisted: int = 1  # distinct words of the training text that are <unk>, each equally likely
+
+
+class RnnLanguageModel(nn.Module):
+    """vocabulary: the tokens by id, <eos> and <unk> first, then from the most frequent."""
+
+    def __init__(self, options: LanguageOptions, vocabulary: list[str]):
+        super().__init__()
+        if options.unit not in ("word", "character"):
+            raise ValueError(f"no unit called {options.unit!r}: choose word or character")
+        self.options, self.vocabulary = options, list(vocabulary)
+        self._ids = {token: i for i, token in enumerate(self.vocabulary) if token not in SPECIAL}
+        self.softmax = AdaptiveSoftmax(len(vocabulary), options.size, options.bands)
+        self.layer = recurrent(options.cell, options.size, options.hidden)
+        self.narrow = nn.Linear(options.hidden, options.size)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """ids (B, T), state or None -> what the softmax predicts the next tokens from (B, T, size), state."""
+        y, state = self.layer(self.softmax.embed(ids), state)
+        return self.narrow(y), state
+
+    def loss(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """ids (B, T + 1) with <eos> at both ends, tokens to predict (B,) -> mean -ln probability."""
+        x, _ = self(ids[:, :-1])
+        asked = torch.arange(x.shape[1]) < lengths[:, None]
+        return -self.softmax.log_prob(x[asked], ids[:, 1:][asked]).mean()
+
+    def encode(self, text: str) -> list[int]:
+        tokens = text.split() if self.options.unit == "word" else text
+        return [self._ids.get(token, UNKNOWN) for token in tokens]
+
+    @torch.inference_mode()
+    def ln_probability(self, texts: list[str], unlisted: int | None = None) -> list[float]:
+        """ln probability of each text, its end included; what texts have in common at their beginning costs once.
+
+        An unknown word is one of `unlisted` (from the options, if None) equally likely words; 1 counts it as <unk>.
+        """
+        if not texts:
+            return []
+        rows = [[*self.encode(text), EOS] for text in texts]
+        x, targets, places = self._prefixes(rows)
+        scores = self.softmax.log_prob(x, torch.tensor(targets)).tolist()
+        spread = math.log(self.options.unlisted if unlisted is None else unlisted)
+        return [sum(scores[k] for k in of) - spread * row.count(UNKNOWN) for row, of in zip(rows, places)]
+
+    def _prefixes(self, rows: list[list[int]]) -> tuple[Tensor, list[int], list[list[int]]]:
+        """Every distinct prefix (N) of some rows of ids, read once.
+
+        -> what each prefix's last token is predicted from (N, size), that token, the prefixes of each row.
+        """
+        xs, targets, places = [], [], [[] for _ in rows]
+        level, at, state = [(0, EOS)], [0] * len(rows), None  # prefixes of one length: the shorter one, the last token
+        for t in range(max(map(len, rows))):
+            x, state = self(torch.tensor([[token] for _, token in level]), _rows(state, [n for n, _ in level]))
+            going = [i for i, row in enumerate(rows) if t < len(row)]
+            numbers = {pair: k for k, pair in enumerate(dict.fromkeys((at[i], rows[i][t]) for i in going))}
+            for i in going:
+                at[i] = numbers[at[i], rows[i][t]]
+                places[i].append(len(targets) + at[i])
+            level = list(numbers)
+            xs.append(x[[n for n, _ in level], 0])
+            targets.extend(token for _, token in level)
+        return torch.cat(xs), targets, places
+
+    @torch.inference_mode()
+    def read(self, token: int, state: State | None) -> tuple[Tensor, State]:
+        """-> what the next token is predicted from (1, size), and the state after this one."""
+        x, state = self(torch.tensor([[token]]), state)
+        return x[:, 0], state
+
+    @torch.inference_mode()
+    def next_tokens(self, x: Tensor) -> np.ndarray:
+        """x (1, size) -> ln probability of every token."""
+        return self.softmax.all_log_probs(x)[0].numpy().astype(np.float64)
+
+
+def _rows(state: State | None, rows: list[int]) -> State | None:
+    """The state (1, B, H) of some rows of a batch, in this order."""
+    if state is None:
+        return None
+    return tuple(s[:, rows] for s in state) if isinstance(state, tuple) else state[:, rows]
+
+
+def perplexity(model: RnnLanguageModel, texts: list[str], rows: int = 64) -> float:
+    """Perplexity a token; the ends of texts count, and unknown words do as <unk>."""
+    ordered, total = sorted(texts, key=len), 0.0
+    for start in range(0, len(ordered), rows):
+        total += sum(model.ln_probability(ordered[start : start + rows], unlisted=1))
+    tokens = sum(len(model.encode(text)) + 1 for text in texts)
+    return math.exp(-total / tokens) if tokens else math.nan
+
+
+def save(model: RnnLanguageModel, path: Path | str, card: dict, half: bool = True) -> None:
+    """Write a checkpoint, whole or not at all; ``half`` stores fp16."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if half:
+        weights = {k: v.half() for k, v in weights.items()}
+    head = {"format": FORMAT, "version": str(VERSION), "options": json.dumps(asdict(model.options))}
+    head |= {"vocabulary": json.dumps(model.vocabulary), "card": json.dumps(card)}
+    write_atomically(Path(path), to_bytes(weights, head))
+
+
+def load(path: Path | str = PACKAGED) -> RnnLanguageModel:
+    """The model in evaluation mode. Raises asr.checkpoint.CheckpointError."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no language model {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = file.metadata() or {}
+            _check(head, path)
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}
+        options = json.loads(head["options"])
+        options["bands"] = tuple(options["bands"])
+        model = RnnLanguageModel(LanguageOptions(**options), json.loads(head["vocabulary"]))
+        model.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        why = str(error).strip().splitlines()[0][:100]
+        raise CheckpointError(f"{path} is damaged ({why}): fetch or train it again") from None
+    return model.eval()
+
+
+def _check(head: dict, path: Path | str) -> None:
+    if head.get("format") != FORMAT:
+        kind = head.get("format", "an unknown program")
+        raise CheckpointError(f"{path} is no recurrent language model of this toolkit (written by {kind})")
+    if head.get("version") != str(VERSION):
+        wanted = f"version {head.get('version')}, this program reads version {VERSION}"
+        raise CheckpointError(f"{path} is of another {wanted}: install the matching release or train it again")

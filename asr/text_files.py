@@ -1,0 +1,44 @@
+"""Sentences, one a line, from text files, .xz or not, and standard input."""
+
+from __future__ import annotations
+
+import lzma
+import sys
+from pathlib import Path
+
+from asr.text import normalise
+
+STDIN = "-"
+
+
+class TextError(ValueError):
+    """A text cannot be read, with the reason in a sentence."""
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a file or of standard input (-) that are not empty. Raises TextError."""
+    name = "standard input" if path == STDIN else path
+    try:
+        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        data = lzma.decompress(data) if path.endswith(".xz") else data
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise TextError(f"cannot read {name}: {error.strerror}") from None
+    except lzma.LZMAError:
+        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise TextError(f"{name}, line {line}, is not UTF-8 text: convert it, for example with iconv") from None
+    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    if not lines:
+        raise TextError(f"{name} holds no text: give sentences, one a line")
+    return lines
+
+
+def spoken(lines: list[str]) -> list[str]:
+    """Lines to train on, as the recogniser writes them; not those with digits: how are they said? Raises TextError."""
+    found = [normalise(line.replace("&", " and ")) for line in lines if not any(c.isdigit() for c in line)]
+    found = [line for line in found if line]
+    if not found:
+        raise TextError("no line can be trained on: all hold digits or no letters a to z; --raw takes text as it is")
+    return found
