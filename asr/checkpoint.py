@@ -1,21 +1,28 @@
 """Checkpoints: the weights and everything needed to rebuild the model, in one safetensors file.
 
 Never a pickle. The metadata holds the format's version, the model's options and a card:
-training data, licence, command, measured results.
+training data, licence, command, measured results. An attention decoder that was trained on a
+frozen encoder lies in a file of its own, which knows whose encoder it belongs to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from asr.ctc import AcousticModel, ModelOptions
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from asr.ctc import AcousticModel
 
 FORMAT, VERSION = "asr-ctc", 1
+ATTENTION = "asr-attention"
 MODELS = Path(__file__).parent / "models"
 DEFAULT = "english"
 
@@ -36,12 +43,32 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def save_model(model: AcousticModel, path: Path, card: dict, half: bool = False) -> None:
     """Write a checkpoint; ``half`` stores fp16, a quarter of a per cent of the error budget and half the size."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    _write(model.state_dict(), path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
+
+
+def save_attention(model: AcousticModel, path: Path, card: dict) -> None:
+    """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
+    head = {"format": ATTENTION, "options": vars(model.attention.options), "card": card}
+    _write(model.attention.state_dict(), path, True, head | {"encoder": fingerprint(model)})
+
+
+def _write(weights: dict[str, Tensor], path: Path, half: bool, head: dict) -> None:
+    from safetensors.torch import save
+
+    weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     if half:
         weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-    head = {"format": FORMAT, "version": str(VERSION)}
-    head |= {"options": json.dumps(model.options.asdict()), "card": json.dumps(card)}
-    write_atomically(Path(path), save(weights, head))
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in head.items()}
+    write_atomically(Path(path), save(weights, texts | {"version": str(VERSION)}))
+
+
+def fingerprint(model: AcousticModel) -> str:
+    """Of the encoder's weights as fp16: the same before and after a model is packaged."""
+    weights = model.encoder.state_dict() | {"mean": model.mean, "deviation": model.deviation}
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].detach().cpu().half().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def locate(name: str | Path) -> Path:
@@ -49,7 +76,8 @@ def locate(name: str | Path) -> Path:
     packaged = MODELS / f"{name}.safetensors"
     path = packaged if packaged.is_file() else Path(name)
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in MODELS.glob("english*.safetensors"))) or "none"
+        names = sorted(p.stem for p in MODELS.glob("english*.safetensors"))
+        known = ", ".join(n for n in names if not n.endswith("-attention")) or "none"
         raise CheckpointError(f"no model called {str(name)!r}: give a checkpoint file or a packaged model ({known})")
     return path
 
@@ -58,22 +86,69 @@ def load_model(name: str | Path = DEFAULT) -> tuple[AcousticModel, dict]:
     """-> the model in evaluation mode, and its card. Raises CheckpointError."""
     path = locate(name)
     try:
-        with safe_open(path, framework="pt") as file:
-            head = file.metadata() or {}
-            _check(head, path)
-            weights = {key: file.get_tensor(key).float() for key in file.keys()}
+        from asr.ctc import AcousticModel, ModelOptions
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f"{path} needs {error.name}, which is not installed: {_WITHOUT_TORCH}") from None
+    weights, head = _read(path, FORMAT, "acoustic model")
+    try:
         card = json.loads(head["card"])
         model = AcousticModel(ModelOptions.from_dict(json.loads(head["options"])))
         model.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({_brief(error)}): fetch or train it again") from None
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
     return model.eval(), card
 
 
-def _check(head: dict, path: Path) -> None:
-    if head.get("format") != FORMAT:
-        kind = head.get("format", "an unknown program")
-        raise CheckpointError(f"{path} is no acoustic model of this toolkit (written by {kind})")
+def attach_attention(model: AcousticModel, name: str | Path) -> dict:
+    """Give the model the attention decoder that belongs to its encoder -> the decoder's card. Raises CheckpointError.
+
+    name: a packaged model or a checkpoint file; NAME-attention.safetensors lies beside it. A model that was trained
+    jointly with its decoder keeps that.
+    """
+    from asr.attention import AttentionDecoder, AttentionOptions
+
+    of_model = locate(name)
+    if model.attention:
+        return {}
+    path = of_model.with_name(f"{of_model.stem}-attention.safetensors")
+    if not path.is_file():
+        raise CheckpointError(f"{of_model} has no attention decoder, nor is there a {path.name} beside it: {_TRAIN_IT}")
+    weights, head = _read(path, ATTENTION, "attention decoder")
+    if head.get("encoder") != fingerprint(model):
+        raise CheckpointError(f"{path} was trained on another encoder than that of {of_model}: {_TRAIN_IT} again")
+    try:
+        decoder = AttentionDecoder(model.encoder.size, model.alphabet, AttentionOptions(**json.loads(head["options"])))
+        decoder.load_state_dict(weights)
+        card = json.loads(head["card"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+    model.attention, model.options = decoder.eval(), replace(model.options, attention=decoder.options)
+    return card
+
+
+_WITHOUT_TORCH = "install it, or give the folder that `asr export` writes where it is installed"
+_TRAIN_IT = "train it with `python -m recipes.attention.train`"
+
+
+def _read(path: Path, wanted: str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights as fp32, and the metadata."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = file.metadata() or {}
+            _check(head, path, wanted, kind)
+            return {key: file.get_tensor(key).float() for key in file.keys()}, head
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged ({_brief(error)}): fetch or train it again")
+
+
+def _check(head: dict, path: Path, wanted: str, kind: str) -> None:
+    if head.get("format") != wanted:
+        writer = head.get("format", "an unknown program")
+        raise CheckpointError(f"{path} is no {kind} of this toolkit (written by {writer})")
     if head.get("version") != str(VERSION):
         wanted = f"version {head.get('version')}, this program reads version {VERSION}"
         raise CheckpointError(f"{path} is of another {wanted}: install the matching release or train it again")

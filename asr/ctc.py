@@ -1,14 +1,17 @@
-"""The acoustic model: front-end, encoder, CTC heads and loss (Graves et al. 2006)."""
+"""The acoustic model: front-end, encoder, CTC heads and loss (Graves et al. 2006), an attention decoder if wanted."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asr.attention import AttentionDecoder, AttentionOptions, letter_frames
 from asr.encoder import FULL, Encoder, Latency
 from asr.frontend import LogMel, LogMelOptions
+from asr.recurrent import State, apart, joined
 from asr.text import BLANK, LETTERS, Alphabet
 
 
@@ -22,14 +25,19 @@ class ModelOptions:
     hidden: int = 320  # of each direction
     channels: int = 32  # of the subsampling
     dropout: float = 0.1
+    attention: AttentionOptions | None = None  # of a decoder beside the CTC heads
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelOptions:
-        lists = {k: tuple(values[k]) for k in ("symbols", "phonemes")}
-        return cls(**{**values, **lists, "frontend": LogMelOptions(**values["frontend"])})
+        parts = {k: tuple(values[k]) for k in ("symbols", "phonemes")} | {
+            "frontend": LogMelOptions(**values["frontend"])
+        }
+        if "attention" in values:
+            parts["attention"] = AttentionOptions(**values["attention"])
+        return cls(**{**values, **parts})
 
     def asdict(self) -> dict:
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k != "attention" or v}
 
 
 class AcousticModel(nn.Module):
@@ -43,12 +51,12 @@ class AcousticModel(nn.Module):
         n_mels = options.frontend.n_mels
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("deviation", torch.ones(n_mels))
-        self.encoder = Encoder(
-            n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout
-        )
+        self.encoder = Encoder(n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout)
         self.head = nn.Linear(self.encoder.size, len(self.alphabet))
         if options.phonemes:
             self.phoneme_head = nn.Linear(self.encoder.size, len(options.phonemes) + 1)
+        wanted = options.attention
+        self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
 
     @property
     def middle(self) -> int:
@@ -68,11 +76,8 @@ class AcousticModel(nn.Module):
         self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """As ``forward``, with the log-probabilities of phonemes (B, T', P) between, if the model has that head."""
-        hidden, lengths = self.encoder(self._masked(frames, lengths), lengths, latency)
-        phonemes = None
-        if self.options.phonemes:
-            phonemes = self.phoneme_head(hidden[self.middle]).float().log_softmax(-1)
-        return self.head(hidden[-1]).float().log_softmax(-1), phonemes, lengths
+        hidden, lengths = self.encode(frames, lengths, latency)
+        return self.letters(hidden), self.phonemes(hidden), lengths
 
     def loss(
         self,
@@ -83,13 +88,70 @@ class AcousticModel(nn.Module):
         latency: Latency | None = FULL,
     ) -> tuple[Tensor, Tensor | None]:
         """CTC loss per frame on the letters, and on the phonemes of the utterances that have them."""
-        hidden, lengths = self.encoder(self._masked(frames, lengths), lengths, latency)
-        on_letters = ctc_loss(self.head(hidden[-1]).float().log_softmax(-1), lengths, letters)
+        return self.losses(frames, lengths, letters, phonemes, latency)[:2]
+
+    def losses(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        letters: list[list[int]],
+        phonemes: list[list[int] | None],
+        latency: Latency | None = FULL,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """As ``loss``, with that of the attention decoder after it, if the model has one."""
+        hidden, lengths = self.encode(frames, lengths, latency)
+        log_probs = self.letters(hidden)
+        on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None
         known = [i for i, p in enumerate(phonemes) if p is not None] if self.options.phonemes else []
-        if not known:
-            return on_letters, None
-        log_probs = self.phoneme_head(hidden[self.middle][known]).float().log_softmax(-1)
-        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known])
+        if known:
+            of_phonemes = self.phoneme_head(hidden[self.middle][known]).float().log_softmax(-1)
+            on_phonemes = ctc_loss(of_phonemes, lengths[known], [phonemes[i] for i in known])
+        if self.attention:
+            spoken = letter_frames(log_probs, lengths, letters)
+            on_attention = self.attention.loss(hidden[-1], lengths, letters, spoken)
+        return on_letters, on_phonemes, on_attention
+
+    def encode(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
+        """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
+        return self.encoder(self._masked(frames, lengths), lengths, latency)
+
+    def letters(self, hidden: list[Tensor]) -> Tensor:
+        """The output of every layer -> log-probabilities of letters (B, T', V)."""
+        return self.head(hidden[-1]).float().log_softmax(-1)
+
+    def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
+        """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
+        return self.phoneme_head(hidden[self.middle]).float().log_softmax(-1) if self.options.phonemes else None
+
+    # asr.acoustics.Acoustics: what files and streams use
+
+    @property
+    def mean_frame(self) -> np.ndarray:
+        return self.mean.numpy()
+
+    def unheard(self) -> tuple[State, ...]:
+        zero = torch.zeros(1, 1, self.options.hidden)
+        return (zero if self.options.kind == "gru" else (zero, zero),) * self.options.layers
+
+    @torch.inference_mode()
+    def subsample(self, frames: np.ndarray) -> np.ndarray:
+        return self.encoder.subsampling(self.normalise(torch.from_numpy(frames))).numpy()
+
+    @torch.inference_mode()
+    def advance(
+        self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[tuple[State, ...]]
+    ) -> tuple[np.ndarray, np.ndarray | None, list[tuple[State, ...]]]:
+        states = [joined(some) for some in zip(*layers)]
+        letters, phonemes, states = self.windows(torch.from_numpy(windows), torch.from_numpy(valid), chunk, states)
+        return letters.numpy(), None if phonemes is None else phonemes.numpy(), list(zip(*map(apart, states)))
+
+    def windows(
+        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State]
+    ) -> tuple[Tensor, Tensor | None, list[State]]:
+        """As ``advance``, in tensors; each layer's state for B streams at once."""
+        hidden, states = self.encoder.run(windows, valid, chunk, states)
+        hidden = [y[:, :, :chunk].flatten(1, 2) for y in hidden]
+        return self.letters(hidden), self.phonemes(hidden), states
 
     def _masked(self, frames: Tensor, lengths: Tensor) -> Tensor:
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]

@@ -148,7 +148,7 @@ def train(
         torch.manual_seed(options.seed * 1_000_003 + update * world + rank)  # dropout
         batch = examples.build(plan[progress["batch"] + rank], rng)
 
-        on_letters, on_phonemes = backward(model, batch, latency, options.phoneme_weight)
+        batch_losses = backward(model, batch, latency, options)
         rate_now = learning_rate(update, options) * progress["scale"]
         norm = step(model, optimizer, rate_now, options.clip)
         refused = 0 if math.isfinite(norm) else refused + 1
@@ -158,13 +158,13 @@ def train(
                 f"the last good state is {folder / 'state.safetensors'}: lower the learning rate"
             )
 
-        losses.append((on_letters, on_phonemes, norm))
+        losses.append((*batch_losses, norm))
         progress["heard"] += world * float(batch[1].sum()) / 100
         progress["update"], progress["batch"] = update + 1, progress["batch"] + world
         if progress["update"] % options.evaluate_every == 0 or progress["update"] == total:
             if rank == 0:
                 dev_loss, dev_wer = evaluate(model, *dev)
-                letters_loss, phonemes_loss, mean_norm = (known_mean(column) for column in zip(*losses))
+                letters_loss, phonemes_loss, attention_loss, mean_norm = (known_mean(column) for column in zip(*losses))
                 log.add(
                     update=update + 1,
                     epoch=progress["epoch"],
@@ -176,6 +176,7 @@ def train(
                     gradient=mean_norm,
                     audio_hours=progress["heard"] / 3600,
                     audio_per_second=(progress["heard"] - heard_before) / (time.time() - began),
+                    **({"attention_loss": attention_loss} if model.attention else {}),
                 )
                 keep_best(model, dev_wer, progress, options.keep, folder)
                 adapt(progress, dev_loss, options.patience)
@@ -215,16 +216,23 @@ def turn(plan: list, examples: Examples, stage: Stage, number: int, progress: di
 
 
 def backward(
-    model: AcousticModel, batch: tuple[Tensor, Tensor, list, list], latency: Latency | None, phoneme_weight: float
-) -> tuple[float, float]:
-    """Gradients of a batch -> its loss on the letters, and on the phonemes (NaN where none are known)."""
+    model: AcousticModel,
+    batch: tuple[Tensor, Tensor, list, list],
+    latency: Latency | None,
+    options: TrainOptions,
+) -> tuple[float, float, float]:
+    """Gradients of a batch -> its loss on the letters, on the phonemes, of attention (NaN where there is none)."""
     frames, lengths, letters, phonemes = batch
     device = next(model.parameters()).device
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        on_letters, on_phonemes = model.loss(frames.to(device), lengths.to(device), letters, phonemes, latency)
-    loss = on_letters if on_phonemes is None else (1 - phoneme_weight) * on_letters + phoneme_weight * on_phonemes
+        on_letters, on_phonemes, on_attention = model.losses(
+            frames.to(device), lengths.to(device), letters, phonemes, latency
+        )
+    loss = on_letters if on_phonemes is None else torch.lerp(on_letters, on_phonemes, options.phoneme_weight)
+    if on_attention is not None:
+        loss = torch.lerp(loss, on_attention, options.attention_weight)
     (loss + 0.0 * sum(p.sum() for p in model.parameters())).backward()  # every rank has every gradient
-    return on_letters.item(), math.nan if on_phonemes is None else on_phonemes.item()
+    return tuple(math.nan if part is None else part.item() for part in (on_letters, on_phonemes, on_attention))
 
 
 def step(model: AcousticModel, optimizer: Muon, rate_now: float, clip: float) -> float:

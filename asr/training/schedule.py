@@ -29,6 +29,7 @@ class TrainOptions:
     weight_decay: float = 1e-2
     clip: float = 1.0  # norm of the gradient, at most: the lecture's exploding gradients
     phoneme_weight: float = 0.3  # of the second head's loss
+    attention_weight: float = 0.3  # of the attention decoder's loss, where there is one, against those of CTC
     chained: float = 0.25  # probability that an example grows by its neighbours
     chain_limit: float = 20.0  # seconds, of such an example
     silent: float = 0.02  # share of examples in which nothing is said
@@ -57,10 +58,10 @@ def stage_at(update: int, options: TrainOptions) -> tuple[int, int]:
 
 
 def random_latency(stage: Stage, rng: np.random.Generator) -> Latency | None:
-    """None (the whole utterance), or a chunk of 0.3 to 1.3 s and a look-ahead of 0.16 to 0.5 s."""
+    """None (the whole utterance), or a chunk of 0.08 to 0.64 s and a look-ahead of 0.12 to 0.48 s."""
     if rng.random() >= stage.streaming:
         return None
-    return Latency(int(rng.choice([8, 16, 32])), int(rng.choice([4, 8, 12])))
+    return Latency(int(rng.choice([2, 4, 8, 16])), int(rng.choice([3, 6, 8, 12])))
 
 
 def adapt(progress: dict, dev_loss: float, patience: int) -> None:

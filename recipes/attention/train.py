@@ -1,0 +1,170 @@
+"""Train the attention decoder on a frozen encoder: manifests in, NAME-attention.safetensors out.
+
+    python -m recipes.attention.train --out work/attention --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
+
+Encoding takes longer than a decoder's update: so each encoded batch of augmented speech is kept for a while, and the
+decoder learns from it several times. (Encoder and decoder together: recipes.english.train with a section [attention].)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.attention import AttentionDecoder, AttentionOptions, letter_frames
+from asr.checkpoint import CheckpointError, load_model, save_attention
+from asr.ctc import AcousticModel
+from asr.training.augment import Augmenter
+from asr.training.configuration import read_config, read_noises
+from asr.training.corpus import Joined
+from asr.training.data import Audio, ManifestError, Utterance, batches, read_manifest
+from asr.training.log import RunLog
+from asr.training.loop import Examples, pad, step
+from asr.training.muon import Muon
+from asr.training.scoring import rate, word_errors
+
+HERE = Path(__file__).parent
+REUSE = 6  # updates for each batch that is encoded
+POOL = 250  # encoded batches that are kept, the latest: 1 GB at 120 s each
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch as the decoder gets it."""
+
+    hidden: Tensor  # (B, T, size), bf16
+    lengths: Tensor  # (B,)
+    letters: list[list[int]]
+    spoken: list[list[int]]  # the frame of each letter
+
+
+@torch.no_grad()
+def encode(model: AcousticModel, frames: Tensor, lengths: Tensor, letters: list[list[int]]) -> Encoded:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden, lengths = model.encode(frames, lengths)
+        log_probs = model.letters(hidden)
+    return Encoded(hidden[-1].bfloat16(), lengths, letters, letter_frames(log_probs, lengths, letters))
+
+
+def fresh(model: AcousticModel, examples: Examples) -> Iterator[Encoded]:
+    """Augmented speech, an epoch after the other."""
+    for epoch in count():
+        for number, batch in enumerate(examples.epoch(epoch, examples.options.stages[0].weights)):
+            rng = np.random.default_rng([examples.options.seed, epoch, number])
+            frames, lengths, letters, _ = examples.build(batch, rng)
+            yield encode(model, frames, lengths, letters)
+
+
+def encode_dev(model: AcousticModel, utterances: list[Utterance], audio: Audio) -> tuple[list[Encoded], list[str]]:
+    """-> batches, and the texts in their order."""
+    durations = np.array([u.duration for u in utterances])
+    plan = list(batches([[i] for i in range(len(utterances))], durations, 120, np.random.default_rng(0)))
+    found = []
+    for batch in plan:
+        frames, lengths = pad([model.frontend(audio[i]) for [i] in batch])
+        found.append(encode(model, frames, lengths, [model.alphabet.encode(utterances[i].text) for [i] in batch]))
+    return found, [utterances[i].text for batch in plan for [i] in batch]
+
+
+@torch.no_grad()
+def evaluate(decoder: AttentionDecoder, dev: list[Encoded], texts: list[str]) -> tuple[float, float]:
+    """-> loss a frame, word error rate of greedy decoding."""
+    decoder.eval()
+    losses = [decoder.loss(b.hidden.float(), b.lengths, b.letters, b.spoken).item() for b in dev]
+    spelled = [letters for b in dev for letters in decoder.greedy(b.hidden.float(), b.lengths)]
+    decoder.train()
+    return float(np.mean(losses)), rate(*word_errors(texts, [decoder.alphabet.decode(s) for s in spelled]))
+
+
+def train(
+    model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], Audio], folder: Path, minutes: float
+) -> dict:
+    """Train ``model.attention`` until the updates are done or the minutes are over -> notes for its card."""
+    o, decoder, began = examples.options, model.attention, time.time()
+    optimizer, rng = Muon(decoder, o.learning_rate, o.weight_decay), np.random.default_rng(o.seed)
+    log, losses = RunLog(folder), []
+    source, pool, (dev_batches, texts) = fresh(model, examples), [], encode_dev(model, *dev)
+    decoder.train()
+    for update in count(1):
+        if update % REUSE == 1:
+            pool = [*pool[-POOL + 1 :], next(source)]
+        b = pool[rng.integers(len(pool))]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = decoder.loss(b.hidden, b.lengths, b.letters, b.spoken)
+        loss.backward()
+        done = min(1.0, max(update / o.stages[0].updates, (time.time() - began) / 60 / minutes))
+        rate_now = o.learning_rate * min(1.0, update / o.warmup) * (1 - 0.99 * done)
+        losses.append((loss.item(), step(decoder, optimizer, rate_now, o.clip)))
+        if update % o.evaluate_every == 0 or done == 1:
+            dev_loss, dev_wer = evaluate(decoder, dev_batches, texts)
+            loss_now, norm = np.mean(losses, 0)
+            log.add(
+                update=update,
+                loss=loss_now,
+                phoneme_loss=np.nan,
+                dev_loss=dev_loss,
+                dev_wer=dev_wer,
+                learning_rate=rate_now,
+                gradient=norm,
+                minutes=(time.time() - began) / 60,
+            )
+            losses = []
+        if done == 1:
+            return {"dev_wer_greedy": dev_wer, "updates": update, "minutes": round((time.time() - began) / 60, 1)}
+
+
+def run(options: argparse.Namespace) -> None:
+    wanted, train_options, augment_options = read_config(options.config, None)
+    encoder, card = load_model(options.encoder)
+    torch.manual_seed(train_options.seed)
+    model = AcousticModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
+    weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}
+    model.load_state_dict(weights, strict=False)
+    model.requires_grad_(False).eval().attention.requires_grad_(True)
+    cache = options.out / "cache"
+    corpora = [read_manifest(m) for m in options.manifests]
+    audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
+    augmenter = Augmenter(augment_options, read_noises(options.noise))
+    examples = Examples([u for c in corpora for u in c], audio, augmenter, model, None, train_options)
+    dev = read_manifest(options.dev)
+    results = train(model, examples, (dev, Audio(dev, cache)), options.out, options.minutes)
+    target = options.out / f"{Path(options.encoder).stem}-attention.safetensors"
+    notes = {
+        "name": target.stem,
+        "encoder": Path(options.encoder).stem,
+        "licence": "Apache-2.0",
+        "data": card.get("data", ""),
+    }
+    save_attention(model, target, notes | results | {"command": "python -m recipes.attention.train"})
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; copy it beside the encoder's checkpoint")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifests", type=Path, nargs="+", help="training manifests")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the decoder, log and curves")
+    parser.add_argument("--dev", type=Path, required=True, help="manifest that the log's error rates are of")
+    parser.add_argument("--encoder", default="english", help="packaged model or checkpoint file (default: english)")
+    parser.add_argument("--noise", type=Path, help="manifest of background noises")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after so many, the learning rate fallen")
+    parser.add_argument("--config", type=Path, default=HERE / "config.toml")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        run(options)
+    except (ManifestError, CheckpointError, ValueError, OSError) as error:
+        sys.exit(f"train: {error}")
+
+
+if __name__ == "__main__":
+    main()
