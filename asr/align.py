@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from asr.text import BLANK, Alphabet
+from asr.fit import AlignError, Fit, fit
+from asr.text import Alphabet
 
 STEP = 4  # frames of loudness, of 10 ms, in one frame of the model
 AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
@@ -16,11 +19,8 @@ AFTER = 2  # frames a word goes on after that of its last symbol, if the next on
 PAUSE = 4  # frames without a symbol may hold a pause; fewer lie within running speech
 QUIET = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
 DEPTH = 15.0, 50.0  # dB between a pause and the words around it: less is noise, more (digital silence) counts as 50
+AROUND = 3  # words to either side whose fit speaks for a word, too
 EDGE = 0.3  # of that depth: what is louder belongs to a word
-
-
-class AlignError(ValueError):
-    """The text cannot be laid over this audio."""
 
 
 @dataclass(frozen=True)
@@ -32,106 +32,90 @@ class Sound:
     loudness: np.ndarray | None = None  # (n,) of every 10 ms, dB: shows where pauses begin and end
 
 
+class Evidence(NamedTuple):
+    """What speaks for a word having been said where it was laid."""
+
+    letters: float  # mean of ln of its letters' peak posteriors
+    letters_lost: float  # nats a letter by which its path falls short of the likeliest symbols
+    around: float  # `letters`, averaged with the words around it
+    length: float  # in letters
+    phonemes: float  # as of the letters; 0 where its phonemes are not known
+    phonemes_lost: float
+    pace: float  # ln of the frames a phoneme takes
+    spelt: float  # 1 where its phonemes are not known
+
+
 @dataclass(frozen=True)
 class Aligned:
     word: str
     start_frame: float  # of the model; quarters beside a pause
     end_frame: float
-    confidence: float  # 0..1: geometric mean of the peak posteriors of its letters
+    evidence: Evidence
+
+    @property
+    def confidence(self) -> float:
+        """0..1: geometric mean of the peak posteriors of its letters."""
+        return math.exp(self.evidence.letters)
 
 
-def align(log_probs: np.ndarray, text: str, alphabet: Alphabet, sound: Sound = Sound()) -> list[Aligned]:
+def align(
+    log_probs: np.ndarray, text: str, alphabet: Alphabet, sound: Sound = Sound(), elsewhere: float = math.inf
+) -> list[Aligned]:
     """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
 
-    Time and memory grow with T x len(text) (a byte each): cut audio of more than some minutes first.
+    elsewhere: see fit; finite where more may be said than the text has.
     Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
     """
     words = text.split()
     if not words:
         return []
-    spans, peaks = _spans(log_probs, _encode(" ".join(words), alphabet))
-    sizes = np.array([len(w) for w in words])
-    first = np.cumsum(sizes + 1) - sizes - 1  # letter of each word, the spaces counted
-    confidences = [float(np.exp(peaks[i : i + n].mean())) for i, n in zip(first, sizes)]
-    extents = _extents(spans, first, sizes)
+    by_letters, by_phonemes = fit_letters(log_probs, words, alphabet, elsewhere), None
     if sound.words:
         with suppress(AlignError):  # said too fast for its phonemes: the letters must do
-            spans, _ = _spans(sound.phonemes, [p for word in sound.words for p in word])
-            sizes = np.array([len(word) for word in sound.words])
-            extents = _extents(spans, np.cumsum(sizes) - sizes, sizes)
+            by_phonemes = fit(sound.phonemes, sound.words, elsewhere=elsewhere)
+    extents = (by_phonemes or by_letters).extents
     edges = _edges(extents, len(log_probs))
     if sound.loudness is not None and len(sound.loudness):
         edges = _moved_to_pauses(edges, extents, sound.loudness)
-    return [Aligned(*found) for found in zip(words, *edges.T.tolist(), confidences)]
+    evidence = _evidence(words, by_letters, by_phonemes)
+    return [Aligned(word, *edge, found) for word, edge, found in zip(words, edges.tolist(), evidence)]
+
+
+def fit_letters(log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf) -> Fit:
+    """The words as they are spelt, spaces between them."""
+    separator = spelt(" ", alphabet) if len(words) > 1 else []
+    return fit(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
+
+
+def spelt(word: str, alphabet: Alphabet) -> list[int]:
+    """Raises AlignError for symbols that the alphabet lacks."""
+    try:
+        return alphabet.encode(word)
+    except ValueError as error:
+        raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
+
+
+def _evidence(words: list[str], letters: Fit, phonemes: Fit | None) -> list[Evidence]:
+    nothing = np.zeros(len(words))
+    sounds = [phonemes.peaks, phonemes.lost, phonemes.pace, nothing] if phonemes else [nothing] * 3 + [nothing + 1]
+    columns = [letters.peaks, letters.lost, around(letters.peaks), [len(word) for word in words], *sounds]
+    return [Evidence(*row) for row in np.stack(columns, 1).tolist()]
+
+
+def around(values: np.ndarray) -> np.ndarray:
+    """The mean of each value (W,) and its neighbours."""
+    near = np.ones(2 * AROUND + 1)
+    return _same(values, near) / _same(np.ones(len(values)), near)
+
+
+def _same(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """The convolution, as long as the values even where the kernel is longer."""
+    return np.convolve(values, kernel)[len(kernel) // 2 :][: len(values)]
 
 
 def loudness(frames: np.ndarray) -> np.ndarray:
     """Log-mel frames (n, n_mels) -> the power of each in dB (n,)."""
     return 10 / np.log(10) * np.logaddexp.reduce(frames, axis=1)
-
-
-def viterbi(log_probs: np.ndarray, letters: list[int]) -> tuple[np.ndarray, float]:
-    """The likeliest CTC path that spells ``letters``: its state at each frame (T,) and its ln probability.
-
-    State 2k + 1 is letter k; the even states are the blanks around the letters.
-    """
-    states = np.full(2 * len(letters) + 1, BLANK)
-    states[1::2] = letters
-    emission = log_probs[:, states]  # (T, S)
-    skip = np.full(len(states), -np.inf, emission.dtype)  # 0 where the blank before a letter may be left out
-    skip[3::2] = np.where(states[3::2] != states[1:-2:2], 0.0, -np.inf)
-
-    came_by = np.zeros(emission.shape, np.int8)  # states stepped over to get here: 0, 1 or 2
-    best = np.full(len(states) + 2, -np.inf, emission.dtype)  # two sentinels in front
-    best[2:4] = emission[0, :2]
-    now = best[2:]
-    for t in range(1, len(emission)):
-        by_one, by_two = best[1:-1], best[:-2] + skip
-        step = came_by[t]
-        np.greater(by_one, now, out=step, casting="unsafe")
-        winner = np.maximum(now, by_one)
-        step[by_two > winner] = 2
-        np.maximum(winner, by_two, out=winner)
-        np.add(winner, emission[t], out=now)
-
-    state = len(states) - 1 if now[-1] >= now[-2] else len(states) - 2
-    score = float(now[state])
-    path = np.empty(len(emission), np.int64)
-    for t in range(len(emission) - 1, -1, -1):
-        path[t] = state
-        state -= int(came_by[t, state])
-    return path, score
-
-
-def _encode(text: str, alphabet: Alphabet) -> list[int]:
-    try:
-        return alphabet.encode(text)
-    except ValueError as error:
-        raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
-
-
-def _spans(log_probs: np.ndarray, symbols: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """First and last frame of each symbol (L, 2) on the best path, and ln of its peak posterior (L,)."""
-    needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
-    if needed > len(log_probs):
-        raise AlignError(
-            f"the text needs at least {needed} frames and the audio has {len(log_probs)}: "
-            "it is too long to have been said here"
-        )
-    path, score = viterbi(log_probs, symbols)
-    if not score > -np.inf:
-        raise AlignError("the audio rules this text out: no alignment has a probability above zero")
-    at = np.flatnonzero(path % 2)
-    number = path[at] // 2
-    first = np.searchsorted(number, np.arange(len(symbols)), "left")
-    last = np.searchsorted(number, np.arange(len(symbols)), "right") - 1
-    posteriors = log_probs[at, np.asarray(symbols)[number]]
-    return np.stack([at[first], at[last]], 1), np.maximum.reduceat(posteriors, first)
-
-
-def _extents(spans: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """From the symbols' spans (L, 2), each word's first symbol and number of them -> its frames [from, to) (W, 2)."""
-    return np.stack([spans[first, 0], spans[first + sizes - 1, 1] + 1], 1)
 
 
 def _edges(extents: np.ndarray, frames: int) -> np.ndarray:

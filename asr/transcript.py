@@ -118,8 +118,45 @@ class WebVTT(Writer):
             file.write(html.escape("\n".join(lines), quote=False) + "\n\n")
 
 
+class TextGrid(Writer):
+    """Praat's long text format: a tier of words and one of segments, with empty intervals where nothing is said."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        spoken = [s for s in transcript.segments if s.words]
+        words = [(w.start, w.end, w.text) for s in spoken for w in s.words]
+        tiers = {"words": words, "segments": [(s.start, s.end, s.text) for s in spoken]}
+        ends = (_milliseconds(end) for end in (transcript.duration, *(end for _, end, _ in words)))
+        last = max(1, len(words), *ends)
+        span = f"xmin = 0\nxmax = {last / 1000:.3f}\n"
+        file.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
+        file.write(f"{span}tiers? <exists>\nsize = {len(tiers)}\nitem []:\n")
+        for number, (name, spans) in enumerate(tiers.items(), start=1):
+            intervals = list(_filled(spans, last))
+            file.write(f'item [{number}]:\nclass = "IntervalTier"\nname = "{name}"\n{span}')
+            file.write(f"intervals: size = {len(intervals)}\n")
+            for k, (start, end, text) in enumerate(intervals, start=1):
+                quoted = text.replace('"', '""')
+                file.write(f"intervals [{k}]:\nxmin = {start / 1000:.3f}\nxmax = {end / 1000:.3f}\n")
+                file.write(f'text = "{quoted}"\n')
+
+
+def _filled(spans: list[tuple[float, float, str]], last: int) -> Iterator[tuple[int, int, str]]:
+    """Spans in seconds -> intervals in ms that fill 0..last, none of them empty: what Praat demands of a tier."""
+    now = 0
+    for number, (start, end, text) in enumerate(sorted(spans)):
+        latest = last - (len(spans) - number)  # a millisecond for each that is still to come
+        start = min(max(now, _milliseconds(start)), latest)
+        end = min(max(start + 1, _milliseconds(end)), latest + 1)
+        if start > now:
+            yield now, start, ""
+        yield start, end, text
+        now = end
+    if now < last:
+        yield now, last, ""
+
+
 FORMATS: dict[str, Writer] = {
-    "txt": PlainText(), "srt": SubRip(), "vtt": WebVTT(), "tsv": Table(), "json": Json(),
+    "txt": PlainText(), "srt": SubRip(), "vtt": WebVTT(), "tsv": Table(), "json": Json(), "textgrid": TextGrid(),
 }  # fmt: skip
 
 

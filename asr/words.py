@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
-from asr.align import AlignError, Sound, align
-from asr.decoding import Decoder
-from asr.encoder import STRIDE
+from asr.acoustics import STRIDE, Acoustics
+from asr.align import Aligned, AlignError, Sound, align
+from asr.confidence import HEARD, RECOGNISED, Confidence, search_evidence
+from asr.decoding import Decoder, DecoderOptions
 from asr.search import Hypothesis
 from asr.transcript import Segment, Word
 
@@ -17,18 +20,51 @@ FEW = 3  # words; a segment of so few is noise where the model doubts them
 Heads = tuple[np.ndarray, np.ndarray | None]  # log-probabilities of letters (T, V), phonemes (T, P)
 
 
+class SureDecoder(Decoder):
+    """A decoder that knows how sure words are; so it hands out all its candidates, not only the n best."""
+
+    def __init__(self, model: Acoustics, card: dict, options: DecoderOptions):
+        """Raises asr.checkpoint.CheckpointError where the card's calibrations cannot be used."""
+        wanted = max(options.n_best, options.candidates)
+        super().__init__(model, card.get("log_priors", {}), replace(options, n_best=wanted))
+        self.n_best = options.n_best  # texts of a segment
+        self.confidence = Confidence.of(card, self.search)
+
+    @property
+    def search(self) -> str:
+        """What calibrations are named after: how far a word can be trusted depends on how it was searched."""
+        if self.options.beam == 1:
+            return "greedy"
+        if not self.lm:
+            return "letters alone"
+        return "lexicon" if self._in_lexicon else "letters"
+
+
 def timed(
-    text: str, heads: Heads, start: float, decoder: Decoder, loudness: np.ndarray | None = None
+    text: str, heads: Heads, start: float, decoder: SureDecoder, loudness: np.ndarray | None = None
 ) -> tuple[Word, ...]:
     """The words of ``text``, said in frames that begin ``start`` seconds into the stream.
 
     loudness: see asr.align.Sound. Raises asr.align.AlignError where the text does not fit.
     """
+    found = laid(text, heads, decoder, loudness)
+    return placed(found, start, decoder.confidence(HEARD, found))
+
+
+def laid(
+    text: str, heads: Heads, decoder: Decoder, loudness: np.ndarray | None = None, elsewhere: float = np.inf
+) -> list[Aligned]:
+    """See asr.align.align."""
     letters, phonemes = heads
     sound = Sound(phonemes, decoder.pronounced(text), loudness)
+    return align(letters, text, decoder.alphabet, sound, elsewhere)
+
+
+def placed(words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:
+    """From frames after ``start`` to seconds."""
     return tuple(
-        Word(a.word, start + SECONDS * a.start_frame, start + SECONDS * a.end_frame, a.confidence)
-        for a in align(letters, text, decoder.alphabet, sound)
+        Word(a.word, start + SECONDS * a.start_frame, start + SECONDS * a.end_frame, confidence)
+        for a, confidence in zip(words, confidences)
     )
 
 
@@ -36,17 +72,19 @@ def segment(
     hypotheses: Sequence[Hypothesis],
     heads: Heads,
     start: float,
-    decoder: Decoder,
+    decoder: SureDecoder,
     loudness: np.ndarray,
     least_confidence: float,
 ) -> Segment | None:
     """The best of the hypotheses with its times; None where it says nothing, or nothing that could be trusted."""
     best, *others = hypotheses
     try:
-        words = timed(best.text, heads, start, decoder, loudness)
+        found = laid(best.text, heads, decoder, loudness)
     except AlignError:  # more letters than frames: the search made up what cannot have been said
         return None
-    if not words:
-        return None
-    found = Segment(words[0].start, words[-1].end, words, tuple(h.text for h in others))
-    return None if len(words) <= FEW and found.confidence < least_confidence else found
+    if not found or len(found) <= FEW and fmean(a.confidence for a in found) < least_confidence:
+        return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
+    search = search_evidence([a.word for a in found], hypotheses, decoder.lm)
+    words = placed(found, start, decoder.confidence(RECOGNISED, found, search))
+    alternatives = tuple(h.text for h in others[: decoder.n_best - 1])
+    return Segment(words[0].start, words[-1].end, words, alternatives)

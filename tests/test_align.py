@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import audio
-from asr.align import AFTER, AlignError, Sound, align, loudness, viterbi
+from asr.align import AFTER, AlignError, Sound, align, loudness
 from asr.recognizer import load
 from asr.text import BLANK, Alphabet, collapse
+from asr.viterbi import viterbi
 
 ALPHABET = Alphabet()
 

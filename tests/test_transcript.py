@@ -80,6 +80,44 @@ def test_tsv():
     )
 
 
+NUMBER, QUOTED = r"([\d.]+)\n", r'"((?:[^"]|"")*)"\n'
+
+
+def tiers(textgrid: str) -> dict[str, list[tuple[float, float, str]]]:
+    """Praat's long format back to intervals, its counts and borders checked."""
+    head, *items = re.split(r"item \[\d+\]:\n", textgrid)
+    end = float(re.search(r"^xmax = " + NUMBER, head, re.M)[1])
+    assert head.startswith('File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\n')
+    assert int(re.search(r"^size = (\d+)$", head, re.M)[1]) == len(items)
+    found = {}
+    for item in items:
+        matches = re.findall(rf"intervals \[\d+\]:\nxmin = {NUMBER}xmax = {NUMBER}text = {QUOTED}", item)
+        intervals = [(float(a), float(b), text.replace('""', '"')) for a, b, text in matches]
+        assert int(re.search(r"intervals: size = (\d+)", item)[1]) == len(intervals)
+        assert intervals[0][0] == 0 and intervals[-1][1] == end
+        assert all(a[1] == b[0] for a, b in zip(intervals, intervals[1:])) and all(a < b for a, b, _ in intervals)
+        found[re.search("name = " + QUOTED, item)[1]] = intervals
+    return found
+
+
+def test_textgrid():
+    said = Transcript("a.wav", 2.0, (segment(('"hello"', 0.5, 0.9), ("world", 0.9, 1.4005)),))
+    assert tiers(rendered(said, "textgrid")) == {
+        "words": [(0, 0.5, ""), (0.5, 0.9, '"hello"'), (0.9, 1.4, "world"), (1.4, 2, "")],
+        "segments": [(0, 0.5, ""), (0.5, 1.4, '"hello" world'), (1.4, 2, "")],
+    }
+    assert tiers(rendered(SILENCE, "textgrid")) == {"words": [(0, 10, "")], "segments": [(0, 10, "")]}
+
+
+@given(transcripts())
+def test_textgrid_keeps_every_word_where_it_was(transcript):
+    found = tiers(rendered(transcript, "textgrid"))["words"]
+    words = [w for s in transcript.segments for w in s.words]
+    assert [text for *_, text in found if text] == [w.text for w in words]
+    close = {n: pytest.approx(n, abs=0.001 * (len(words) + 1)) for w in words for n in (w.start, w.end)}
+    assert [(a, b) for a, b, text in found if text] == [(close[w.start], close[w.end]) for w in words]
+
+
 def test_json():
     content = rendered(Transcript("talk.mp3", 2.00049, (HELLO,)), "json")
     assert content.endswith("\n") and content.count("\n") == 1
