@@ -19,7 +19,7 @@ __all__ = ["DecoderOptions", "Listener", "ListenerOptions", "Recognizer", "Recog
 
 
 def __getattr__(name: str) -> Any:
-    """The recogniser brings torch with it: it is imported when it is first asked for."""
+    """The recogniser is imported when it is first asked for: commands that do without it start faster."""
     if name in __all__:
         from asr import listener, recognizer
 

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from asr.acoustics import FIELD, STRIDE, Latency
 from asr.recurrent import LatencyControlled, State
 
-STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
-FIELD = 7  # log-mel frames that one encoder frame sees
 SLICE, TOGETHER = 25, 16  # encoder frames that the convolutions see in one piece, and such pieces at a time
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Chunk and look-ahead of the backward layers, in encoder frames of 40 ms."""
-
-    chunk: int  # Nc
-    ahead: int  # Nr
-
-    @classmethod
-    def of(cls, milliseconds: float) -> Latency:
-        """A quarter of the latency gathers the chunk, the rest looks ahead of it."""
-        frames = max(2, round(milliseconds / 40))
-        chunk = max(1, frames // 4)
-        return cls(chunk, frames - chunk)
-
-    @property
-    def milliseconds(self) -> int:
-        return 40 * (self.chunk + self.ahead)
-
-
 FULL = None  # in place of a Latency: the whole utterance is one window
 
 

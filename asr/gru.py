@@ -18,11 +18,11 @@ class GRU(nn.GRU):
         super().__init__(input_size, hidden_size, batch_first=True)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if state is None:
+            state = x.new_zeros(1, x.shape[0], self.hidden_size)
         training = torch.is_grad_enabled() and torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
         if not training or x.shape[1] == 0:
             return super().forward(x, state)
-        if state is None:
-            state = torch.zeros(1, len(x), self.hidden_size)
         dtype = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
             y = _Sequence.apply(

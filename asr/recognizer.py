@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from asr import audio
+from asr.acoustics import STRIDE, Acoustics, Latency
 from asr.align import loudness
-from asr.checkpoint import DEFAULT, load_model
-from asr.ctc import AcousticModel
-from asr.decoding import Decoder, DecoderOptions
-from asr.encoder import STRIDE, Latency
+from asr.checkpoint import DEFAULT
+from asr.decoding import DecoderOptions
 from asr.frontend import SAMPLE_RATE
+from asr.streaming_encoder import Heads, encode
 from asr.transcript import Segment, Transcript
 from asr.vad import Segment as Span
 from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
-from asr.words import segment
+from asr.words import SureDecoder, segment
 
 FRAMES_PER_SECOND = 100  # of the front-end
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
@@ -29,7 +28,7 @@ STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than 
 @dataclass(frozen=True)
 class RecognizerOptions:
     decoder: DecoderOptions = DecoderOptions()
-    least_confidence: float = 0.35  # a segment of one to three words below it is taken for noise
+    least_confidence: float = 0.35  # of the letters; a segment of one to three words below it is taken for noise
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 45.0  # s of padded speech in a batch
@@ -45,6 +44,11 @@ class Piece:
     lead: int  # frames of context before the span
 
     @property
+    def start(self) -> float:
+        """Seconds into the audio."""
+        return self.span.start / FRAMES_PER_SECOND
+
+    @property
     def steps(self) -> slice:
         """The encoder frames that belong to the span itself."""
         return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
@@ -55,10 +59,33 @@ class Piece:
         return self.frames[self.lead : self.lead + self.span.end - self.span.start]
 
 
+@dataclass
+class Recording:
+    """A file ("-": standard input) while it is read."""
+
+    path: str
+    progress: Callable[[float], None] | None = None  # is told the seconds read so far
+    seconds: float = 0.0  # read so far
+    warning: str = ""  # what was wrong, if it broke off
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Raises asr.audio.AudioError when there is no usable audio."""
+        heard = 0  # samples
+        try:
+            for block in audio.blocks(self.path):
+                heard += len(block)
+                self.seconds = heard / SAMPLE_RATE
+                yield block
+                if self.progress:
+                    self.progress(self.seconds)
+        except audio.AudioCutOff as error:
+            self.warning = str(error)
+
+
 class Recognizer:
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
 
-    def __init__(self, model: AcousticModel, decoder: Decoder, options: RecognizerOptions = RecognizerOptions()):
+    def __init__(self, model: Acoustics, decoder: SureDecoder, options: RecognizerOptions = RecognizerOptions()):
         self.model, self.decoder, self.options = model, decoder, options
         self._latency = Latency.of(options.latency) if options.latency else None
         self._detector = SpeechDetector.load()
@@ -69,31 +96,27 @@ class Recognizer:
         A file that breaks off gives the text up to there; the transcript's ``warning`` says so.
         Raises asr.audio.AudioError when there is no usable audio.
         """
-        heard, warning = 0, ""
-
-        def blocks() -> Iterator[np.ndarray]:
-            nonlocal heard, warning
-            try:
-                for block in audio.blocks(str(source)):
-                    heard += len(block)
-                    yield block
-                    if progress:
-                        progress(heard / SAMPLE_RATE)
-            except audio.AudioCutOff as error:
-                warning = str(error)
-
-        segments = tuple(self.segments(blocks()))
-        return Transcript(str(source), heard / SAMPLE_RATE, segments, warning)
+        recording = Recording(str(source), progress)
+        segments = tuple(self.segments(recording.blocks()))
+        return Transcript(recording.path, recording.seconds, segments, recording.warning)
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
+        for piece, heads in self.heads(blocks):
+            least, loud = self.options.least_confidence, loudness(piece.own)
+            found = segment(self.decoder(*heads), heads, piece.start, self.decoder, loud, least)
+            if found:
+                yield found
+
+    def heads(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[Piece, Heads]]:
+        """Blocks of samples -> the pieces of speech and what the model says of them, in order of time."""
         gathered: list[Piece] = []
         for piece in self._pieces(blocks):
             gathered.append(piece)
             if sum(len(p.frames) for p in gathered) > self.options.gather * FRAMES_PER_SECOND:
-                yield from self._recognise(gathered)
+                yield from self._heads(gathered)
                 gathered = []
-        yield from self._recognise(gathered)
+        yield from self._heads(gathered)
 
     def _pieces(self, blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
         """Front-end and voice activity over the stream; only frames that may still be needed are kept."""
@@ -126,27 +149,18 @@ class Recognizer:
         last = [*segmenter.feed(probabilities), *segmenter.feed(detector.flush(state)), *segmenter.flush()]
         yield frames, last
 
-    def _recognise(self, pieces: list[Piece]) -> Iterator[Segment]:
-        """Encode in batches of like length, then search and align; the segments come in order of time."""
-        outputs: dict[Span, list[np.ndarray | None]] = {}
+    def _heads(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Heads]]:
+        """Encode in batches of like length; the pieces come in order of time."""
+        outputs: dict[Span, Heads] = {}
         for batch in _batches(pieces, self.options.batch * FRAMES_PER_SECOND):
-            for piece, heads in zip(batch, self.log_probs([p.frames for p in batch])):
-                outputs[piece.span] = [None if h is None else h[piece.steps] for h in heads]
+            for piece, (letters, phonemes) in zip(batch, self.log_probs([p.frames for p in batch])):
+                outputs[piece.span] = letters[piece.steps], None if phonemes is None else phonemes[piece.steps]
         for piece in pieces:
-            heads, start = outputs[piece.span], piece.span.start / FRAMES_PER_SECOND
-            least = self.options.least_confidence
-            found = segment(self.decoder(*heads), heads, start, self.decoder, loudness(piece.own), least)
-            if found:
-                yield found
+            yield piece, outputs.pop(piece.span)
 
-    @torch.inference_mode()
-    def log_probs(self, frames: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    def log_probs(self, frames: list[np.ndarray]) -> list[Heads]:
         """Log-mel frames (T, n_mels) of several spans -> log-probabilities of letters (T', V), phonemes (T', P)."""
-        lengths = torch.tensor([len(f) for f in frames])
-        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames], batch_first=True)
-        letters, phonemes, out_lengths = self.model.both(padded, lengths, self._latency)
-        rows = zip(letters, [None] * len(frames) if phonemes is None else phonemes, out_lengths.tolist())
-        return [(row[:n].numpy(), None if p is None else p[:n].numpy()) for row, p, n in rows]
+        return encode(self.model, frames, self._latency)
 
 
 def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:
@@ -171,7 +185,29 @@ def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
         end = first
 
 
-def load(model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
-    """A packaged model by name, or a checkpoint file. Raises asr.checkpoint.CheckpointError, asr.ngram.NgramError."""
-    acoustic, card = load_model(model)
-    return Recognizer(acoustic, Decoder(acoustic, card.get("log_priors", {}), options.decoder), options)
+def load(
+    model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions(), threads: int | None = None
+) -> Recognizer:
+    """A packaged model by name, a checkpoint file, or the folder that `asr export` has written, which needs no torch.
+
+    threads: of the processor, for the model; None: as many as it likes. Raises asr.checkpoint.CheckpointError,
+    asr.ngram.NgramError.
+    """
+    acoustic, card = open_model(model, threads)
+    return Recognizer(acoustic, SureDecoder(acoustic, card, options.decoder), options)
+
+
+def open_model(model: str | Path, threads: int | None) -> tuple[Acoustics, dict]:
+    """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.checkpoint.CheckpointError."""
+    if Path(model).is_dir():
+        from asr.runtime import load_exported
+
+        return load_exported(Path(model), threads)
+    from asr.checkpoint import load_model
+
+    found = load_model(model)
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    return found

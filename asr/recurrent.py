@@ -6,6 +6,8 @@ serves any number of streams.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -84,29 +86,29 @@ class LatencyControlled(nn.Module):
 
         -> y (B, n, Nc + Nr, 2H), and the forward state after the last chunk.
         """
-        b, n, w, _ = windows.shape
+        b, n, w, d = windows.shape
         y_chunks, states, state = self._chunks(windows[:, :, :chunk], state)
         if w > chunk:
-            ahead = self.forwards(windows[:, :, chunk:].flatten(0, 1), _interleave(states))[0]
-            y_chunks = torch.cat([y_chunks, ahead.unflatten(0, (b, n))], 2)
-        flip = _flip_index(valid.flatten(), w)  # (B n, w)
-        flat = windows.flatten(0, 1)
-        y, _ = self.backwards(flat[torch.arange(b * n)[:, None], flip])
-        y = y[torch.arange(b * n)[:, None], flip].unflatten(0, (b, n))
+            ahead = self.forwards(windows[:, :, chunk:].flatten(0, 1), states)[0]
+            y_chunks = torch.cat([y_chunks, ahead.reshape(b, n, w - chunk, -1)], 2)
+        flip = _flip_index(valid.flatten(), w)  # (B n w,)
+        y, _ = self.backwards(windows.flatten(0, 2)[flip].reshape(-1, w, d))
+        y = y.flatten(0, 1)[flip].reshape(b, n, w, -1)
         return torch.cat([y_chunks, y.to(y_chunks.dtype)], -1), state
 
-    def _chunks(self, x: Tensor, state: State | None) -> tuple[Tensor, list[State], State]:
-        """x (B, n, Nc, D) -> the forward layer's y (B, n, Nc, H), its state after each chunk, and after the last."""
+    def _chunks(self, x: Tensor, state: State | None) -> tuple[Tensor, State, State]:
+        """x (B, n, Nc, D) -> the forward layer's y (B, n, Nc, H), its state after each of the B n chunks, and after
+        the last."""
         if isinstance(self.forwards, nn.GRU):  # whose output is its state: all chunks in one pass
             y, state = self.forwards(x.flatten(1, 2), state)
-            y = y.unflatten(1, x.shape[1:3])
-            return y, [end[None] for end in y[:, :, -1].unbind(1)], state
+            y = y.reshape(*x.shape[:3], -1)
+            return y, y[:, :, -1].flatten(0, 1)[None], state
         done, states = [], []
         for chunk in x.unbind(1):
             y, state = self.forwards(chunk, state)
             done.append(y)
             states.append(state)
-        return torch.stack(done, 1), states, state
+        return torch.stack(done, 1), _interleave(states), state
 
 
 def _interleave(states: list[State]) -> State:
@@ -117,7 +119,22 @@ def _interleave(states: list[State]) -> State:
 
 
 def _flip_index(valid: Tensor, width: int) -> Tensor:
-    """Index (N, width) that reverses the first ``valid`` frames of each row; its own inverse."""
+    """Index (N width,) that reverses the first ``valid`` (N,) frames of N rows laid end to end; its own inverse."""
     t = torch.arange(width, device=valid.device)
     back = valid[:, None] - 1 - t
-    return torch.where(back >= 0, back, t)
+    rows = width * torch.arange(valid.shape[0], device=valid.device)
+    return (rows[:, None] + torch.where(back >= 0, back, t)).flatten()
+
+
+def joined(states: Sequence[State]) -> State:
+    """The states (1, 1, H) of B streams -> one of (1, B, H)."""
+    if isinstance(states[0], tuple):
+        return tuple(torch.cat(part, 1) for part in zip(*states))
+    return torch.cat(tuple(states), 1)
+
+
+def apart(state: State) -> list[State]:
+    """(1, B, H) -> B states of (1, 1, H)."""
+    if isinstance(state, tuple):
+        return list(zip(*(part.split(1, 1) for part in state)))
+    return list(state.split(1, 1))

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from asr.ctc import AcousticModel
-from asr.encoder import FIELD, STRIDE, Latency
-from asr.recurrent import State
+from asr.acoustics import FIELD, STRIDE, Acoustics, Latency, Layers
 
 
 class EncoderState(NamedTuple):
     """Where a stream stands: a value, so one can go on from it twice."""
 
-    frames: Tensor  # (t, n_mels) normalised; the subsampling still needs them
-    hidden: Tensor  # (m, D) subsampled frames from the next chunk on; their window is not complete
-    layers: tuple[State, ...]  # the forward state of each layer before that chunk, (1, 1, H) or two of them
+    frames: np.ndarray  # (t, n_mels); the subsampling still needs them
+    hidden: np.ndarray  # (m, D) subsampled frames from the next chunk on; their window is not complete
+    layers: Layers  # the forward state of each layer before that chunk
 
 
 class Portion(NamedTuple):
@@ -39,102 +34,104 @@ class Heads(NamedTuple):
 
 
 class StreamingEncoder:
-    """AcousticModel.both(frames, lengths, latency) in portions, for any number of streams at a time.
+    """The model's outputs for whole recordings in portions, for any number of streams at a time.
 
-    Every cut of the frames gives those log-probabilities within 1e-4. An output is there as soon as its
+    Every cut of the frames gives the same log-probabilities within 1e-4. An output is there as soon as its
     window of latency.chunk + latency.ahead encoder frames is.
     """
 
-    def __init__(self, model: AcousticModel, latency: Latency):
+    def __init__(self, model: Acoustics, latency: Latency):
         self.model, self.latency = model, latency
         self._width = latency.chunk + latency.ahead
 
     def start(self) -> EncoderState:
-        options = self.model.options
-        zero = torch.zeros(1, 1, options.hidden)
-        layer = zero if options.kind == "gru" else (zero, zero)
-        frames, hidden = torch.zeros(0, options.frontend.n_mels), torch.zeros(0, options.hidden)
-        return EncoderState(frames, hidden, (layer,) * options.layers)
+        frames = np.zeros((0, self.model.options.frontend.n_mels), np.float32)
+        return EncoderState(frames, np.zeros((0, 0), np.float32), self.model.unheard())
 
     def outputs(self, frames: int) -> int:
         """How many outputs there are after that many log-mel frames, while the stream goes on."""
         return self.latency.chunk * self._windows(_fields(frames), last=False)
 
-    @torch.inference_mode()
     def step(self, portions: Sequence[Portion]) -> list[tuple[Heads, EncoderState]]:
         """The outputs now complete of every stream, and its new state; each as if it were alone."""
         frames = [self._frames(p) for p in portions]
-        hidden = [torch.cat([p.state.hidden, new]) for p, new in zip(portions, self._subsample(frames))]
+        hidden = [_after(p.state.hidden, new) for p, new in zip(portions, self._subsample(frames))]
         lengths = [len(h) for h in hidden]
         counts = [self._windows(n, p.last) for n, p in zip(lengths, portions)]
         layers = [p.state.layers for p in portions]
-        outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in portions]  # of each stream, its rounds
+        outputs: list[list[Heads]] = [[] for _ in portions]  # of each stream, its rounds
         done = 0
         while done < max(counts, default=0):  # a round: as many windows as all that have one can give
             some = [i for i, n in enumerate(counts) if n > done]
             until = min(counts[i] for i in some)
             windows, valid = zip(*(self._cut(hidden[i], done, until) for i in some))
-            results, states = self._run(torch.stack(windows), torch.stack(valid), [layers[i] for i in some])
-            for i, result, state in zip(some, results, states):
-                outputs[i].append(result)
+            heads, states = self._advance(np.stack(windows), np.stack(valid), [layers[i] for i in some])
+            for i, found, state in zip(some, heads, states):
+                outputs[i].append(found)
                 layers[i] = state
             done = until
         return [
             (
-                self._heads(outputs[i], lengths[i]),
-                EncoderState(_tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].clone(), layers[i]),
+                self._joined(outputs[i], lengths[i]),
+                EncoderState(_tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].copy(), layers[i]),
             )
             for i in range(len(portions))
         ]
 
-    def _frames(self, portion: Portion) -> Tensor:
-        """The frames to subsample now; after the last one zeros, the mean frame, as in Encoder.forward."""
-        new = self.model.normalise(torch.from_numpy(np.asarray(portion.frames, np.float32)))
-        frames = torch.cat([portion.state.frames, new])
-        if portion.last:
-            wanted = STRIDE * (-(-len(frames) // STRIDE) - 1) + FIELD
-            frames = torch.nn.functional.pad(frames, (0, 0, 0, wanted - len(frames)))
-        return frames
+    def _frames(self, portion: Portion) -> np.ndarray:
+        """The frames to subsample now; after the last one mean frames, so that T of them give ceil(T / STRIDE)."""
+        frames = np.concatenate([portion.state.frames, np.asarray(portion.frames, np.float32)])
+        if not portion.last:
+            return frames
+        wanted = STRIDE * (-(-len(frames) // STRIDE) - 1) + FIELD
+        return np.concatenate([frames, np.tile(self.model.mean_frame, (max(0, wanted - len(frames)), 1))])
 
-    def _subsample(self, frames: list[Tensor]) -> list[Tensor]:
+    def _subsample(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """(t, n_mels) of each stream -> (m, D)"""
-        counts = [_fields(len(f)) for f in frames]
-        if not any(counts):
-            return [f.new_zeros(0, self.model.options.hidden) for f in frames]
-        padded = pad_sequence([f for f, n in zip(frames, counts) if n], batch_first=True)
-        rows = iter(self.model.encoder.subsampling(padded))
-        return [next(rows)[:n] if n else f.new_zeros(0, self.model.options.hidden) for f, n in zip(frames, counts)]
+        some = [f for f in frames if _fields(len(f))]
+        if not some:
+            return [np.zeros((0, 0), np.float32)] * len(frames)
+        padded = np.zeros((len(some), max(map(len, some)), some[0].shape[1]), np.float32)
+        for row, f in zip(padded, some):
+            row[: len(f)] = f
+        rows = self.model.subsample(padded)
+        rest = iter(rows)
+        return [next(rest)[:n] if (n := _fields(len(f))) else rows[0, :0] for f in frames]
 
     def _windows(self, frames: int, last: bool) -> int:
         """How many windows can be run over that many subsampled frames."""
         return -(-frames // self.latency.chunk) if last else max(0, (frames - self._width) // self.latency.chunk + 1)
 
-    def _cut(self, hidden: Tensor, first: int, until: int) -> tuple[Tensor, Tensor]:
+    def _cut(self, hidden: np.ndarray, first: int, until: int) -> tuple[np.ndarray, np.ndarray]:
         """Windows first .. until - 1 of a stream (n, W, D), and how many frames of each are audio (n,)."""
         chunk = self.latency.chunk
         part = hidden[first * chunk : (until - 1) * chunk + self._width]
         missing = (until - 1 - first) * chunk + self._width - len(part)
-        valid = (len(part) - chunk * torch.arange(until - first)).clamp(max=self._width)
-        part = torch.nn.functional.pad(part, (0, 0, 0, missing))
-        return part.unfold(0, self._width, chunk).transpose(1, 2), valid
+        valid = np.minimum(len(part) - chunk * np.arange(until - first), self._width)
+        part = np.pad(part, ((0, missing), (0, 0))) if missing else part
+        windows = np.lib.stride_tricks.sliding_window_view(part, self._width, axis=0)[::chunk]  # (n, D, W)
+        return windows.transpose(0, 2, 1), valid
 
-    def _run(
-        self, windows: Tensor, valid: Tensor, layers: list[tuple[State, ...]]
-    ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[State, ...]]]:
-        """windows (B, n, W, D) -> of each stream: letters (n Nc, V) and phonemes (n Nc, P), and states."""
-        model, chunk = self.model, self.latency.chunk
-        outputs, states = model.encoder.run(windows, valid, chunk, [_join(some) for some in zip(*layers)])
-        middle, last = (outputs[i][:, :, :chunk].flatten(1, 2) for i in (model.middle, -1))
-        letters = model.head(last).float().log_softmax(-1)
-        phonemes = model.phoneme_head(middle).float().log_softmax(-1) if model.options.phonemes else letters[..., :0]
-        return list(zip(letters, phonemes)), list(zip(*map(_split, states)))
+    def _advance(
+        self, windows: np.ndarray, valid: np.ndarray, layers: list[Layers]
+    ) -> tuple[list[Heads], list[Layers]]:
+        """windows (B, n, W, D) -> of each stream: the outputs of its n windows, and the state after them."""
+        letters, phonemes, states = self.model.advance(windows, valid, self.latency.chunk, layers)
+        return [Heads(*row) for row in zip(letters, [None] * len(letters) if phonemes is None else phonemes)], states
 
-    def _heads(self, rounds: list[tuple[Tensor, Tensor]], frames: int) -> Heads:
+    def _joined(self, rounds: list[Heads], frames: int) -> Heads:
         """The outputs of a stream's rounds, without those beyond its `frames` subsampled frames."""
-        options = self.model.options
-        none = torch.zeros(0, len(self.model.alphabet)), torch.zeros(0, len(options.phonemes) + 1)
-        letters, phonemes = (torch.cat(part)[:frames].numpy() for part in zip(*(rounds or [none])))
-        return Heads(letters, phonemes if options.phonemes else None)
+        if rounds:
+            return Heads(*(None if part[0] is None else np.concatenate(part)[:frames] for part in zip(*rounds)))
+        phonemes = self.model.options.phonemes
+        letters, of_phonemes = (np.zeros((0, n), np.float32) for n in (len(self.model.alphabet), len(phonemes) + 1))
+        return Heads(letters, of_phonemes if phonemes else None)
+
+
+def encode(model: Acoustics, frames: Sequence[np.ndarray], latency: Latency | None = None) -> list[Heads]:
+    """The outputs for whole recordings, log-mel frames (T, n_mels) each; without a latency every one is one window."""
+    encoder = StreamingEncoder(model, latency or Latency.whole(max(map(len, frames), default=0)))
+    return [heads for heads, _ in encoder.step([Portion(f, encoder.start(), last=True) for f in frames])]
 
 
 def _fields(frames: int) -> int:
@@ -142,19 +139,10 @@ def _fields(frames: int) -> int:
     return max(0, (frames - FIELD) // STRIDE + 1)
 
 
-def _tail(frames: Tensor) -> Tensor:
-    return frames[STRIDE * _fields(len(frames)) :].clone()
+def _tail(frames: np.ndarray) -> np.ndarray:
+    return frames[STRIDE * _fields(len(frames)) :].copy()
 
 
-def _join(states: Sequence[State]) -> State:
-    """The states (1, 1, H) of B streams -> one of (1, B, H)."""
-    if isinstance(states[0], tuple):
-        return tuple(torch.cat(part, 1) for part in zip(*states))
-    return torch.cat(states, 1)
-
-
-def _split(state: State) -> list[State]:
-    """(1, B, H) -> B states of (1, 1, H)."""
-    if isinstance(state, tuple):
-        return list(zip(*(part.split(1, 1) for part in state)))
-    return list(state.split(1, 1))
+def _after(hidden: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Joined; either may have no frames, and then its D may not be known yet."""
+    return np.concatenate([hidden, new]) if len(hidden) and len(new) else hidden if len(hidden) else new

@@ -8,15 +8,15 @@ same detections.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.frontend import SAMPLE_RATE, LogMel, LogMelOptions
+from wakeword.network import Network
 
 FORMAT, VERSION = "wakeword", "1"
 MODELS = Path(__file__).parent / "models"
@@ -53,33 +53,21 @@ class StreamState(NamedTuple):
     quiet_until: int  # step before which nothing fires
 
 
-class Detector:
-    """A trigger-word RNN with its threshold."""
+class Listening:
+    """What turns scores into detections; of those who score it has ``options``, ``step_seconds`` and ``card``.
 
-    def __init__(self, tensors: dict[str, np.ndarray], model: dict, card: dict, options: DetectorOptions):
-        self.model, self.card, self.options = model, card, options
-        self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
-        self._kernel, self._stride = model["kernel"], model["stride"]
-        self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
-        t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        weight = t["convolution.weight"] / t["deviation"][:, None]  # (channels, n_mels, kernel)
-        self._bias = t["convolution.bias"] - (weight * t["mean"][:, None]).sum((1, 2))
-        self._weight = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
-        make = CELLS[model["kind"]]
-        self._cells = [make(t, f"layers.{i}.") for i in range(model["layers"])]
-        self._output, self._offset = t["output.weight"][0], t["output.bias"][0]
+    A state is a named tuple with ``steps`` done so far, and ``quiet_until``.
+    """
+
+    options: DetectorOptions
+    step_seconds: float
+    card: dict
 
     @property
     def phrase(self) -> str:
         return self.card["phrase"]
 
-    def start(self) -> StreamState:
-        hidden, o = self.model["hidden"], self.options
-        layers = tuple(np.zeros((cell.states, hidden), np.float32) for cell in self._cells)
-        no_frames = np.zeros((0, self.model["n_mels"]), np.float32)
-        return StreamState(self.frontend.start(), no_frames, layers, np.zeros(o.smooth - 1, np.float32), 0, 0)
-
-    def feed(self, samples: np.ndarray, state: StreamState) -> tuple[list[Detection], StreamState]:
+    def feed(self, samples: np.ndarray, state: Any) -> tuple[list[Detection], Any]:
         """(n,) float32 at 16 kHz -> the detections in all steps now complete, and the new state."""
         scores, state = self.scores(samples, state)
         first = state.steps - len(scores)
@@ -87,12 +75,37 @@ class Detector:
         found = [Detection(self.time(i), float(scores[i - first])) for i in fired]
         return found, state._replace(quiet_until=quiet_until)
 
+    def detect(self, samples: np.ndarray) -> list[Detection]:
+        """All detections in a whole recording (n,)."""
+        return self.feed(samples, self.start())[0]
+
+
+class Detector(Listening):
+    """A trigger-word RNN with its threshold."""
+
+    def __init__(self, network: dict[str, np.ndarray] | Network, model: dict, card: dict, options: DetectorOptions):
+        """network: its weights, or what computes with them as Network does."""
+        self.model, self.card, self.options = model, card, options
+        self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
+        self._kernel, self._stride = model["kernel"], model["stride"]
+        self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
+        self._network = Network(network, model) if isinstance(network, dict) else network
+
+    def start(self) -> StreamState:
+        no_frames, recent = (
+            np.zeros((0, self.model["n_mels"]), np.float32),
+            np.zeros(self.options.smooth - 1, np.float32),
+        )
+        return StreamState(self.frontend.start(), no_frames, self._network.start(), recent, 0, 0)
+
     def scores(self, samples: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
         """(n,) samples -> the smoothed score (m,) of every step now complete, and the new state."""
         frames, tail = self.frontend.feed(samples, state.tail)
         frames = np.concatenate([state.frames, frames])
         count = max(0, (len(frames) - self._kernel) // self._stride + 1)
-        raw, layers = self._steps(frames, count, state.layers)
+        raw, layers = np.zeros(0, np.float32), state.layers
+        if count:
+            raw, layers = self._network(frames, count, layers)
         raw = np.concatenate([state.recent, raw])
         sums = np.concatenate([[0.0], np.cumsum(raw, dtype=np.float64)])
         smooth = self.options.smooth
@@ -101,26 +114,10 @@ class Detector:
         recent = raw[len(raw) - (smooth - 1) :]
         return scores, StreamState(tail, rest, layers, recent, state.steps + count, state.quiet_until)
 
-    def _steps(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
-        """The first ``count`` steps over frames (T, n_mels) -> sigmoids (count,), states."""
-        if count == 0:
-            return np.zeros(0, np.float32), layers
-        windows = np.lib.stride_tricks.sliding_window_view(frames, self._kernel, axis=0)[:: self._stride][:count]
-        x = windows.transpose(0, 2, 1).reshape(count, -1) @ self._weight + self._bias
-        x, new = np.maximum(x, 0), []
-        for cell, state in zip(self._cells, layers):
-            x, state = cell(x, state)
-            new.append(state)
-        return sigmoid(x @ self._output + self._offset), tuple(new)
-
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""
         hop, window = self.frontend.options.hop, self.frontend.options.window
         return ((step * self._stride + self._kernel - 1) * hop + window) / SAMPLE_RATE
-
-    def detect(self, samples: np.ndarray) -> list[Detection]:
-        """All detections in a whole recording (n,)."""
-        return self.feed(samples, self.start())[0]
 
 
 def pick(
@@ -133,66 +130,6 @@ def pick(
             fired.append(i)
             quiet_until = i + quiet
     return fired, quiet_until
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
-
-
-# --- recurrent cells: (n, D) and a state -> (n, H) and the new state ------------------------------
-
-
-class _GRU:
-    states = 1
-
-    def __init__(self, t: dict[str, np.ndarray], name: str):
-        self._from_x, self._from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
-        self._bias_x, self._bias_h = t[name + "bias_ih_l0"], t[name + "bias_hh_l0"]
-
-    def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        h, size = state[0], state.shape[1]
-        out = np.empty((len(x), size), np.float32)
-        for i, given in enumerate(x @ self._from_x + self._bias_x):
-            own = h @ self._from_h
-            own += self._bias_h
-            gates = np.tanh(0.5 * (given[: 2 * size] + own[: 2 * size]))  # a sigmoid is 0.5 + 0.5 tanh(x / 2)
-            gates *= 0.5
-            gates += 0.5
-            new = np.tanh(given[2 * size :] + gates[:size] * own[2 * size :])
-            h = new + gates[size:] * (h - new)
-            out[i] = h
-        return out, h[None]
-
-
-class _LSTM:
-    states = 2
-
-    def __init__(self, t: dict[str, np.ndarray], name: str):
-        self._from_x, self._from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
-        self._bias = t[name + "bias_ih_l0"] + t[name + "bias_hh_l0"]
-        self._peephole = np.zeros((3, self._from_h.shape[0]), np.float32)
-
-    def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        (h, c), size = state, state.shape[1]
-        of_update, of_forget, of_output = self._peephole
-        out = np.empty((len(x), size), np.float32)
-        for i, given in enumerate(x @ self._from_x + self._bias):
-            update, forget, new, output = (given + h @ self._from_h).reshape(4, size)
-            update, forget = sigmoid(update + of_update * c), sigmoid(forget + of_forget * c)
-            c = forget * c + update * np.tanh(new)
-            h = sigmoid(output + of_output * c) * np.tanh(c)
-            out[i] = h
-        return out, np.stack([h, c])
-
-
-class _Peephole(_LSTM):
-    def __init__(self, t: dict[str, np.ndarray], name: str):
-        self._from_x = np.ascontiguousarray(t[name + "input.weight"].T)
-        self._from_h = np.ascontiguousarray(t[name + "hidden.weight"].T)
-        self._bias, self._peephole = t[name + "input.bias"], t[name + "peephole"]
-
-
-CELLS: dict[str, Callable] = {"gru": _GRU, "lstm": _LSTM, "peephole": _Peephole}
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -223,14 +160,7 @@ def load(name: str | Path, threshold: float | None = None, rate: float | None = 
     """
     path = locate(name)
     try:
-        with safe_open(path, framework="numpy") as file:
-            head = file.metadata() or {}
-            if head.get("format") != FORMAT:
-                raise DetectorError(f"{path} is no wake-word detector: make one with `wakeword train PHRASE`")
-            if head.get("version") != VERSION:
-                found = f"version {head.get('version')}, this program reads version {VERSION}"
-                raise DetectorError(f"{path} is a detector of {found}: install the matching release or train it again")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        network, head = (exported if path.suffix == ".onnx" else weights)(path)
         model, card = json.loads(head["options"]), json.loads(head["card"])
         options = DetectorOptions(**card["detector"])
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -240,7 +170,32 @@ def load(name: str | Path, threshold: float | None = None, rate: float | None = 
         threshold = threshold_for(card, rate)
     if threshold is not None:
         options = DetectorOptions(threshold, options.smooth, options.refractory)
-    return Detector(tensors, model, card, options)
+    return Detector(network, model, card, options)
+
+
+def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """-> the weights and the metadata."""
+    with safe_open(path, framework="numpy") as file:
+        head = file.metadata() or {}
+        check(head, path)
+        return {key: file.get_tensor(key) for key in file.keys()}, head
+
+
+def exported(path: Path) -> tuple[Network, dict[str, str]]:
+    """What `wakeword export` has written -> the network, run by onnxruntime, and the metadata."""
+    from wakeword.runtime import load_exported
+
+    network, head = load_exported(path)
+    check(head, path)
+    return network, head
+
+
+def check(head: dict[str, str], path: Path) -> None:
+    if head.get("format") != FORMAT:
+        raise DetectorError(f"{path} is no wake-word detector: make one with `wakeword train PHRASE`")
+    if head.get("version") != VERSION:
+        found = f"version {head.get('version')}, this program reads version {VERSION}"
+        raise DetectorError(f"{path} is a detector of {found}: install the matching release or train it again")
 
 
 def threshold_for(card: dict, rate: float) -> float:

@@ -1,0 +1,77 @@
+"""The command `wakeword export`: a detector as one ONNX graph, for other programs and for less work a step."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from asr import audio
+from asr.terminal import say
+from wakeword.detector import Detector, load, locate
+
+TOLERANCE = 1e-3  # of a score
+
+
+class ExportError(ValueError):
+    """One sentence: why no file was written, and what to do."""
+
+
+def add_export(p: argparse.ArgumentParser) -> None:
+    p.description = "Write a detector as ONNX, with its state as an input and an output. Needs the extra `export`."
+    p.add_argument("model", metavar="NAME_OR_FILE", help="packaged detector or a file")
+    p.add_argument("--output", type=Path, metavar="FILE", help="to write (default: NAME.onnx)")
+    p.add_argument("--check", nargs="+", required=True, metavar="FILE", help="audio in which both must hear the same")
+    p.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    output = options.output or Path(f"{Path(options.model).stem}.onnx")
+    far, seconds = export(options.model, output, options.check)
+    size = output.stat().st_size / 1e3
+    say(f"{output}: {size:.0f} kB; on {seconds:.0f} s of audio within {far:.1g} of the detector's scores")
+    return 0
+
+
+def export(name: str | Path, output: Path, clips: Sequence[str]) -> tuple[float, float]:
+    """-> the largest difference of a score, and the seconds of audio; the file appears whole or not at all.
+
+    Raises ExportError, wakeword.detector.DetectorError, asr.audio.AudioError.
+    """
+    try:
+        from wakeword.graph import write
+    except ModuleNotFoundError as error:
+        raise ExportError(f"export needs {error.name}, which is not installed: export where it is") from None
+    path = locate(name)
+    if output.suffix != ".onnx" or not output.absolute().parent.is_dir():
+        raise ExportError(f"{output} cannot be written: name a file that ends in .onnx, in a folder that exists")
+    if path.suffix == ".onnx":
+        raise ExportError(f"{path} is exported already: give the detector that `wakeword train` wrote")
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.stem}.") as work:
+        new = Path(work) / "new.onnx"
+        detector = load(path)
+        write(path, new)
+        far, seconds = compare(detector, load(new), clips)
+        if not far <= TOLERANCE:  # nor if it is no number
+            raise ExportError(f"the exported detector's scores differ by {far:.2g}: nothing was kept")
+        new.replace(output)
+    return far, seconds
+
+
+def compare(detector: Detector, other: Detector, clips: Sequence[str]) -> tuple[float, float]:
+    """-> the largest difference of the scores over audio, and its seconds. Raises DetectorError."""
+    far, seconds = 0.0, 0.0
+    for clip in audio.find(clips):
+        if isinstance(clip, audio.AudioError):
+            raise clip
+        states = [detector.start(), other.start()]
+        for block in audio.blocks(clip):
+            (wanted, states[0]), (found, states[1]) = (d.scores(block, s) for d, s in zip((detector, other), states))
+            far = float(np.maximum(far, np.abs(wanted - found).max(initial=0)))
+            seconds += len(block) / audio.SAMPLE_RATE
+    if not seconds:
+        raise ExportError("there is no audio in the files to check with: give others to --check")
+    return far, seconds

@@ -1,0 +1,95 @@
+"""The trigger-word RNN in numpy; the same weights as wakeword.model, stepped through without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+
+
+# recurrent cells: (n, D) and a state -> (n, H) and the new state
+
+
+class _GRU:
+    states = 1
+
+    def __init__(self, t: dict[str, np.ndarray], name: str):
+        self._from_x, self._from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
+        self._bias_x, self._bias_h = t[name + "bias_ih_l0"], t[name + "bias_hh_l0"]
+
+    def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        h, size = state[0], state.shape[1]
+        out = np.empty((len(x), size), np.float32)
+        for i, given in enumerate(x @ self._from_x + self._bias_x):
+            own = h @ self._from_h
+            own += self._bias_h
+            gates = np.tanh(0.5 * (given[: 2 * size] + own[: 2 * size]))  # a sigmoid is 0.5 + 0.5 tanh(x / 2)
+            gates *= 0.5
+            gates += 0.5
+            new = np.tanh(given[2 * size :] + gates[:size] * own[2 * size :])
+            h = new + gates[size:] * (h - new)
+            out[i] = h
+        return out, h[None]
+
+
+class _LSTM:
+    states = 2
+
+    def __init__(self, t: dict[str, np.ndarray], name: str):
+        self._from_x, self._from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
+        self._bias = t[name + "bias_ih_l0"] + t[name + "bias_hh_l0"]
+        self._peephole = np.zeros((3, self._from_h.shape[0]), np.float32)
+
+    def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (h, c), size = state, state.shape[1]
+        of_update, of_forget, of_output = self._peephole
+        out = np.empty((len(x), size), np.float32)
+        for i, given in enumerate(x @ self._from_x + self._bias):
+            update, forget, new, output = (given + h @ self._from_h).reshape(4, size)
+            update, forget = sigmoid(update + of_update * c), sigmoid(forget + of_forget * c)
+            c = forget * c + update * np.tanh(new)
+            h = sigmoid(output + of_output * c) * np.tanh(c)
+            out[i] = h
+        return out, np.stack([h, c])
+
+
+class _Peephole(_LSTM):
+    def __init__(self, t: dict[str, np.ndarray], name: str):
+        self._from_x = np.ascontiguousarray(t[name + "input.weight"].T)
+        self._from_h = np.ascontiguousarray(t[name + "hidden.weight"].T)
+        self._bias, self._peephole = t[name + "input.bias"], t[name + "peephole"]
+
+
+CELLS: dict[str, Callable] = {"gru": _GRU, "lstm": _LSTM, "peephole": _Peephole}
+
+
+class Network:
+    """The trigger-word RNN in numpy."""
+
+    def __init__(self, tensors: dict[str, np.ndarray], model: dict):
+        self._hidden, self._kernel, self._stride = model["hidden"], model["kernel"], model["stride"]
+        t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+        weight = t["convolution.weight"] / t["deviation"][:, None]  # (channels, n_mels, kernel)
+        self._bias = t["convolution.bias"] - (weight * t["mean"][:, None]).sum((1, 2))
+        self._weight = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
+        make = CELLS[model["kind"]]
+        self._cells = [make(t, f"layers.{i}.") for i in range(model["layers"])]
+        self._output, self._offset = t["output.weight"][0], t["output.bias"][0]
+
+    def start(self) -> tuple[np.ndarray, ...]:
+        """The state of each recurrent layer before a stream."""
+        return tuple(np.zeros((cell.states, self._hidden), np.float32) for cell in self._cells)
+
+    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
+        """The first ``count`` steps, one at least, over frames (T, n_mels) -> sigmoids (count,), states."""
+        windows = np.lib.stride_tricks.sliding_window_view(frames, self._kernel, axis=0)[:: self._stride][:count]
+        x = windows.transpose(0, 2, 1).reshape(count, -1) @ self._weight + self._bias
+        x, new = np.maximum(x, 0), []
+        for cell, state in zip(self._cells, layers):
+            x, state = cell(x, state)
+            new.append(state)
+        return sigmoid(x @ self._output + self._offset), tuple(new)

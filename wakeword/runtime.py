@@ -1,0 +1,39 @@
+"""A detector that `wakeword export` has written, run by onnxruntime: half the work of a step in numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+class ExportedNetwork:
+    """wakeword.network.Network by an ONNX graph; the state is an array (layers, 1, hidden)."""
+
+    def __init__(self, session: InferenceSession):
+        self._session = session
+        self._shape = [n if isinstance(n, int) else 1 for n in session.get_inputs()[1].shape]
+
+    def start(self) -> tuple[np.ndarray, ...]:
+        return (np.zeros(self._shape, np.float32),)
+
+    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
+        scores, states = self._session.run(None, {"frames": frames[None], "states": layers[0]})
+        return scores[0], (states,)
+
+
+def load_exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
+    """-> the network and the file's metadata. Raises wakeword.detector.DetectorError."""
+    from asr.checkpoint import CheckpointError
+    from asr.runtime import session
+    from wakeword.detector import DetectorError
+
+    try:
+        found = session(path, threads=1)
+    except CheckpointError as error:
+        raise DetectorError(str(error)) from None
+    return ExportedNetwork(found), found.get_modelmeta().custom_metadata_map
