@@ -10,7 +10,7 @@ hello: .venv/ready
 test: .venv-test/ready ffmpeg
 	.venv-test/bin/python -m pytest
 
-.venv-test/ready: EXTRAS = [test,train]
+.venv-test/ready: EXTRAS = [test,train,serve]
 
 # torch first, by itself: only there is its index of CPU builds looked at, the other packages come from PyPI
 .venv/ready .venv-test/ready: setup.cfg pyproject.toml constraints.txt

@@ -77,7 +77,7 @@ def locate(name: str | Path) -> Path:
     path = packaged if packaged.is_file() else Path(name)
     if not path.is_file():
         names = sorted(p.stem for p in MODELS.glob("english*.safetensors"))
-        known = ", ".join(n for n in names if not n.endswith("-attention")) or "none"
+        known = ", ".join(n for n in names if not n.endswith(("-attention", "-rnn"))) or "none"
         raise CheckpointError(f"no model called {str(name)!r}: give a checkpoint file or a packaged model ({known})")
     return path
 

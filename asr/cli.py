@@ -7,13 +7,31 @@ import os
 import sys
 
 from asr import __version__
+from asr.align_command import add_align
+from asr.data_check import add_data
+from asr.export import add_export
+from asr.finetune import add_finetune
 from asr.listen import add_listen
+from asr.lm import add_lm
+from asr.score import add_score
+from asr.serve.command import add_serve
+from asr.spell import add_attention
 from asr.terminal import say
+from asr.train import add_train
 from asr.transcribe import add_transcribe
 
 COMMANDS = {  # name: what it does, and what adds its options; their modules import torch only when they run
     "transcribe": ("write what is said in audio files", add_transcribe),
     "listen": ("write what is said into a microphone", add_listen),
+    "serve": ("transcribe for other programs: HTTP, WebSocket, Wyoming, a page", add_serve),
+    "train": ("make an acoustic model from recordings and their texts", add_train),
+    "finetune": ("teach a model a voice, a microphone, a vocabulary", add_finetune),
+    "data": ("check a corpus before a model is trained on it", add_data),
+    "score": ("compare transcripts with what was said: error rates, alignments, a test of two systems", add_score),
+    "export": ("write a model for machines without torch", add_export),
+    "align": ("find when each word of a known text was said", add_align),
+    "lm": ("train language models, score sentences, make some up", add_lm),
+    "attention": ("spell a recording with the attention decoder, and draw where it looked", add_attention),
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr import microphone
+from asr.expectations import add_expectations, expectations
 from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")
     p.add_argument("--nothing", type=float, metavar="S", help="stop after so long without a word (default: never)")
     p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    add_expectations(p)
     p.set_defaults(run=listen)
 
 
@@ -51,6 +53,7 @@ def listen(options: argparse.Namespace) -> int:
     """Exit status 0 when nothing was said for so long, 2 when it could not start or lost its microphone."""
     from asr.checkpoint import CheckpointError
     from asr.display import Display
+    from asr.hotwords import HotwordError
     from asr.lexicon import LexiconError
     from asr.ngram import NgramError
     from asr.vad import VadError
@@ -64,7 +67,7 @@ def listen(options: argparse.Namespace) -> int:
         with Microphone(MicrophoneOptions(options.device), display.say) as source, stopped_by_signals(source):
             display.say(f"listening to {source.device.name}; Ctrl-C ends")
             follow(listener, source, display)
-    except (MicrophoneError, CheckpointError, LexiconError, NgramError, VadError) as error:
+    except (MicrophoneError, CheckpointError, HotwordError, LexiconError, NgramError, VadError) as error:
         display.say(f"error: {error}")
         return 2
     finally:
@@ -118,13 +121,14 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 
 def _listener(options: argparse.Namespace) -> Listener:
-    import torch
-
+    from asr.decoding import DecoderOptions
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions
-    from asr.recognizer import load
+    from asr.recognizer import RecognizerOptions, load
 
-    torch.set_num_threads(1)  # a stream's steps are too small to share
     nothing = float("inf") if options.nothing is None else options.nothing
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
-    return Listener(load(options.model), ListenerOptions(options.latency, endpoints))
+    least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
+    wanted = RecognizerOptions(DecoderOptions(**expectations(options)), least)
+    recognizer = load(options.model, wanted, threads=1)  # a stream's steps are too small to share
+    return Listener(recognizer, ListenerOptions(options.latency, endpoints))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from asr.text import BLANK, Alphabet, collapse
+from asr.busy_frames import busy_frames
+from asr.text import Alphabet, collapse
 
 SPACE = " "
 NO_SYMBOL = -1  # what the empty prefix ends in
@@ -129,7 +129,7 @@ class BeamSearch:
                 f"this alphabet needs (frames, {len(self.alphabet)})"
             )
         beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in self._frames(log_probs):
+        for blank, symbols in busy_frames(log_probs, self.options):
             if symbols:
                 beam, scale = self._step(beam, math.exp(blank), symbols)
                 offset, resting = offset + scale, False
@@ -150,25 +150,6 @@ class BeamSearch:
                 acoustic = float(np.logaddexp(acoustic, texts[text].acoustic))
             texts[text] = Hypothesis(text, acoustic + weighted, acoustic, language)
         return sorted(texts.values(), key=lambda h: -h.score)[:n]
-
-    def _frames(self, log_probs: np.ndarray) -> Iterator[tuple[float, list[tuple[int, float]]]]:
-        """Of each frame: ln of the blank, and the symbols worth trying with their probabilities, best first.
-
-        A frame that is surely blank has no symbols.
-        """
-        o = self.options
-        busy = log_probs[:, BLANK] < math.log(o.sure_blank)
-        worth = (log_probs > math.log(max(o.least_symbol, 1e-300))) & busy[:, None]
-        worth[:, BLANK] = False
-        at, symbol = np.nonzero(worth)
-        value = log_probs[at, symbol]
-        order = np.lexsort((-value, at))
-        pairs = list(zip(symbol[order].tolist(), np.exp(value[order].astype(np.float64)).tolist()))
-        ends = np.cumsum(worth.sum(1)).tolist()
-        start = 0
-        for blank, end in zip(log_probs[:, BLANK].tolist(), ends):
-            yield blank, pairs[start : min(end, start + o.symbols)]
-            start = end
 
     def _step(self, beam: Beam, blank: float, symbols: list[tuple[int, float]]) -> tuple[Beam, float]:
         """One frame: every prefix stays (blank, or its last symbol again) or grows by a symbol.

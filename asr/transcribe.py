@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr import audio
+from asr.expectations import add_expectations, expectations
 from asr.terminal import clock, fail, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
@@ -22,13 +23,19 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--format", choices=FORMATS, default="txt", help="of the result (default: txt)")
     p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
     p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
-    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
-    p.add_argument("--beam", type=_beam, default=48, metavar="N", help="width of the search; 1 is greedy (default: 48)")
+    p.add_argument(
+        "--model",
+        metavar="NAME",
+        default="english",
+        help="packaged model, checkpoint file, or folder that `asr export` wrote",
+    )
+    p.add_argument("--beam", type=_beam, default=64, metavar="N", help="width of the search; 1 is greedy (default: 64)")
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
     p.add_argument("--no-lm", action="store_true", help="search without the language model")
     p.add_argument(
         "--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out"
     )
+    add_expectations(p)
     p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
     p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
@@ -97,21 +104,23 @@ def transcribe(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace):
     """The recogniser, or a sentence that says why there is none."""
-    import torch
-
     from asr.checkpoint import CheckpointError
     from asr.decoding import DecoderOptions
+    from asr.hotwords import HotwordError
     from asr.lexicon import LexiconError
     from asr.ngram import NgramError
     from asr.recognizer import RecognizerOptions, load
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    decoder = DecoderOptions(options.beam, not options.no_lm, not options.letters, options.n_best)
-    wanted = RecognizerOptions(decoder, latency=options.latency)
+    if options.hotwords and options.beam == 1:
+        return "--hotwords needs a search: give --beam above 1"
     try:
-        return load(options.model, wanted)
-    except (CheckpointError, NgramError, LexiconError) as error:
+        decoder = DecoderOptions(
+            options.beam, not options.no_lm, not options.letters, options.n_best, **expectations(options)
+        )
+        least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
+        wanted = RecognizerOptions(decoder, least, options.latency)
+        return load(options.model, wanted, options.threads)
+    except (CheckpointError, HotwordError, NgramError, LexiconError) as error:
         return str(error)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.kneser_ney import TrainingOptions, train
-from asr.lexicon import LexiconError, LexiconOptions, LexiconSearch, read_lexicon
+from asr.lexicon import LexiconError, read_lexicon
+from asr.lexicon_search import LexiconOptions, LexiconSearch
 from recipes.language_model.lexicon import inflected
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")
@@ -23,7 +25,7 @@ SENTENCES = [
     "eat a pear", "eat the pear", "a pear tree", "a pair the pair", "bare the tree", "bear a pear",
     "the bear", "a pair bear the bee", "tea the pairs", "pairs eat tea",
 ]  # fmt: skip
-EXACT = LexiconOptions(beam=10**6, sure_blank=2.0, least_symbol=0.0, symbols=100, width=math.inf)
+EXACT = LexiconOptions(beam=10**6, sure_blank=2.0, least_symbol=0.0, symbols=100, width=math.inf, recombine=False)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def sentence_log_prob(lm, text: str) -> float:
 
 
 def test_words_the_language_model_lacks_can_be_added(lm):
-    search = LexiconSearch(PHONEMES, [*LEXICON, ("sepp", "S EH P")], lm)
+    search = LexiconSearch(PHONEMES, [*LEXICON, ("sepp", "S EH P")], lm, LexiconOptions(width=20.0))
     assert text_of(search, spoken("IY T S EH P", 0.99)) == "eat sepp"
 
 
@@ -213,3 +215,17 @@ def test_inflections():
               "hating": "HH EY T IH NG", "cries": "K R AY Z", "cried": "K R AY D"}  # fmt: skip
     assert {w: " ".join(inflected(w, known)[0]) for w in wanted} == wanted
     assert inflected("dogs", known) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_recombination_keeps_a_text_of_the_best_score(lm, seed):
+    """Texts with the same future are searched once, as the likelier of them."""
+    log_probs = random_log_probs(8, 9, seed, sharpness=2.0)
+    every, some = (
+        {h.text: h.score for h in LexiconSearch(PHONEMES, LEXICON, lm, options).decode(log_probs, 10**6)}
+        for options in (replace(EXACT, least_symbol=0.01, recombine=r) for r in (False, True))
+    )
+    assert len(some) < len(every)
+    best = max(some, key=some.get)
+    assert every[best] - 0.3 <= some[best] <= every[best] + 1e-6
+    assert every[best] >= max(every.values()) - 0.3

@@ -87,8 +87,6 @@ def serve(options: argparse.Namespace) -> int:
 
 def _service(options: argparse.Namespace, token: str) -> Service:
     """Raises UsageError, wakeword.detector.DetectorError."""
-    import torch
-
     from asr.checkpoint import CheckpointError
     from asr.lexicon import LexiconError
     from asr.listener import Listener, ListenerOptions
@@ -97,9 +95,8 @@ def _service(options: argparse.Namespace, token: str) -> Service:
     from asr.serve.service import Service
     from asr.vad import VadError
 
-    torch.set_num_threads(max(1, options.threads))
     try:
-        recognizer = load(options.model, RecognizerOptions(gather=GATHER))
+        recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=max(1, options.threads))
         listener = Listener(recognizer, ListenerOptions(options.latency))
     except (CheckpointError, LexiconError, NgramError, VadError) as error:
         raise UsageError(str(error)) from None

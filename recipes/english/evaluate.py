@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from asr.audio import load as load_audio
 from asr.checkpoint import load_model
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions
-from asr.lexicon import LexiconOptions
+from asr.lexicon_search import LexiconOptions
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.training.data import Utterance, read_manifest
 from asr.training.scoring import interval, rate, word_errors
@@ -30,8 +31,9 @@ SYSTEMS = {
     "greedy": DecoderOptions(beam=1),
     "beam, letters": DecoderOptions(lm=False),
     "beam, letters + LM": DecoderOptions(lexicon=False),
-    "lexicon + LM": DecoderOptions(letter_weight=0.0),
-    "lexicon + LM + letters": DecoderOptions(),
+    "lexicon + LM": DecoderOptions(letter_weight=0.0, rnn_weight=0.0),
+    "lexicon + LM + letters": DecoderOptions(rnn_weight=0.0),
+    "lexicon + LM + letters + RNN": DecoderOptions(),
 }
 Heads = list[tuple[np.ndarray, np.ndarray | None]]
 
@@ -62,18 +64,21 @@ def report(utterances: list[Utterance], texts: list[str]) -> str:
 
 
 def tune(model: AcousticModel, priors: dict, utterances: list[Utterance], heads: Heads) -> None:
-    """A grid over the weights of language model, words, prior and letters; the best come last."""
+    """A grid over the weights of language model, words, prior, letters and recurrent model, chosen on every second
+    utterance; the best come last, with what they make of the others.
+    """
     results = []
-    for weight, bonus, prior in itertools.product((0.6, 0.9, 1.2), (0.0, 1.0, 2.0), (0.3, 0.5)):
+    for weight, bonus, prior in itertools.product((0.9, 1.1, 1.3), (0.0, 1.0), (0.3, 0.5)):
         words = LexiconOptions(lm_weight=weight, word_bonus=bonus, prior_weight=prior)
-        for letter_weight in (0.0, 0.3):
-            decoder = Decoder(model, priors, DecoderOptions(words=words, letter_weight=letter_weight))
-            texts = [decoder(*h)[0].text for h in heads]
-            wer = rate(*word_errors([u.text for u in utterances], texts))
-            results.append((wer, f"lm {weight}  bonus {bonus}  prior {prior}  letters {letter_weight}"))
-            print(f"{100 * wer:.2f} %  {results[-1][1]}", flush=True)
-    for wer, setting in sorted(results, reverse=True)[-5:]:
-        print(f"WER {100 * wer:.2f} %  {setting}")
+        decoder = Decoder(model, priors, DecoderOptions(words=words))
+        searched = [(h[0], decoder.feed(decoder.start(), *h)) for h in heads]
+        for letters, rnn in itertools.product((0.3, 0.45, 0.6), (0.0, 0.4, 0.6, 0.8)):
+            decoder.options = replace(decoder.options, letter_weight=letters, rnn_weight=rnn)
+            texts = [decoder.finish(state, of)[0].text for of, state in searched]
+            halves = [rate(*word_errors([u.text for u in utterances[i::2]], texts[i::2])) for i in (1, 0)]
+            results.append((halves, f"lm {weight}  bonus {bonus}  prior {prior}  letters {letters}  rnn {rnn}"))
+    for (odd, even), setting in sorted(results, reverse=True)[-5:]:
+        print(f"WER {100 * odd:.2f} %, on the others {100 * even:.2f} %  {setting}")
 
 
 def main() -> None:

@@ -1,0 +1,95 @@
+"""A closed set of commands: one of them or nothing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asr
+from asr.cli import main
+from asr.decoding import Decoder, DecoderOptions
+from asr.grammar import Grammar, pronounced
+from asr.hotwords import HotwordError
+from asr.text import Alphabet
+
+ALPHABET = Alphabet()
+PHONEMES = ("G", "OW", "S", "T", "AA", "P", "HH", "EH", "L")
+LEXICON = {"go": ["G OW"], "stop": ["S T AA P"], "help": ["HH EH L P"]}
+GRAMMAR = Grammar(["go", "stop", "help"], ALPHABET, PHONEMES, LEXICON, 2.5)
+
+
+def rows(path: list[int], width: int, sure: float) -> np.ndarray:
+    p = np.full((len(path), width), (1 - sure) / (width - 1))
+    p[np.arange(len(path)), path] = sure
+    return np.log(p).astype(np.float32)
+
+
+def said(word: str, sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    """Letters and phonemes (12 frames) of a word that is pronounced as it is in the lexicon, or as nothing."""
+    letters = [i for c in word for i in (0, ALPHABET.index(c))]
+    ways = LEXICON.get(word, [""])[0].split()
+    phonemes = [i for p in ways for i in (0, 1 + PHONEMES.index(p))]
+    pad = lambda path: path + [0] * (12 - len(path))  # noqa: E731
+    return rows(pad(letters), len(ALPHABET), sure), rows(pad(phonemes), len(PHONEMES) + 1, sure)
+
+
+def text(letters: np.ndarray, phonemes: np.ndarray) -> str:
+    return GRAMMAR.best(phonemes, letters)[0].text
+
+
+@pytest.mark.parametrize("word", LEXICON)
+def test_a_command_is_recognised(word):
+    assert text(*said(word)) == word
+    assert text(*said(word, 0.5)) == word
+
+
+def test_other_speech_is_nothing():
+    assert text(*said("banana", 0.95)) == ""
+    assert text(*said("", 0.95)) == ""
+    assert text(*(h[:0] for h in said("go"))) == ""
+    assert text(*(h[:1] for h in said("stop"))) == ""  # too short for any
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 5.0))
+def test_always_a_command_or_nothing(seed, sharpness):
+    rng = np.random.default_rng(seed)
+    heads = []
+    for width in (len(ALPHABET), len(PHONEMES) + 1):
+        logits = rng.normal(size=(rng.integers(1, 20), width)) * sharpness
+        heads.append((logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32))
+    letters, phonemes = heads[0], heads[1][: len(heads[0])]
+    assert text(letters, phonemes) in ("", *LEXICON)
+
+
+def test_unknown_words_are_pronounced_and_no_commands_refused():
+    assert pronounced("go stahp", LEXICON)[0].startswith("G OW S T")
+    with pytest.raises(HotwordError, match="no commands"):
+        Grammar([], ALPHABET, PHONEMES, LEXICON, 2.5)
+
+
+@given(st.lists(st.integers(0, 12), max_size=4))
+def test_a_stream_as_the_whole(cuts):
+    letters, phonemes = said("stop", 0.7)
+    state = GRAMMAR.start()
+    for block in np.split(phonemes, sorted(cuts)):
+        state = GRAMMAR.feed(state, block)
+    assert GRAMMAR.best(state, letters) == GRAMMAR.best(phonemes, letters)
+
+
+def test_a_decoder_with_commands():
+    model = asr.load(options=asr.RecognizerOptions(DecoderOptions(beam=1))).model
+    decoder = Decoder(model, {}, DecoderOptions(commands=("go", "stop")))
+    logits = np.random.default_rng(0).normal(size=(20, len(model.alphabet)))
+    letters = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
+    state = decoder.feed(decoder.start(), letters, None)
+    assert decoder.so_far(state, letters).words == ()
+    assert decoder.finish(state, letters)[0].text in ("", "go", "stop")
+
+
+@pytest.mark.parametrize("given_text, message", [("", "holds no text: give commands"), ("go\nst0p\n", "line 2")])
+def test_bad_command_files(tmp_path, capsys, given_text, message):
+    (tmp_path / "commands.txt").write_text(given_text)
+    assert main(["transcribe", "x.wav", "--commands", str(tmp_path / "commands.txt")]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["transcribe", "x.wav", "--rejection", "1"]) == 2
+    assert "--rejection needs --commands" in capsys.readouterr().err
