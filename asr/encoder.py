@@ -74,10 +74,13 @@ class Encoder(nn.Module):
     def run(
         self, windows: Tensor, valid: Tensor, chunk: int, states: list[State | None]
     ) -> tuple[list[Tensor], list[State | None]]:
-        """windows (B, n, Nc + Nr, D), valid (B, n), a state for each layer -> each layer's output, new states."""
+        """windows (B, n, Nc + Nr, D), valid (B, n), a state for each layer -> each layer's output, new states.
+
+        Of the last layer's output there are only the chunks (B, n, Nc, 2H).
+        """
         outputs, new_states, x = [], [], self.dropout(windows)
         for layer, norm, state in zip(self.layers, self.norms, states):
-            y, state = layer(x, valid, chunk, state)
+            y, state = layer(x, valid, chunk, state, layer is self.layers[-1])
             y = norm(y)
             outputs.append(y)
             new_states.append(state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from asr.vad import STEP, Segmenter, SegmenterOptions, VadError
+from asr.vad import SegmenterOptions, VadError
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,3 @@ class EndpointOptions:
     def segments(self) -> SegmenterOptions:
         """The same rules for a file."""
         return SegmenterOptions(min_silence=self.silence, padding=self._padding, max_length=self.too_long)
-
-
-class Endpointer(Segmenter):
-    """The segmenter of files, which also tells a stream how far it may go on before the end is known."""
-
-    @property
-    def cut_left(self) -> bool:
-        """The open segment begins where speech that was too long has been cut."""
-        return self._cut_left
-
-    @property
-    def sure_until(self) -> int:
-        """Frames of the open segment up to this one stay in it, unless it becomes too long and is cut before.
-
-        While there is speech, these are all frames so far; in the silence after it, those of the padding.
-        """
-        return STEP * min(self._now, self._last + self._padding)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.encoder import Latency
+from asr.acoustics import Latency
 from asr.endpoint import EndpointOptions
 from asr.frontend import SAMPLE_RATE
 from asr.recognizer import Recognizer

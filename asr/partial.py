@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asr.lexicon import LexiconSearch
+from asr.lexicon_search import LexiconSearch
 from asr.search import SPACE, SearchState
 from asr.text import Alphabet
+
+LEAST = 0.007  # of a place's probability against the best one's (5 nats), to be shown
 
 
 class Partial(NamedTuple):
@@ -35,12 +37,20 @@ def letters_so_far(state: SearchState, alphabet: Alphabet) -> Partial:
 
 
 def words_so_far(state: SearchState, search: LexiconSearch) -> Partial:
-    """For LexiconSearch: its finished words, and the one that the phonemes so far may be."""
-    places = [place for place, _, _ in state.beam]
-    chain, common = _agreed([place.text for place in places])
-    last = max(search.closings(places[0]), key=lambda text: text.fused, default=None)
-    words = [text.word for text in chain[1:]] + ([last.word] if last else [])
-    return Partial(tuple(words), common)
+    """For LexiconSearch: the likeliest text if speech ended here; the finished words of the best if no word does.
+
+    Only of places about as likely as the best one. So a word is shown as soon as it has been said, though the best
+    place may be in the middle of a longer word.
+    """
+    shown, likeliest = state.beam[0][0], 0.0
+    for text, node, in_blank, in_symbol in state.beam:
+        probability = in_blank + in_symbol  # of the best place: 1
+        if probability < LEAST:
+            break
+        for factor, ended in search.ends(text, node)[:1] if node.depth else [(1.0, text)]:
+            if probability * factor > likeliest:
+                shown, likeliest = ended, probability * factor
+    return Partial(tuple(shown.words()), _agreed([text for text, _, _, _ in state.beam])[1])
 
 
 def _agreed(nodes: list) -> tuple[list, int]:

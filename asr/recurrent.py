@@ -80,20 +80,21 @@ class LatencyControlled(nn.Module):
         self.backwards = recurrent(kind, input_size, hidden_size)
 
     def forward(
-        self, windows: Tensor, valid: Tensor, chunk: int, state: State | None = None
+        self, windows: Tensor, valid: Tensor, chunk: int, state: State | None = None, last: bool = False
     ) -> tuple[Tensor, State | None]:
         """windows (B, n, Nc + Nr, D), valid (B, n) frames of each that are audio, Nc, state.
 
-        -> y (B, n, Nc + Nr, 2H), and the forward state after the last chunk.
+        -> y (B, n, Nc + Nr, 2H), and the forward state after the last chunk. Of the ``last`` layer nobody needs
+        the look-ahead: y (B, n, Nc, 2H).
         """
         b, n, w, d = windows.shape
         y_chunks, states, state = self._chunks(windows[:, :, :chunk], state)
-        if w > chunk:
+        if w > chunk and not last:
             ahead = self.forwards(windows[:, :, chunk:].flatten(0, 1), states)[0]
             y_chunks = torch.cat([y_chunks, ahead.reshape(b, n, w - chunk, -1)], 2)
         flip = _flip_index(valid.flatten(), w)  # (B n w,)
         y, _ = self.backwards(windows.flatten(0, 2)[flip].reshape(-1, w, d))
-        y = y.flatten(0, 1)[flip].reshape(b, n, w, -1)
+        y = y.flatten(0, 1)[flip].reshape(b, n, w, -1)[:, :, : y_chunks.shape[2]]
         return torch.cat([y_chunks, y.to(y_chunks.dtype)], -1), state
 
     def _chunks(self, x: Tensor, state: State | None) -> tuple[Tensor, State, State]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from asr.endpoint import Endpointer
 from asr.meter import Pace
 from asr.recognizer import CONTEXT, FRAMES_PER_SECOND
 from asr.streaming_encoder import Portion
 from asr.transcript import Word
 from asr.utterance import Utterance
-from asr.vad import STEP
+from asr.vad import STEP, Segmenter
 from asr.vad import Segment as Span
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Stream:
         self._tail, self._vad = self._model.frontend.start(), listener.detector.start()
         self._rest = np.zeros((0, self._model.options.frontend.n_mels), np.float32)  # frames of a step to come
         self._coming: deque[tuple[float, np.ndarray] | None] = deque()  # probability and frames of steps; None: the end
-        self._endpointer = Endpointer(listener.options.endpoints.segments())
+        self._endpointer = Segmenter(listener.options.endpoints.segments())
         self._kept: deque[np.ndarray] = deque()  # the frames of steps that may still be needed ...
         self._first = 0  # ... and how many steps came before
         self._now = 0  # frames so far
@@ -71,6 +70,11 @@ class Stream:
     def flush(self) -> list[Result]:
         """The stream's end: what is still open."""
         return self._listener.flush([self])[0]
+
+    @property
+    def seconds(self) -> float:
+        """Of sound that have been worked through."""
+        return self._now / FRAMES_PER_SECOND
 
     @property
     def waiting(self) -> bool:
@@ -162,16 +166,16 @@ class Stream:
         if partial != utterance.shown:
             words = utterance.show(partial)
             text, stable = " ".join(partial.words), " ".join(partial.words[: partial.stable])
-            yield Result("partial", utterance.number, self._seconds, text, stable, words)
+            yield Result("partial", utterance.number, self.seconds, text, stable, words)
 
     def _final(self, utterance: Utterance) -> Iterator[Result]:
         found = utterance.final(self._listener.recognizer.options.least_confidence)
         if found:
             self._spoken, self._told = self._now, False
             rest = found.text, found.text, found.words, utterance.endpoint, found.alternatives
-            yield Result("final", utterance.number, self._seconds, *rest)
+            yield Result("final", utterance.number, self.seconds, *rest)
         elif utterance.said:
-            yield Result("final", utterance.number, self._seconds, endpoint="noise")
+            yield Result("final", utterance.number, self.seconds, endpoint="noise")
 
     def _nothing(self) -> Iterator[Result]:
         """The rule of the endpoints that needs no speech."""
@@ -179,8 +183,4 @@ class Stream:
         if quiet >= self._listener.options.endpoints.nothing and not self._told:
             if not any(u.said for u in self._open):
                 self._told = True
-                yield Result("nothing", self._open[0].number if self._open else self._number, self._seconds)
-
-    @property
-    def _seconds(self) -> float:
-        return self._now / FRAMES_PER_SECOND
+                yield Result("nothing", self._open[0].number if self._open else self._number, self.seconds)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import takewhile
 
 import numpy as np
 
+from asr.acoustics import STRIDE
 from asr.align import AlignError, loudness
 from asr.decoding import Decoder
-from asr.encoder import STRIDE
 from asr.partial import Partial
 from asr.streaming_encoder import EncoderState, Heads
 from asr.transcript import Segment, Word
@@ -36,8 +37,7 @@ class Utterance:
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
-        self._fixed: tuple[Word, ...] = ()  # stable words, whose times are not worked out again,
-        self._anchor = 0  # and the step after them
+        self._times: tuple[Word, ...] = ()  # the words that were shown last
 
     def give(self, frames: np.ndarray) -> None:
         """The next frames that go to the encoder."""
@@ -66,15 +66,14 @@ class Utterance:
 
     def show(self, partial: Partial) -> tuple[Word, ...]:
         """The words with their times in the stream; none where the letters do not agree with them yet."""
-        words, stable = self.shown = partial
+        self.shown, words = partial, partial.words
         self.said = self.said or bool(words)
-        found = self._fixed + self._timed(words[len(self._fixed) :], self._anchor)
-        if len(found) < len(words):  # too little room is left after the fixed ones
-            found = self._timed(words, 0)
-        fixed = min(len(found), max(0, stable - 1))  # where the last one ends depends on the next
-        if fixed > len(self._fixed):
-            self._fixed = found[:fixed]
-            self._anchor = round((found[fixed - 1].end - self.start / 100) / SECONDS)
+        kept = self._kept(words)
+        begin = self.start / 100
+        found = kept + self._timed(words[len(kept) :], kept[-1].end if kept else begin)
+        if len(found) < len(words):  # too little room is left after the kept ones
+            found = self._timed(words, begin)
+        self._times = found
         return found
 
     def final(self, least_confidence: float) -> Segment | None:
@@ -102,9 +101,14 @@ class Utterance:
         part = slice(self._lead + first, self._lead + until)
         return Heads(*(None if h is None else h[part] for h in self._heads))
 
-    def _timed(self, words: tuple[str, ...], first: int) -> tuple[Word, ...]:
-        """The words laid over the steps from `first` on; none where they do not fit."""
+    def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
+        """Words whose times are not worked out again; where the last one ends depends on the next."""
+        same = takewhile(lambda pair: pair[0] == pair[1].text, zip(words, self._times))
+        return tuple(word for _, word in same)[:-1]
+
+    def _timed(self, words: tuple[str, ...], start: float) -> tuple[Word, ...]:
+        """The words laid over the sound from `start` s on; none where they do not fit."""
         with suppress(AlignError):
-            heads = self._part(first, self._searched)
-            return timed(" ".join(words), heads, self.start / 100 + SECONDS * first, self._decoder)
+            first = round((start - self.start / 100) / SECONDS)
+            return timed(" ".join(words), self._part(first, self._searched), start, self._decoder)
         return ()

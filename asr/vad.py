@@ -164,6 +164,19 @@ class Segmenter:
         start = max(self._free, self._now - self._padding) if self._start is None else self._start
         return STEP * start
 
+    @property
+    def cut_left(self) -> bool:
+        """The open segment begins where speech that was too long has been cut."""
+        return self._cut_left
+
+    @property
+    def sure_until(self) -> int:
+        """Frames of the open segment up to this one stay in it, unless it becomes too long and is cut before.
+
+        While there is speech, these are all frames so far; in the silence after it, those of the padding.
+        """
+        return STEP * min(self._now, self._last + self._padding)
+
     def feed(self, probabilities: Iterable[float]) -> Iterator[Segment]:
         for p in np.asarray(probabilities, np.float64).tolist():
             segment = self._step(p)

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.endpoint import Endpointer, EndpointOptions
+from asr.endpoint import EndpointOptions
 from asr.meter import LATE, QUIETEST, Pace, bar, level
-from asr.vad import STEP, VadError
+from asr.vad import STEP, Segmenter, VadError
 
 STEPS = 25  # a second
 
 
 def follow(probabilities: list[float], options: EndpointOptions) -> tuple[list, list[int]]:
     """The segments, and how far each was sure at every step of it."""
-    endpointer, spans, sure = Endpointer(options.segments()), [], []
+    endpointer, spans, sure = Segmenter(options.segments()), [], []
     for p in probabilities:
         spans += endpointer.feed([p])
         if endpointer.speaking:
@@ -45,7 +45,7 @@ def test_speech_that_is_too_long_is_cut_where_it_pauses_most():
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.15, 1.0]), st.integers(1, 40)), max_size=12), st.floats(0.1, 1))
 def test_what_is_sure_stays_in_the_segment(runs, silence):
     """Until a segment ends, every frame up to `sure_until` is in it; so a stream can decode that far."""
-    endpointer, sure = Endpointer(EndpointOptions(silence=silence).segments()), 0
+    endpointer, sure = Segmenter(EndpointOptions(silence=silence).segments()), 0
     for p in (p for p, n in runs for _ in range(n)):
         for span in endpointer.feed([p]):
             assert span.end >= sure

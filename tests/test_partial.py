@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import asr
 from asr.decoding import Decoder, DecoderOptions
 from asr.kneser_ney import TrainingOptions, train
-from asr.lexicon import LexiconOptions, LexiconSearch
+from asr.lexicon_search import LexiconOptions, LexiconSearch
 from asr.partial import greedy_so_far, letters_so_far, words_so_far
 from asr.search import BeamSearch, SearchOptions
 from asr.text import Alphabet

@@ -150,6 +150,15 @@ def test_misuse_is_told(greedy):
         stream.feed(np.zeros(100, np.float32))
 
 
+@pytest.mark.parametrize("samples", [0, 1, 159, 160, 161, 16_001, 50_000])
+def test_every_sample_is_accounted_for(greedy, samples):
+    stream = Listener(greedy).stream()
+    for block in blocks(SPEECH[:samples], 777):
+        stream.feed(block)
+    stream.flush()
+    assert stream.seconds == -(-samples // 160) / 100  # a frame begins every 10 ms
+
+
 def test_memory_does_not_grow(greedy):
     stream = Listener(greedy).stream()
 

@@ -1,0 +1,198 @@
+"""A live listener on real clips: word error rate against latency, and how late words and final texts come.
+
+    python -m benchmarks.streaming /work/shared/data/speech/dev.jsonl
+
+writes streaming.csv, .md and .png. The clock is simulated from CPU time, so a busy machine disturbs little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr.align import AlignError, loudness
+from asr.encoder import Latency
+from asr.endpoint import EndpointOptions
+from asr.listener import Listener, ListenerOptions
+from asr.recognizer import Recognizer, load
+from asr.text import normalise
+from asr.transcript import Word
+from asr.words import timed
+from benchmarks import measure, tables
+from benchmarks.delays import Delay, Shown, delays, right, run
+from benchmarks.joined import RATE, Joined, streams
+from benchmarks.scores import count, difference, summary
+
+LATENCIES = [1280.0, 640.0, 520.0, 320.0, 160.0]  # ms; 520: 400 of them look ahead
+QUANTILES = 50, 95  # %
+FULL = "full context"
+
+
+def main() -> int:
+    options = parser().parse_args()
+    torch.set_num_threads(1)
+    machine, recognizer = measure.machine(), load(options.model)
+    sounds = streams(measure.read_manifest(options.manifest)[:: options.every], options.clips, options.seed)
+    said = [reference(recognizer, sound) for sound in sounds]
+    whole, wrong = full_context(recognizer, sounds)
+    rows = [whole]
+    for latency in options.latencies:
+        rows.append(live(Listener(recognizer, ListenerOptions(latency)), sounds, said, wrong))
+        print(f"{latency:g} ms done", file=sys.stderr, flush=True)
+    report(rows, sounds, machine, options)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text")
+    top.add_argument("--latencies", type=float, nargs="+", default=LATENCIES, metavar="MS")
+    top.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth clip (default: all)")
+    top.add_argument("--clips", type=int, default=10, metavar="N", help="joined to a stream (default: 10)")
+    top.add_argument("--seed", type=int, default=1, help="of the order of the clips and of the pauses")
+    top.add_argument("--model", default="english", help="packaged model or checkpoint")
+    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
+    return top
+
+
+def reference(recognizer: Recognizer, sound: Joined) -> list[list[Word]]:
+    """When each word of each clip was said: the forced alignment of its reference, with full context."""
+    found = []
+    for row, start, end in zip(sound.rows, sound.starts, sound.ends):
+        frames = recognizer.model.frontend(sound.samples[round(start * RATE) : round(end * RATE)])
+        heads = recognizer.log_probs([frames])[0]
+        try:
+            found.append(list(timed(normalise(row["text"]), heads, start, recognizer.decoder, loudness(frames))))
+        except AlignError:  # more words than its sound has room for
+            found.append([])
+    return found
+
+
+def full_context(recognizer: Recognizer, sounds: Sequence[Joined]) -> tuple[dict, np.ndarray]:
+    """The same streams as files, with the endpoints of a stream: the row of the table, the errors of each clip."""
+    settings = replace(recognizer.options, segments=EndpointOptions().segments())
+    whole = Recognizer(recognizer.model, recognizer.decoder, settings)
+    texts = [by_clip(s, [word for found in whole.segments([s.samples]) for word in found.words]) for s in sounds]
+    wrong, total = errors(sounds, texts)
+    return {"latency": FULL, **summary("WER", wrong, total)}, wrong
+
+
+def live(listener: Listener, sounds: Sequence[Joined], said: Sequence[list[list[Word]]], whole: np.ndarray) -> dict:
+    """One row: the listener over all streams, one at a time."""
+    runs = [run(listener, sound.blocks(), RATE) for sound in sounds]
+    everything = [shown for shown, _ in runs]
+    wrong, total = errors(sounds, [by_clip(sound, words(shown)) for sound, shown in zip(sounds, everything)])
+    gap = "{:.1f} ({:.1f} to {:.1f})".format(*difference(wrong, whole, total))
+    latency = Latency.of(listener.options.latency)
+    row = {"latency": f"{latency.milliseconds} ms", "look-ahead ms": 40 * latency.ahead, **summary("WER", wrong, total)}
+    row |= {"more errors %": 100 * (wrong.sum() / whole.sum() - 1), "points more": gap}
+    found = [delays(shown) for shown in everything]
+    row |= of_words("right", [pair for pairs in map(spoken, sounds, found, said) for pair in pairs])
+    row |= of_words("all", [(delay, delay.word.end) for some in found for delay in some])
+    finals = [s for shown in everything for s in shown if s.result.endpoint == "silence" and s.result.text]
+    row |= quantiles("final after endpoint", [s.at - s.result.time for s in finals])
+    row |= quantiles("final after last word", [s.at - s.result.words[-1].end for s in finals])
+    return row | {"CPU s per audio s": sum(spent for _, spent in runs) / sum(sound.seconds for sound in sounds)}
+
+
+def spoken(sound: Joined, found: Sequence[Delay], said: Sequence[list[Word]]) -> list[tuple[Delay, float]]:
+    """The words that are right, with the ends of the reference's."""
+    clips: list[list[Delay]] = [[] for _ in said]
+    for delay in found:
+        clips[sound.clip(delay.word.start)].append(delay)
+    return [pair for some, reference in zip(clips, said) for pair in right(some, reference)]
+
+
+def of_words(name: str, found: Sequence[tuple[Delay, float]]) -> dict[str, float]:
+    """Columns: how long after a word's end it was first shown, and settled; how many came with the final text only."""
+    first = quantiles(f"{name}: shown", [d.first - end for d, end in found])
+    settled = quantiles(f"{name}: settled", [d.settled - end for d, end in found])
+    late = 100 * float(np.mean([d.with_final for d, _ in found]))
+    return {f"{name}: words": len(found), **first, **settled, f"{name}: with final only %": late}
+
+
+def quantiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
+    return {f"{name} {q} % s": float(np.percentile(seconds, q)) for q in QUANTILES}
+
+
+def words(shown: Sequence[Shown]) -> list[Word]:
+    """Of the final texts."""
+    return [word for s in shown if s.result.kind == "final" for word in s.result.words]
+
+
+def by_clip(sound: Joined, found: Sequence[Word]) -> list[str]:
+    texts: list[list[str]] = [[] for _ in sound.rows]
+    for word in found:
+        texts[sound.clip(word.start)].append(word.text)
+    return [" ".join(some) for some in texts]
+
+
+def errors(sounds: Sequence[Joined], texts: Sequence[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Word errors and reference words of each clip."""
+    return count([row["text"] for sound in sounds for row in sound.rows], [text for some in texts for text in some])
+
+
+def report(rows: list[dict], sounds: Sequence[Joined], machine: str, options: argparse.Namespace) -> None:
+    clips, minutes = sum(len(s.rows) for s in sounds), sum(s.seconds for s in sounds) / 60
+    text = f"{options.model}, {clips} clips in {len(sounds)} streams of {minutes:.0f} min in all. {machine}.\n\n"
+    text += tables.markdown([brief(row) for row in rows])
+    options.out.mkdir(parents=True, exist_ok=True)
+    tables.write_csv(options.out / "streaming.csv", rows)
+    (options.out / "streaming.md").write_text(text)
+    draw(rows, options.out / "streaming.png")
+    print(text)
+
+
+def brief(row: dict) -> dict:
+    """The columns of the Markdown table."""
+    short = {"latency": row["latency"], "WER": "{WER:.1f} ({WER low:.1f} to {WER high:.1f})".format(**row)}
+    short["more errors"] = f"{row['more errors %']:+.1f} %" if "more errors %" in row else ""
+    both = {
+        "words shown": "right: shown",
+        "settled": "right: settled",
+        "final after endpoint": "final after endpoint",
+        "final after last word": "final after last word",
+    }
+    for title, name in both.items():
+        values = [row.get(f"{name} {q} % s") for q in QUANTILES]
+        short[f"{title}, s"] = "" if None in values else "{:.2f}, {:.2f}".format(*values)
+    return short | {"CPU s per audio s": row.get("CPU s per audio s", "")}
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    """Word error rate, and delays of words, against latency."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    full, lives = rows[0], sorted(rows[1:], key=lambda row: int(row["latency"].split()[0]))
+    at, rates = [int(row["latency"].split()[0]) for row in lives], [row["WER"] for row in lives]
+    bars = [[row["WER"] - row["WER low"] for row in lives], [row["WER high"] - row["WER"] for row in lives]]
+    left.errorbar(at, rates, bars, fmt="o-", color="tab:red", capsize=3, label="live")
+    left.axhline(full["WER"], color="tab:blue", label=FULL)
+    left.axhspan(full["WER low"], full["WER high"], color="tab:blue", alpha=0.1)
+    left.set(ylim=(0, None), ylabel="word error rate, % (95 % interval)")
+    for name, colour in (("right: shown", "tab:green"), ("right: settled", "tab:orange")):
+        for q, style in zip(QUANTILES, ("o-", "o--")):
+            label = f"{name.split()[1]}, {'median' if q == 50 else f'{q} %'}"
+            right.plot(at, [row[f"{name} {q} % s"] for row in lives], style, color=colour, label=label)
+    right.set(ylim=(0, None), ylabel="s after the end of the word")
+    for axes in (left, right):
+        axes.set(xscale="log", xlabel="latency of the encoder, ms", xticks=at)
+        axes.set_xticklabels(map(str, at))
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
