@@ -1,8 +1,8 @@
 """Speech recognition: a spectrogram front-end, a BiGRU acoustic model trained with CTC, a search.
 
-    import asr
-    transcript = asr.load().transcribe("talk.mp3")
-    print(transcript.text, transcript.segments[0].words[0])
+import asr
+transcript = asr.load().transcribe("talk.mp3")
+print(transcript.text, transcript.segments[0].words[0])
 """
 
 from __future__ import annotations

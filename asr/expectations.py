@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr.recognizer import RecognizerOptions
 
 
 def add_expectations(p: argparse.ArgumentParser) -> None:
@@ -30,8 +33,16 @@ def _threshold(text: str) -> float:
     return value
 
 
-def expectations(options: argparse.Namespace) -> dict[str, Any]:
-    """Arguments for DecoderOptions. Raises asr.hotwords.HotwordError, of one sentence."""
+def expecting(options: argparse.Namespace, *decoder: Any, **others: Any) -> RecognizerOptions:
+    """decoder: the first arguments of DecoderOptions. Raises asr.hotwords.HotwordError, of one sentence."""
+    from asr.decoding import DecoderOptions
+    from asr.recognizer import RecognizerOptions
+
+    least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
+    return RecognizerOptions(DecoderOptions(*decoder, **_expectations(options)), least, **others)
+
+
+def _expectations(options: argparse.Namespace) -> dict[str, Any]:
     from asr.hotwords import HotwordError, read_commands, read_hotwords
 
     if options.rejection and not options.commands:

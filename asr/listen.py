@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr import microphone
-from asr.expectations import add_expectations, expectations
+from asr.expectations import add_expectations, expecting
 from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions
 
 if TYPE_CHECKING:
@@ -121,14 +121,11 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 
 def _listener(options: argparse.Namespace) -> Listener:
-    from asr.decoding import DecoderOptions
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions
-    from asr.recognizer import RecognizerOptions, load
+    from asr.recognizer import load
 
     nothing = float("inf") if options.nothing is None else options.nothing
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
-    least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
-    wanted = RecognizerOptions(DecoderOptions(**expectations(options)), least)
-    recognizer = load(options.model, wanted, threads=1)  # a stream's steps are too small to share
+    recognizer = load(options.model, expecting(options), threads=1)  # a stream's steps are too small to share
     return Listener(recognizer, ListenerOptions(options.latency, endpoints))

@@ -134,9 +134,7 @@ class Recognizer:
         for span in waiting:
             yield _piece(span, kept, first)
 
-    def _activity(
-        self, blocks: Iterable[np.ndarray], segmenter: Segmenter
-    ) -> Iterator[tuple[np.ndarray, list[Span]]]:
+    def _activity(self, blocks: Iterable[np.ndarray], segmenter: Segmenter) -> Iterator[tuple[np.ndarray, list[Span]]]:
         """Log-mel frames of each block, and the spans of speech that ended in it."""
         frontend, detector = self.model.frontend, self._detector
         tail, state = frontend.start(), detector.start()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr import audio
-from asr.expectations import add_expectations, expectations
+from asr.expectations import add_expectations, expecting
 from asr.terminal import clock, fail, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
@@ -105,21 +105,16 @@ def transcribe(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace):
     """The recogniser, or a sentence that says why there is none."""
     from asr.checkpoint import CheckpointError
-    from asr.decoding import DecoderOptions
     from asr.hotwords import HotwordError
     from asr.lexicon import LexiconError
     from asr.ngram import NgramError
-    from asr.recognizer import RecognizerOptions, load
+    from asr.recognizer import load
 
     if options.hotwords and options.beam == 1:
         return "--hotwords needs a search: give --beam above 1"
     try:
-        decoder = DecoderOptions(
-            options.beam, not options.no_lm, not options.letters, options.n_best, **expectations(options)
-        )
-        least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
-        wanted = RecognizerOptions(decoder, least, options.latency)
-        return load(options.model, wanted, options.threads)
+        decoder = options.beam, not options.no_lm, not options.letters, options.n_best
+        return load(options.model, expecting(options, *decoder, latency=options.latency), options.threads)
     except (CheckpointError, HotwordError, NgramError, LexiconError) as error:
         return str(error)
 

@@ -63,8 +63,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     top.add_argument("--limit", type=int, metavar="N", help="N clips, spread evenly over the manifest")
     top.add_argument("--model", default="english", help="of our engine: packaged model or checkpoint")
-    top.add_argument("--environment", type=Path, default=ENVIRONMENT, metavar="DIR",
-                     help="virtual environment of the peers: made, and filled where it lacks a package")
+    top.add_argument(
+        "--environment",
+        type=Path,
+        default=ENVIRONMENT,
+        metavar="DIR",
+        help="virtual environment of the peers: made, and filled where it lacks a package",
+    )
     top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 

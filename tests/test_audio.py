@@ -79,9 +79,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
 # what can be read
 
 
-@pytest.mark.parametrize(
-    "subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "IMA_ADPCM"]
-)
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "IMA_ADPCM"])
 def test_wav_of_every_kind_keeps_its_samples(write, subtype):
     expected = tone(1.3)
     got = audio.load(write("a.wav", expected, subtype=subtype))
@@ -128,9 +126,7 @@ def test_one_sample(write, rate):
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    seconds=st.floats(0.0001, 3), rate=st.sampled_from([8_000, 16_000, 44_100]), length=st.integers(1, 60_000)
-)
+@given(seconds=st.floats(0.0001, 3), rate=st.sampled_from([8_000, 16_000, 44_100]), length=st.integers(1, 60_000))
 def test_the_size_of_blocks_does_not_change_the_samples(write, seconds, rate, length):
     path = write("a.wav", noise(length / rate, rate), rate)
     whole = audio.load(path)

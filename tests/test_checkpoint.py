@@ -19,9 +19,7 @@ from asr.frontend import LogMelOptions
 from asr.recurrent import KINDS
 
 torch.set_num_threads(1)
-OPTIONS = ModelOptions(
-    LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0
-)
+OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)
 CARD = {"licence": "CC0", "wer": {"dev": 0.25}, "data": ["dev", "éü"]}
 
 
@@ -149,9 +147,7 @@ def test_an_unknown_name_lists_the_packaged_models(tmp_path, monkeypatch):
     assert "no model called 'englsh'" in message("englsh")
     assert "(english, english-small)" in message("englsh") and "(english, english-small)" in message(tmp_path)
     assert locate("english-small") == tmp_path / "english-small.safetensors"
-    assert load_model("english-small")[1] == {"name": "english-small"} and load_model()[1] == {
-        "name": "english"
-    }
+    assert load_model("english-small")[1] == {"name": "english-small"} and load_model()[1] == {"name": "english"}
     assert load_model(tmp_path / "english.safetensors")[1] == {"name": "english"}
 
 

@@ -68,8 +68,10 @@ def test_a_broken_file_is_reported_and_the_rest_goes_on(capsys, tmp_path):
     status, out, err = run(capsys, *bad, CLIPS[0])
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert status == 1 and out.strip() and "5 with errors" in err
-    assert len(errors) == 5 and all(path.name in line for path, line in zip(sorted(bad), sorted(errors))) or all(
-        any(path.name in line for line in errors) for path in bad
+    assert (
+        len(errors) == 5
+        and all(path.name in line for path, line in zip(sorted(bad), sorted(errors)))
+        or all(any(path.name in line for line in errors) for path in bad)
     )
     assert "Traceback" not in err
 

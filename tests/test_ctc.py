@@ -97,9 +97,7 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))
-    on_letters, on_phonemes = model.loss(
-        frames, lengths, [[2], [3]], [[1, 2], None]
-    )  # the second is not known
+    on_letters, on_phonemes = model.loss(frames, lengths, [[2], [3]], [[1, 2], None])  # the second is not known
     assert on_phonemes.item() == pytest.approx(-math.log(totals[1, 2]) / 5, rel=1e-4)
     assert on_letters.item() == pytest.approx(
         make(phonemes=("AH", "K"), layers=3).loss(frames, lengths, [[2], [3]], [None, None])[0].item()
@@ -114,9 +112,7 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
 
 def test_every_weight_gets_a_gradient():
     model = make(phonemes=("AH",))
-    on_letters, on_phonemes = model.loss(
-        torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]], Latency(4, 2)
-    )
+    on_letters, on_phonemes = model.loss(torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]], Latency(4, 2))
     (on_letters + on_phonemes).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 

@@ -46,9 +46,7 @@ def test_subsampling_sees_its_field_only():
     changed = x.clone()
     changed[:, 4 * 3 + FIELD :] += 1  # after the field of output 3
     changed[:, : 4 * 3] += 1  # before it
-    assert torch.equal(layer(changed)[:, 3], y[:, 3]) and not torch.equal(
-        layer(changed)[:, [2, 4]], y[:, [2, 4]]
-    )
+    assert torch.equal(layer(changed)[:, 3], y[:, 3]) and not torch.equal(layer(changed)[:, [2, 4]], y[:, [2, 4]])
 
 
 @settings(max_examples=25)

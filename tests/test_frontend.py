@@ -42,9 +42,7 @@ def test_the_end_is_completed_with_zeros():
     assert np.abs(LOG_MEL(samples) - librosas(padded)[:7]).max() < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("samples", "frames"), [(0, 0), (1, 1), (160, 1), (161, 2), (400, 3), (560, 4), (16_000, 100)]
-)
+@pytest.mark.parametrize(("samples", "frames"), [(0, 0), (1, 1), (160, 1), (161, 2), (400, 3), (560, 4), (16_000, 100)])
 def test_number_of_frames(samples, frames):
     out = LOG_MEL(sound(samples))
     assert out.shape == (frames, 80) and out.dtype == np.float32 and np.isfinite(out).all()

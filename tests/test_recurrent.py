@@ -96,9 +96,7 @@ def test_an_empty_piece_changes_no_peephole_state():
 
 
 def test_unknown_kind():
-    with pytest.raises(
-        ValueError, match="no recurrent layer called 'rnn': choose one of gru, lstm, peephole"
-    ):
+    with pytest.raises(ValueError, match="no recurrent layer called 'rnn': choose one of gru, lstm, peephole"):
         recurrent("rnn", 5, 4)
 
 
@@ -186,9 +184,7 @@ def test_the_gru_pass_for_training_has_torchs_results_and_gradients():
     x, h = torch.randn(3, 9, 5, requires_grad=True), torch.randn(1, 3, 4, requires_grad=True)
     expected, last = nn.GRU.forward(layer, x, h)
     wanted = gradients(x, h, layer, expected)
-    y = _Sequence.apply(
-        x, h[0], *layer.parameters(), torch.float32
-    )  # in fp32 the two can be compared closely
+    y = _Sequence.apply(x, h[0], *layer.parameters(), torch.float32)  # in fp32 the two can be compared closely
     torch.testing.assert_close(y, expected, atol=1e-6, rtol=0)
     for found, grad in zip(gradients(x, h, layer, y), wanted):
         torch.testing.assert_close(found, grad, atol=1e-5, rtol=1e-5)

@@ -62,8 +62,7 @@ def test_txt():
 
 def test_srt():
     assert rendered(SHORT, "srt") == (
-        "1\n00:00:00,500 --> 00:00:01,400\nhello world\n\n"
-        "2\n100:00:00,000 --> 100:00:01,235\nr&b's <now>\n\n"
+        "1\n00:00:00,500 --> 00:00:01,400\nhello world\n\n2\n100:00:00,000 --> 100:00:01,235\nr&b's <now>\n\n"
     )
 
 
@@ -75,9 +74,7 @@ def test_vtt():
 
 
 def test_tsv():
-    assert rendered(SHORT, "tsv") == (
-        "start\tend\ttext\n500\t1400\thello world\n360000000\t360001235\tr&b's <now>\n"
-    )
+    assert rendered(SHORT, "tsv") == ("start\tend\ttext\n500\t1400\thello world\n360000000\t360001235\tr&b's <now>\n")
 
 
 NUMBER, QUOTED = r"([\d.]+)\n", r'"((?:[^"]|"")*)"\n'

@@ -10,11 +10,12 @@ import soundfile
 from asr.frontend import SAMPLE_RATE
 from wakeword import build as module
 from wakeword import negatives, synthesis, voices
-from wakeword.build import BuildOptions, build, slug
+from wakeword.build import BuildOptions, build
 from wakeword.detector import load
 from wakeword.mixing import MixOptions
 from wakeword.model import TriggerOptions
 from wakeword.negatives import Clip
+from wakeword.phrases import slug
 from wakeword.training import TrainOptions
 
 MODEL = TriggerOptions(hidden=16, channels=16, n_mels=20, dropout=0.0)

@@ -43,6 +43,22 @@ def test_nothing_said_after_the_word_is_an_empty_command(listener):
     assert first.text == "" and first.words == () and second.text
 
 
+def test_a_detection_that_is_not_confirmed_is_passed_over(listener):
+    """Whoever confirms hears the sound that led to the detection, and on_word only what is confirmed."""
+    stream, asked, told = np.concatenate([QUIET, BOOM, QUIET, QUIET, BOOM, CLIP, QUIET]), [], []
+
+    def confirmed(heard):
+        asked.append(heard)
+        return len(asked) > 1
+
+    blocks = np.split(stream, range(1280, len(stream), 1280))
+    (only,) = commands(loud_detector(), listener, blocks, told.append, confirmed)
+    assert only.text and told == [asked[1]] and only.detection == asked[1].detection
+    for heard in asked:
+        end = round(heard.detection.time * 16_000)
+        assert np.array_equal(heard.samples, stream[max(0, end - 40_000) : end]) and np.abs(heard.samples).max() > 0.5
+
+
 def test_the_stream_may_end_in_the_middle(listener):
     (only,) = said(listener, np.concatenate([QUIET, BOOM, QUIET[:4000], CLIP]), 1280)
     assert only.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     if short := phrases.warning(phrase):
         report(short)
     names = voices.chosen(options.voices)
-    folder = output.with_name(f".{slug(phrase)}.training")
+    folder = output.with_name(f".{phrases.slug(phrase)}.training")
     folder.mkdir(parents=True, exist_ok=True)
     own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
     given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
@@ -83,11 +82,6 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     forget(folder)
     report(f"the spoken clips stay in {folder}, for a next training of this phrase")
     return measured
-
-
-def slug(phrase: str) -> str:
-    """ "Hey, Computer!" -> hey-computer"""
-    return re.sub(r"[^a-z0-9']+", "-", phrase.lower()).strip("-") or "detector"
 
 
 def _spoken(

@@ -11,6 +11,7 @@ from asr.frontend import SAMPLE_RATE
 from asr.listener import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, Detector
+from wakeword.listen import BEFORE, Heard
 
 LATE = 0.12  # s by which a detection may come after the word's end: the command is heard from so long before it
 
@@ -28,18 +29,19 @@ def commands(
     detector: Detector,
     listener: Listener,
     blocks: Iterable[np.ndarray],
-    on_word: Callable[[Detection], None] = lambda detection: None,
+    on_word: Callable[[Heard], object] = lambda heard: None,
+    confirmed: Callable[[Heard], bool] = lambda heard: True,
 ) -> Iterator[Command]:
     """Blocks of samples (n,) float32 at 16 kHz, without end -> each command when its sentence has ended.
 
-    ``on_word`` is told at once. No sample between the word and the command is lost, nor any after the command: the
-    detector goes on where the recogniser stopped. A listener whose endpoints have a ``nothing`` rule gives up after
-    that long without a word.
+    ``confirmed`` has the last word on a detection; ``on_word`` is told at once, with the sound up to it. No sample
+    between the word and the command is lost, nor any after the command: the detector goes on where the recogniser
+    stopped. A listener whose endpoints have a ``nothing`` rule gives up after that long without a word.
     """
     source = _Source(blocks)
-    while (detection := _wait(detector, source)) is not None:
-        on_word(detection)
-        yield _heard(detection, listener, source)
+    while (heard := _wait(detector, source, confirmed)) is not None:
+        on_word(heard)
+        yield _heard(heard.detection, listener, source)
 
 
 class _Source:
@@ -62,16 +64,20 @@ class _Source:
         self.now -= len(samples)
 
 
-def _wait(detector: Detector, source: _Source) -> Detection | None:
+def _wait(detector: Detector, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
     """Until the word has been said; the source then stands where the command may begin. None at the end."""
     began, state, recent = source.now, detector.start(), np.zeros(0, np.float32)
+    most, late = round((BEFORE + 1) * SAMPLE_RATE), round(LATE * SAMPLE_RATE)
     while (block := source.read()) is not None:
         found, state = detector.feed(block, state)
-        recent = np.concatenate([recent[-SAMPLE_RATE:], block])
-        if found:
-            first = began + round((found[0].time - LATE) * SAMPLE_RATE)
-            source.give_back(recent[max(0, len(recent) - (source.now - first)) :])
-            return found[0]._replace(time=began / SAMPLE_RATE + found[0].time)
+        recent = np.concatenate([recent[-most:], block])
+        for detection in found:
+            time = began / SAMPLE_RATE + detection.time
+            end = len(recent) - source.now + round(time * SAMPLE_RATE)
+            heard = Heard(detection._replace(time=time), recent[max(0, end - round(BEFORE * SAMPLE_RATE)) : end])
+            if confirmed(heard):
+                source.give_back(recent[max(0, end - late) :])
+                return heard
     return None
 
 

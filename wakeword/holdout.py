@@ -12,9 +12,8 @@ from asr.frontend import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
-from wakeword.thresholds import logit, peaks, thresholds
+from wakeword.thresholds import RATES, logit, peaks, thresholds
 
-RATES = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a detector knows a threshold
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
 FRAMES_PER_SECOND = 100
 

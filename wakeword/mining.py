@@ -5,7 +5,7 @@ Known from detection as hard-example mining (Sung & Poggio 1994; Shrivastava et 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -42,18 +42,22 @@ def cut(clips: Sequence[Clip], places: Sequence[Place]) -> list[Clip]:
     return [clips[clip][max(0, at - before) : at + after] for clip, at in places]
 
 
-def _rows(clips: Sequence[Clip], batch: int = 16) -> list[list[tuple[np.ndarray, list[Place]]]]:
-    """Clips joined to streams (ROW,), each with the numbers of its clips and where they begin; in batches."""
-    rows, at = [], ROW
+def _rows(clips: Sequence[Clip], together: int = 16) -> Iterator[list[tuple[np.ndarray, list[Place]]]]:
+    """Clips joined to streams (ROW,), each with the numbers of its clips and where they begin; some at a time."""
+    batch, at = [], ROW
     for number, clip in enumerate(clips):
         if at + len(clip) > ROW:
-            rows.append((np.zeros(ROW, np.float32), []))
+            if len(batch) == together:
+                yield batch
+                batch = []
+            batch.append((np.zeros(ROW, np.float32), []))
             at = 0
-        samples, starts = rows[-1]
+        samples, starts = batch[-1]
         samples[at : at + len(clip)] = clip[: ROW - at]
         starts.append((number, at))
         at += len(clip) + SAMPLE_RATE // 2
-    return [rows[i : i + batch] for i in range(0, len(rows), batch)]
+    if batch:
+        yield batch
 
 
 def _frames(model: TriggerModel, rows: Sequence[np.ndarray]) -> np.ndarray:

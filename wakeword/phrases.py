@@ -74,3 +74,8 @@ def punctuated(text: str) -> list[str]:
     first, _, rest = text.partition(" ")
     paused = [f"{first}, {rest}"] if rest and first in _GREETINGS else []
     return [written for t in (text, *paused) for written in (t, *(t[0].upper() + t[1:] + mark for mark in ".!?"))]
+
+
+def slug(phrase: str) -> str:
+    """ "Hey, Computer!" -> hey-computer"""
+    return re.sub(r"[^a-z0-9']+", "-", phrase.lower()).strip("-") or "detector"

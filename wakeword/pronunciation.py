@@ -11,13 +11,13 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 import asr
+from asr import letter_to_sound
 from asr.lexicon import read_lexicon
 
 Phonemes = tuple[str, ...]
 
 LEXICON = Path(asr.__file__).parent / "models" / "english-lexicon.txt.xz"
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
-_SHORTEST_PART = 3  # letters of a word within a compound: "snow" + "boy"
 
 
 @cache
@@ -46,9 +46,7 @@ def pronounce(text: str) -> list[str] | None:
 
 def compounds(word: str) -> list[tuple[str, str]]:
     """Ways to see a word as two of the lexicon's, the most even first: "snowboy" -> ("snow", "boy")."""
-    cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
-    pairs = [(word[:i], word[i:]) for i in cuts if word[:i] in lexicon() and word[i:] in lexicon()]
-    return sorted(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))
+    return letter_to_sound.compounds(word, lexicon())
 
 
 def says(text: str, phrase: str) -> bool:

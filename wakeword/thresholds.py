@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+RATES = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a detector knows a threshold
+USUAL = 0.5  # ... unless another one is asked for
 TAIL = 25  # highest peaks that the tail is fitted to
 CEILING = 1 - 1e-6
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asr.letter_to_sound import guess
 from asr.recognizer import Recognizer
 from wakeword.pronunciation import pronunciations
 from wakeword.spotting import Keyword
@@ -22,15 +23,11 @@ class VerifyError(ValueError):
 def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
     """Every way to say a normalised phrase, in the model's phonemes (``symbols``, numbered from 1).
 
-    Raises VerifyError when a word is not in the lexicon.
+    Words that the lexicon lacks are said by the rules from letters to sounds.
     """
     ways: list[tuple[int, ...]] = [()]
     for word in phrase.split():
-        said = pronunciations(word)
-        if not said:
-            raise VerifyError(
-                f'the lexicon does not know how "{word}" is said: do without --verify, or spell it in words'
-            )
+        said = pronunciations(word) or [tuple(way.split()) for way in guess(word, {})]
         ways = [way + tuple(symbols.index(p) + 1 for p in s) for way in ways for s in said]
     return [Keyword(way) for way in ways]
 

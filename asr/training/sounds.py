@@ -76,9 +76,7 @@ def _timbre(rng: np.random.Generator) -> np.ndarray:
     return (k ** -rng.uniform(0, 2) * rng.random(len(k))) @ np.sin(2 * np.pi * np.outer(k, phase))
 
 
-def _note(
-    timbre: np.ndarray, hz: float, length: int, attack: float, decay: float, vibrato: float
-) -> np.ndarray:
+def _note(timbre: np.ndarray, hz: float, length: int, attack: float, decay: float, vibrato: float) -> np.ndarray:
     t = np.arange(length) / SAMPLE_RATE
     cycles = hz * (t + vibrato * np.sin(2 * np.pi * 5.5 * t) / (2 * np.pi * 5.5))
     envelope = np.minimum(t / attack, 1) * np.exp(-decay * t) * np.minimum((t[-1] - t) / 0.01, 1)

@@ -95,10 +95,13 @@ def gerund(said: list[str]) -> list[str]:
 
 
 def write(words: Pronunciations, licence: str, path: Path) -> None:
-    head = ["Pronunciations of English words, stress dropped. Word<TAB>phonemes, one line each.",
-            "From CMUdict (https://github.com/cmusphinx/cmudict) and regular inflections of its words;",
-            "changed by recipes/language_model/lexicon.py. CMUdict's licence (BSD-2-Clause):", "",
-            *licence.strip().splitlines()]
+    head = [
+        "Pronunciations of English words, stress dropped. Word<TAB>phonemes, one line each.",
+        "From CMUdict (https://github.com/cmusphinx/cmudict) and regular inflections of its words;",
+        "changed by recipes/language_model/lexicon.py. CMUdict's licence (BSD-2-Clause):",
+        "",
+        *licence.strip().splitlines(),
+    ]
     lines = [f"# {line}".rstrip() for line in head]
     lines += [f"{w}\t{' '.join(said)}" for w in sorted(words) for said in words[w]]
     part = path.with_name(path.name + ".part")

@@ -1,6 +1,6 @@
 """Train the packaged n-gram language model from the project's text.
 
-    python -m recipes.language_model.train TEXT_FOLDER --without dev.jsonl --output asr/models/english-lm.npz
+python -m recipes.language_model.train TEXT_FOLDER --without dev.jsonl --output asr/models/english-lm.npz
 """
 
 from __future__ import annotations

@@ -152,9 +152,7 @@ def background(rng: np.random.Generator, n: int, recorded: list[np.ndarray]) -> 
     return equaliser(rng, total) if rng.random() < 0.5 else total
 
 
-def lay_speech(
-    rng: np.random.Generator, n: int, corpora: list[Corpus]
-) -> tuple[np.ndarray, np.ndarray, float]:
+def lay_speech(rng: np.random.Generator, n: int, corpora: list[Corpus]) -> tuple[np.ndarray, np.ndarray, float]:
     """Utterances with pauses between them -> samples (n,), labels (n // STEP_SAMPLES,), their mean level.
 
     Half of them come from the first corpus, the real speech.

@@ -61,9 +61,7 @@ class Detector(nn.Module):
         return {name: tensor.detach().contiguous() for name, tensor in named.items()}
 
 
-def mixes(
-    count: int, seed: int, corpora: list[Corpus], recorded: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def mixes(count: int, seed: int, corpora: list[Corpus], recorded: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """-> frames (count, T, n_mels) float16 and labels (count, T // STEP); mix i depends on (seed, i) only."""
     front_end, frames, labels = LogMel(), [], []
     for i in range(count):

@@ -12,6 +12,7 @@ python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl
     "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
 
+python -m recipes.wake_words.rest "$data" "$work"
 for phrase in computer jarvis activate; do
-    wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors" --negatives "$data/speech/train.jsonl"
+    wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors" --negatives "$work/more.jsonl"
 done

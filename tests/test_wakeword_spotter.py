@@ -1,0 +1,79 @@
+"""Any phrase without training: it is heard where it is said, for any cut of the stream, and not elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import asr
+from asr import audio
+from wakeword.cli import main
+from wakeword.detector import DetectorOptions
+from wakeword.spotter import Spotter, least, spotter
+
+DATA = Path(__file__).parent / "data"
+SILENCE = np.zeros(24_000, np.float32)
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return asr.load()
+
+
+@pytest.fixture(scope="module")
+def said():
+    return np.concatenate([SILENCE, audio.load(str(DATA / "independence.opus")), SILENCE])
+
+
+def test_a_phrase_is_heard_once_where_it_is_said(recognizer, said):
+    found = spotter(recognizer, "Independence!", threshold=0.2).detect(said)
+    assert len(found) == 1 and 1.5 < found[0].time < len(said) / 16_000 - 0.5
+    assert not spotter(recognizer, "hey computer", threshold=0.2).detect(said)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(0, 100_000), max_size=5))
+def test_any_cut_gives_the_same_scores(recognizer, said, cuts):
+    listening = Spotter(recognizer, "independence", DetectorOptions(0.2, smooth=1))
+    whole, _ = listening.scores(said, listening.start())
+    state, parts = listening.start(), []
+    for part in np.split(said, sorted(c for c in cuts if c < len(said))):
+        scores, state = listening.scores(part, state)
+        parts.append(scores)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
+    assert state.steps == len(whole)
+
+
+def test_silence_costs_no_encoder(recognizer, monkeypatch):
+    listening = Spotter(recognizer, "independence", DetectorOptions(0.2, smooth=1))
+    monkeypatch.setattr(listening, "_encoder", None)
+    assert not listening.detect(np.zeros(160_000, np.float32))
+
+
+def test_longer_phrases_and_higher_rates_need_lower_thresholds():
+    assert least(4, 0.5) > least(8, 0.5) > least(14, 0.5) > 0
+    assert 1 > least(8, 0.1) > least(8, 0.5) > least(8, 3)
+
+
+def test_detect_with_a_phrase(capsys, tmp_path, said):
+    soundfile.write(tmp_path / "said.wav", said, 16_000)
+    assert main(["detect", "--phrase", "independence", "--threshold", "0.2", str(tmp_path / "said.wav")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["x.wav"], "give a detector"),
+        (["--model", "computer", "--phrase", "computer", "x.wav"], "give a detector"),
+        (["--phrase", "xyzzyplugh", "x.wav"], "cannot be pronounced"),
+        (["--phrase", "", "x.wav"], "give a detector"),
+        (["--phrase", "hey you", "--rate", "7", "x.wav"], "7 false alarms an hour"),
+    ],
+)
+def test_bad_phrases(capsys, arguments, sentence):
+    assert main(["detect", *arguments]) == 2
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""The commands that listen: `wakeword detect` in files, `wakeword listen` and `wakeword record` at the microphone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr import audio
+from asr.expectations import add_expectations, expecting
+from asr.terminal import say
+from wakeword.cli_options import UsageError, add_model, add_verify, confirmation, opened
+from wakeword.detector import Detection
+from wakeword.listen import Alarms, Heard, Program, beep
+from wakeword.listen import listen as hear
+from wakeword.phrases import slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asr.listener import Listener
+    from wakeword.commands import Command
+
+PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
+
+
+def add_detect(p: argparse.ArgumentParser) -> None:
+    p.description = "Find a phrase in audio files; folders are searched, - is standard input."
+    p.add_argument("files", nargs="+", metavar="FILE")
+    p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
+    add_model(p, "--model")
+    add_verify(p)
+    p.set_defaults(command=detect)
+
+
+def detect(options: argparse.Namespace) -> int:
+    detector, failed = opened(options), False
+    confirmed = confirmation(detector, options)
+    for source in audio.find(options.files):
+        try:
+            if isinstance(source, audio.AudioError):
+                raise source
+            for heard in filter(confirmed, hear(detector, audio.blocks(source))):
+                print(line(source, options, heard.detection), flush=True)
+        except audio.AudioError as error:
+            say(f"error: {error}")
+            failed = True
+    return 1 if failed else 0
+
+
+def line(source: str, options: argparse.Namespace, detection: Detection, text: str | None = None) -> str:
+    """One result: a JSON object, or columns with tabs between; ``text`` is that of the command after the word."""
+    time, score = round(detection.time, 2), round(detection.score, 4)
+    if options.format == "json":
+        found = {"file": source, "model": str(options.model or options.phrase), "time": time, "score": score}
+        return json.dumps(found if text is None else found | {"text": text})
+    return f"{source}\t{time:.2f}\t{score:.4f}" + ("" if text is None else f"\t{text}")
+
+
+def add_listen(p: argparse.ArgumentParser) -> None:
+    p.description = "Wait for a phrase at the microphone; prints a line for each time it is heard. Ctrl-C ends it."
+    p.add_argument("--run", metavar="CMD", help="start a program each time; {score}, {time}, {text} are filled in")
+    p.add_argument("--then", choices=["transcribe"], help="after the word, write the command that follows it")
+    add_expectations(p)
+    p.add_argument("--tone", action="store_true", help="play a short tone when the word is heard")
+    p.add_argument(
+        "--save-alarms", type=Path, metavar="DIR", help="keep the audio around each detection, to train with"
+    )
+    p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
+    add_device(p)
+    add_model(p, "model", nargs="?")
+    add_verify(p)
+    p.set_defaults(command=listen)
+
+
+def add_device(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--device", metavar="NAME", help="microphone: a part of its name, or its number (default: the system's)"
+    )
+
+
+def listen(options: argparse.Namespace) -> int:
+    from asr.microphone import Microphone, MicrophoneOptions
+
+    detector = opened(options)
+    confirmed = confirmation(detector, options)
+    if not options.then and (options.hotwords or options.commands):
+        raise UsageError("--hotwords and --commands are for the command after the word: add --then transcribe")
+    command = Program(options.run) if options.run is not None else None
+    name = Path(options.model or slug(detector.phrase)).stem
+    alarms = Alarms(options.save_alarms, name) if options.save_alarms else None
+    listener = recogniser(options) if options.then else None  # before there is sound that would have to wait for it
+
+    def on_word(heard: Heard) -> None:
+        if options.tone:
+            beep(say)
+        if listener:
+            say(f"heard {detector.phrase!r}, go on")
+        if alarms:
+            say(f"saved {alarms.save(heard)}")
+
+    with Microphone(MicrophoneOptions(options.device), say) as microphone:
+        say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")
+        if listener:
+            from wakeword.commands import commands
+
+            then_transcribe(commands(detector, listener, microphone, on_word, confirmed), command, options)
+        else:
+            for heard in filter(confirmed, hear(detector, microphone)):
+                print(line("microphone", options, heard.detection), flush=True)
+                on_word(heard)
+                if command:
+                    command(heard.detection)
+    return 0
+
+
+def recogniser(options: argparse.Namespace) -> Listener:
+    """Gives up waiting for a command after PATIENCE."""
+    from asr.endpoint import EndpointOptions
+    from asr.listener import Listener, ListenerOptions
+    from asr.recognizer import load
+
+    return Listener(load(options=expecting(options)), ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
+
+
+def then_transcribe(said: Iterable[Command], run: Program | None, options: argparse.Namespace) -> None:
+    """A line for each command, and the program for those with words."""
+    for found in said:
+        print(line("microphone", options, found.detection, found.text), flush=True)
+        if run and found.text:
+            run(found.detection, found.text)
+
+
+def add_record(p: argparse.ArgumentParser) -> None:
+    p.description = (
+        "Collect recordings at the microphone: each time something is said, a wav file. Give the folder to "
+        "`wakeword train --positives`."
+    )
+    p.add_argument("folder", type=Path, metavar="DIR", help="for the wav files")
+    p.add_argument("--count", type=int, default=20, metavar="N", help="recordings to make (default: 20)")
+    add_device(p)
+    p.set_defaults(command=record)
+
+
+def record(options: argparse.Namespace) -> int:
+    from asr.microphone import Microphone, MicrophoneOptions
+    from wakeword.record import Recorder, utterances
+
+    if options.count < 1:
+        raise UsageError("--count must be at least 1")
+    recorder = Recorder(options.folder)
+    with Microphone(MicrophoneOptions(options.device), say) as microphone:
+        say(f"say the phrase {options.count} times, with a pause after each; Ctrl-C ends")
+        for number, samples in enumerate(utterances(microphone), start=1):
+            say(f"{number} of {options.count}: {recorder.save(samples)} ({len(samples) / audio.SAMPLE_RATE:.1f} s)")
+            if number == options.count:
+                break
+    return 0

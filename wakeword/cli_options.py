@@ -1,0 +1,57 @@
+"""What the commands that use a detector share: which one, at which threshold, confirmed by whom."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from wakeword.detector import Listening, load
+from wakeword.listen import Heard
+
+MODEL = {"metavar": "NAME_OR_FILE", "help": "packaged detector or a file"}
+
+
+class UsageError(ValueError):
+    """One sentence: what is wrong with the command line."""
+
+
+def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None) -> None:
+    """name: how the detector is given, as "--model" or as an argument without dashes."""
+    p.add_argument(*name, **MODEL, **({"nargs": nargs} if nargs else {}))
+    p.add_argument(
+        "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
+    )
+    at = p.add_mutually_exclusive_group()
+    at.add_argument("--threshold", type=float, metavar="P", help="0..1, instead of the detector's own")
+    at.add_argument(
+        "--rate", type=float, metavar="N", help="the threshold for N false alarms an hour: 0.1, 0.5, 1 or 3"
+    )
+
+
+def add_verify(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--verify", action="store_true", help="ask the speech recogniser, too, whether it was the phrase")
+
+
+def opened(options: argparse.Namespace) -> Listening:
+    """The detector that the options ask for. Raises ValueError."""
+    if bool(options.model) == bool(options.phrase):
+        raise UsageError(
+            'give a detector (a name or a file), or --phrase and any words, for example --phrase "hey you"'
+        )
+    if options.model:
+        return load(options.model, options.threshold, options.rate)
+    import asr
+    from wakeword.spotter import spotter
+
+    return spotter(asr.load(), options.phrase, options.threshold, options.rate)
+
+
+def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[Heard], bool]:
+    """What has the last word on a detection: the CTC model with --verify, else nobody."""
+    if not options.verify:
+        return lambda heard: True
+    import asr
+    from wakeword.verify import Verifier
+
+    verifier = Verifier(asr.load(), detector.phrase)
+    return lambda heard: verifier(heard.samples)

@@ -1,0 +1,133 @@
+"""Any phrase, without training: the speech recogniser's CTC model listens for its phonemes.
+
+Costs a hundred times what a detector of its own does while somebody speaks, and next to nothing while nobody does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from asr.acoustics import Latency
+from asr.frontend import SAMPLE_RATE
+from asr.recognizer import Recognizer
+from asr.streaming_encoder import EncoderState, Portion, StreamingEncoder
+from asr.vad import STEP, DetectorState, SpeechDetector
+from wakeword.detector import DetectorOptions, Listening, threshold_for
+from wakeword.phrases import check
+from wakeword.thresholds import RATES, USUAL
+from wakeword.verify import keywords
+
+LATENCY = 320.0  # ms of sound that the encoder waits for
+ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
+HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
+
+
+# The score that random phrases of so many phonemes reach once in two hours of other people's speech (the worst of five
+# phrases; recipes/wake_words/spotting.py), and how much lower it is for three times as many false alarms.
+AT_USUAL = {4: 0.9, 6: 0.7, 8: 0.5, 10: 0.4, 14: 0.3}
+STEEPNESS = 0.03
+
+
+class SpotState(NamedTuple):
+    tail: np.ndarray  # samples that later frames need
+    vad: DetectorState
+    frames: np.ndarray  # (t, n_mels) that no step has taken yet: t < 4
+    before: np.ndarray  # (t, n_mels) of the last steps without speech
+    waiting: np.ndarray  # (t, n_mels) that the encoder has not been given yet
+    given: int  # frames given to it since speech began
+    encoder: EncoderState | None  # None: nobody speaks
+    keywords: tuple[np.ndarray, ...]
+    open: int  # steps that the encoder will still be given, if no more speech comes
+    steps: int  # done so far
+    quiet_until: int  # step before which nothing fires
+
+
+class Spotter(Listening):
+    """The phrase's pronunciations in the phonemes of a recogniser, stream by stream.
+
+    A step is 40 ms of the stream; its score is the best among the encoder's outputs that became known in it.
+    """
+
+    step_seconds = STEP / 100
+
+    def __init__(self, recognizer: Recognizer, phrase: str, options: DetectorOptions, latency: float = LATENCY):
+        """phrase: normalised. Raises wakeword.verify.VerifyError."""
+        self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
+        self._keywords = keywords(phrase, recognizer.model.options.phonemes)
+        self._model, self._vad = recognizer.model, SpeechDetector.load()
+        self._encoder = StreamingEncoder(recognizer.model, Latency.of(latency))
+
+    def start(self) -> SpotState:
+        empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)
+        tail = self._model.frontend.start()
+        return SpotState(tail, self._vad.start(), empty, empty, empty, 0, None, self._unheard(), 0, 0, 0)
+
+    def scores(self, samples: np.ndarray, state: SpotState) -> tuple[np.ndarray, SpotState]:
+        """(n,) samples -> the score (m,) of every step now complete, and the new state."""
+        frames, tail = self._model.frontend.feed(samples, state.tail)
+        p, vad = self._vad.probabilities(frames, state.vad)
+        frames, scores = np.concatenate([state.frames, frames]), np.zeros(len(p), np.float32)
+        for i, probability in enumerate(p):
+            scores[i], state = self._step(frames[STEP * i : STEP * (i + 1)], probability, state)
+        rest = frames[STEP * len(p) :]
+        return scores, state._replace(tail=tail, vad=vad, frames=rest, steps=state.steps + len(p))
+
+    def time(self, step: int) -> float:
+        """When a step's last frame ended, in seconds of the stream."""
+        o = self._model.options.frontend
+        return (((step + 1) * STEP - 1) * o.hop + o.window) / SAMPLE_RATE
+
+    def _step(self, frames: np.ndarray, probability: float, state: SpotState) -> tuple[float, SpotState]:
+        """The next 4 frames and whether they are speech -> the step's score, and the new state."""
+        if probability >= ON or (state.open and probability >= OFF):
+            still = HANG
+        else:
+            still = max(0, state.open - 1)
+        if state.encoder is None:
+            if not still:
+                return 0.0, state._replace(before=np.concatenate([state.before, frames])[-PRE_ROLL * STEP :])
+            waiting = np.concatenate([state.before, frames])
+            state = state._replace(encoder=self._encoder.start(), given=0, keywords=self._unheard())
+        else:
+            waiting = np.concatenate([state.waiting, frames])
+        state = state._replace(waiting=waiting, open=still)
+        last, total = not still, state.given + len(waiting)
+        if not last and self._encoder.outputs(total) == self._encoder.outputs(state.given):
+            return 0.0, state
+        score, state = self._hear(state, last)
+        return score, state._replace(encoder=None, before=frames, open=0) if last else state
+
+    def _hear(self, state: SpotState, last: bool) -> tuple[float, SpotState]:
+        """Give the encoder what is waiting."""
+        [(heads, encoder)] = self._encoder.step([Portion(state.waiting, state.encoder, last)])
+        found = [k.feed(heads.phonemes, at) for k, at in zip(self._keywords, state.keywords)]
+        score = max((float(scores.max(initial=0)) for scores, _ in found), default=0.0)
+        given = state.given + len(state.waiting)
+        heard = tuple(at for _, at in found)
+        return score, state._replace(waiting=state.waiting[:0], given=given, encoder=encoder, keywords=heard)
+
+    def _unheard(self) -> tuple[np.ndarray, ...]:
+        return tuple(k.start() for k in self._keywords)
+
+
+def least(phonemes: int, rate: float) -> float:
+    """The threshold of a phrase of so many phonemes for ``rate`` false alarms an hour."""
+    usual = float(np.interp(phonemes, list(AT_USUAL), list(AT_USUAL.values())))
+    return float(np.clip(usual - STEEPNESS * np.log(rate / USUAL) / np.log(3), 0.02, 0.98))
+
+
+def spotter(recognizer: Recognizer, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
+    """For any phrase; without a threshold, the one for so many false alarms an hour (default: 0.5).
+
+    Raises wakeword.phrases.PhraseError, wakeword.verify.VerifyError, wakeword.detector.DetectorError.
+    """
+    phrase = check(phrase)
+    length = min(len(k.symbols) for k in keywords(phrase, recognizer.model.options.phonemes))
+    card = {"thresholds": {f"{r:g}": least(length, r) for r in RATES}}
+    if threshold is None:
+        threshold = threshold_for(card, USUAL if rate is None else rate)
+    found = Spotter(recognizer, phrase, DetectorOptions(threshold, smooth=1))
+    found.card |= card
+    return found
