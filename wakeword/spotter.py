@@ -5,6 +5,7 @@ Costs a hundred times what a detector of its own does while somebody speaks, and
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from asr.streaming_encoder import EncoderState, Portion, StreamingEncoder
 from asr.vad import STEP, DetectorState, SpeechDetector
 from wakeword.detector import DetectorOptions, Listening, threshold_for
 from wakeword.phrases import check
-from wakeword.thresholds import RATES, USUAL
+from wakeword.spotting import Keyword
+from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 from wakeword.verify import keywords
 
 LATENCY = 320.0  # ms of sound that the encoder waits for
@@ -24,10 +26,9 @@ ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given 
 HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
 
 
-# The score that random phrases of so many phonemes reach once in two hours of other people's speech (the worst of five
-# phrases; recipes/wake_words/spotting.py), and how much lower it is for three times as many false alarms.
-AT_USUAL = {4: 0.9, 6: 0.7, 8: 0.5, 10: 0.4, 14: 0.3}
-STEEPNESS = 0.03
+HEARD = Path(__file__).parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
+KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
+GAP = 38  # steps in which there is at most one false alarm
 
 
 class SpotState(NamedTuple):
@@ -112,10 +113,20 @@ class Spotter(Listening):
         return tuple(k.start() for k in self._keywords)
 
 
-def least(phonemes: int, rate: float) -> float:
-    """The threshold of a phrase of so many phonemes for ``rate`` false alarms an hour."""
-    usual = float(np.interp(phonemes, list(AT_USUAL), list(AT_USUAL.values())))
-    return float(np.clip(usual - STEEPNESS * np.log(rate / USUAL) / np.log(3), 0.02, 0.98))
+def thresholds_of(phrase: list[Keyword], symbols: int) -> dict[str, float]:
+    """The thresholds for so many false alarms an hour, by what the packaged model hears in an hour of other speech.
+
+    symbols: of the acoustic model's head, the blank among them.
+    """
+    with np.load(HEARD) as file:
+        kept, values, lengths = file["symbols"], -UNIT * file["units"].astype(np.float32), file["lengths"]
+    log_probs = np.repeat(values[:, -1:] - 1.0, symbols, axis=1)  # of what was not kept: less than the last that was
+    np.put_along_axis(log_probs, kept.astype(np.int64), values, axis=1)
+    events = []
+    for clip in np.split(log_probs, np.cumsum(lengths)[:-1]):
+        events.append(peaks(np.max([k.feed(clip, k.start())[0] for k in phrase], axis=0), GAP))
+    found = thresholds(np.concatenate(events), lengths.sum() * STEP / 100 / 3600, RATES)
+    return {f"{rate:g}": threshold for rate, threshold in found.items()}
 
 
 def spotter(recognizer: Recognizer, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
@@ -124,9 +135,10 @@ def spotter(recognizer: Recognizer, phrase: str, threshold: float | None = None,
     Raises wakeword.phrases.PhraseError, wakeword.verify.VerifyError, wakeword.detector.DetectorError.
     """
     phrase = check(phrase)
-    length = min(len(k.symbols) for k in keywords(phrase, recognizer.model.options.phonemes))
-    card = {"thresholds": {f"{r:g}": least(length, r) for r in RATES}}
+    card = {}
     if threshold is None:
+        symbols = recognizer.model.options.phonemes
+        card["thresholds"] = thresholds_of(keywords(phrase, symbols), len(symbols) + 1)
         threshold = threshold_for(card, USUAL if rate is None else rate)
     found = Spotter(recognizer, phrase, DetectorOptions(threshold, smooth=1))
     found.card |= card

@@ -1,0 +1,38 @@
+"""What the recogniser hears in the packaged speech: what `--phrase` chooses its thresholds on.
+
+    python -m recipes.wake_words.heard     # after every change of the packaged acoustic model; takes two minutes
+
+Of every 40 ms the likeliest phonemes and ln of their probabilities, an eighth of a nat a unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import asr
+from asr.encoder import Latency
+from asr.streaming_encoder import Portion, StreamingEncoder
+from wakeword import negatives
+from wakeword.spotter import HEARD, KEPT, LATENCY, UNIT
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    model = asr.load().model
+    encoder = StreamingEncoder(model, Latency.of(LATENCY))
+    clips = [c.samples for split in ("train", "held-out") for c in negatives.read(split) if c.text]
+    symbols, values, lengths = [], [], []
+    for samples in clips:
+        [(heads, _)] = encoder.step([Portion(model.frontend(samples), encoder.start(), last=True)])
+        best = np.argsort(-heads.phonemes, axis=1)[:, :KEPT]
+        symbols.append(best.astype(np.uint8))
+        values.append(np.take_along_axis(heads.phonemes, best, 1))
+        lengths.append(len(best))
+    units = np.clip(np.round(-np.concatenate(values) / UNIT), 0, 255).astype(np.uint8)
+    np.savez_compressed(HEARD, symbols=np.concatenate(symbols), units=units, lengths=np.array(lengths))
+    print(f"{HEARD}: {sum(lengths) / 25 / 60:.0f} min, {HEARD.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
