@@ -41,7 +41,7 @@ class Spelling:
 def spell(
     decoder: AttentionDecoder, hidden: Tensor, options: SpellOptions = SpellOptions(), n_best: int = 1
 ) -> list[Spelling]:
-    """hidden (T, size), the encoder's frames of one utterance -> the likeliest texts, best first; none of no frames.
+    """hidden (T, size), the encoder's frames of one utterance -> the likeliest texts of a letter at least, best first; none of no frames.
 
     It ends when no hypothesis can come among the n best finished ones, even if it came to look at all frames.
     """
@@ -54,6 +54,8 @@ def spell(
         log_probs, state = _next(decoder, memory, state, live)
         if count == most:
             log_probs[:, EOS + 1 :] = -torch.inf
+        elif count == 0:  # it is asked where there is speech, and else stops before the first letter at times
+            log_probs[:, EOS] = -torch.inf
         bonus = options.coverage * (state.heard > COVERED).sum(1)  # (N,)
         missing = options.coverage * len(hidden) - bonus
         grown, rows = _grown(live, log_probs, bonus, state.weights, options.beam)

@@ -113,6 +113,7 @@ def test_a_wide_search_finds_the_best_of_all_texts(seed, coverage):
         scores[text] = ln_p + coverage * int((weights[0].sum(0) > COVERED).sum())
     best = spell(decoder, hidden, wide)[0]
     text = LETTERS.decode(best.letters)
+    del scores[""]  # whoever asks has heard something
     assert text == max(scores, key=scores.get) and best.score == pytest.approx(scores[text], abs=1e-4)
     assert best.ln_probability == pytest.approx(decoder.ln_probability(hidden, [text])[0], abs=1e-4)
     assert best.map.shape == (len(text) + 1, 3)

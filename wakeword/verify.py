@@ -13,7 +13,7 @@ from asr.recognizer import Recognizer
 from wakeword.pronunciation import pronunciations
 from wakeword.spotting import Keyword
 
-LEAST = 0.1  # a score from here on confirms: 3.2 % of 401 recordings of "snowboy" score less, 1.4 % of 369 of "smart mirror"
+LEAST = 0.1  # a score from here on confirms: of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
 
 
 class VerifyError(ValueError):
