@@ -41,7 +41,7 @@ class Spelling:
 def spell(
     decoder: AttentionDecoder, hidden: Tensor, options: SpellOptions = SpellOptions(), n_best: int = 1
 ) -> list[Spelling]:
-    """hidden (T, size), the encoder's frames of one utterance -> the likeliest texts of a letter at least, best first; none of no frames.
+    """hidden (T, size), the encoder's frames of one utterance -> the likeliest texts, best first, of a letter at least.
 
     It ends when no hypothesis can come among the n best finished ones, even if it came to look at all frames.
     """
