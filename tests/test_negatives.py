@@ -68,7 +68,7 @@ def test_damaged_packaged_data_is_one_sentence(small, monkeypatch, tmp_path):
 
 
 def test_the_packaged_negatives_are_what_was_promised(index):
-    assert sum(path.stat().st_size for path in negatives.DATA.iterdir()) < 13e6
+    assert sum(path.stat().st_size for path in negatives.DATA.glob("*.opus")) < 13e6
     assert sum(row["duration"] for row in index if row["text"]) > 3600
     assert sum(row["duration"] for row in index if not row["text"]) > 20 * 60
     assert {row["licence"].removesuffix(" 4.0") for row in index} <= {"CC0", "CC BY", "public domain"}
