@@ -143,7 +143,8 @@ class TextGrid(Writer):
 def _filled(spans: list[tuple[float, float, str]], last: int) -> Iterator[tuple[int, int, str]]:
     """Spans in seconds -> intervals in ms that fill 0..last, none of them empty: what Praat demands of a tier."""
     now = 0
-    for number, (start, end, text) in enumerate(sorted(spans)):
+    in_order = sorted(spans, key=lambda span: span[:2])  # words of no length stay as they were
+    for number, (start, end, text) in enumerate(in_order):
         latest = last - (len(spans) - number)  # a millisecond for each that is still to come
         start = min(max(now, _milliseconds(start)), latest)
         end = min(max(start + 1, _milliseconds(end)), latest + 1)
