@@ -79,17 +79,6 @@ class AcousticModel(nn.Module):
         hidden, lengths = self.encode(frames, lengths, latency)
         return self.letters(hidden), self.phonemes(hidden), lengths
 
-    def loss(
-        self,
-        frames: Tensor,
-        lengths: Tensor,
-        letters: list[list[int]],
-        phonemes: list[list[int] | None],
-        latency: Latency | None = FULL,
-    ) -> tuple[Tensor, Tensor | None]:
-        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them."""
-        return self.losses(frames, lengths, letters, phonemes, latency)[:2]
-
     def losses(
         self,
         frames: Tensor,
@@ -98,7 +87,10 @@ class AcousticModel(nn.Module):
         phonemes: list[list[int] | None],
         latency: Latency | None = FULL,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """As ``loss``, with that of the attention decoder after it, if the model has one."""
+        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; the attention loss.
+
+        None stands for a head that the model lacks, or that no utterance has targets for.
+        """
         hidden, lengths = self.encode(frames, lengths, latency)
         log_probs = self.letters(hidden)
         on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None

@@ -49,7 +49,7 @@ def test_loss_equals_brute_force(latency):
         totals = brute_force(row[:n])
         assert sum(totals.values()) == pytest.approx(1, abs=1e-5)
         expected -= math.log(totals[tuple(target)]) if tuple(target) in totals else 0.0
-    loss, on_phonemes = model.loss(frames, lengths, letters, [None] * 4, latency)
+    loss, on_phonemes = model.losses(frames, lengths, letters, [None] * 4, latency)[:2]
     assert loss.item() == pytest.approx(expected / 16, rel=1e-4) and on_phonemes is None
 
 
@@ -57,7 +57,7 @@ def test_all_targets_empty():
     model, frames, lengths = make(), torch.randn(2, 20, 20), torch.tensor([20, 13])
     log_probs, n = model(frames, lengths)
     blank = -log_probs[0, :5, 0].sum() - log_probs[1, :4, 0].sum()
-    loss, _ = model.loss(frames, lengths, [[], []], [None, None])
+    loss, _ = model.losses(frames, lengths, [[], []], [None, None])[:2]
     torch.testing.assert_close(loss, blank / 9)
     loss.backward()
     assert torch.isfinite(model.head.weight.grad).all()
@@ -97,10 +97,10 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))
-    on_letters, on_phonemes = model.loss(frames, lengths, [[2], [3]], [[1, 2], None])  # the second is not known
+    on_letters, on_phonemes = model.losses(frames, lengths, [[2], [3]], [[1, 2], None])[:2]  # the second is not known
     assert on_phonemes.item() == pytest.approx(-math.log(totals[1, 2]) / 5, rel=1e-4)
     assert on_letters.item() == pytest.approx(
-        make(phonemes=("AH", "K"), layers=3).loss(frames, lengths, [[2], [3]], [None, None])[0].item()
+        make(phonemes=("AH", "K"), layers=3).losses(frames, lengths, [[2], [3]], [None, None])[0].item()
     )
     log_probs, of_phonemes, _ = model.both(frames, lengths)
     assert torch.equal(log_probs, model(frames, lengths)[0]) and make().both(frames, lengths)[1] is None
@@ -112,7 +112,8 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
 
 def test_every_weight_gets_a_gradient():
     model = make(phonemes=("AH",))
-    on_letters, on_phonemes = model.loss(torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]], Latency(4, 2))
+    batch = torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]]
+    on_letters, on_phonemes = model.losses(*batch, Latency(4, 2))[:2]
     (on_letters + on_phonemes).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 

@@ -411,7 +411,7 @@ def test_examples_in_which_nothing_is_said(corpus):
     run = prepare(corpus, options(1, silent=1.0), RICH, AugmentOptions())
     frames, lengths, letters, phonemes = run.examples.build([[0], [1]], np.random.default_rng(0))
     assert letters == phonemes == [[], []] and (lengths >= 100).all()
-    assert all(torch.isfinite(x) for x in run.model.loss(frames, lengths, letters, phonemes))
+    assert all(torch.isfinite(x) for x in run.model.losses(frames, lengths, letters, phonemes)[:2])
 
 
 def test_an_utterance_longer_than_a_batch(corpus, tmp_path):
@@ -444,7 +444,7 @@ corpus, folder = Path(sys.argv[2]), Path(sys.argv[3])
 loop.start_distributed()
 rank = loop.distributed.get_rank()
 run = two_ranks(corpus)
-run.model.loss(*batch_of(run, rank))[0].backward()
+run.model.losses(*batch_of(run, rank))[0].backward()
 loop.average_gradients(run.model)
 save_file({k: p.grad.clone() for k, p in run.model.named_parameters()}, folder / f"gradient-{rank}")
 run.model.zero_grad()
@@ -471,7 +471,7 @@ def test_two_processes(corpus, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3_000:]
     run = two_ranks(corpus)
-    losses = [run.model.loss(*batch_of(run, rank))[0] for rank in (0, 1)]
+    losses = [run.model.losses(*batch_of(run, rank))[0] for rank in (0, 1)]
     (sum(losses) / 2).backward()
     ranks = [load_file(tmp_path / f"gradient-{rank}") for rank in (0, 1)]
     for name, parameter in run.model.named_parameters():

@@ -48,6 +48,8 @@ WEIGHTS = {
 class Ear(nn.Module):
     """The trunk with a head for letters and one for phonemes, as asr.training.loop trains an acoustic model."""
 
+    attention = None  # no decoder
+
     def __init__(self, phonemes: tuple[str, ...], options: TriggerOptions = TriggerOptions()):
         super().__init__()
         self.options, self.alphabet = _Options(options, phonemes), Alphabet(tuple(LETTERS))
@@ -71,17 +73,17 @@ class Ear(nn.Module):
         hidden, lengths = self.steps(frames, lengths)
         return self.letters(hidden).float().log_softmax(-1), lengths
 
-    def loss(
+    def losses(
         self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latency: Latency | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """As AcousticModel.loss; there is no latency to choose, the trunk looks back only."""
+    ) -> tuple[Tensor, Tensor | None, None]:
+        """As AcousticModel.losses; there is no latency to choose, the trunk looks back only."""
         hidden, lengths = self.steps(frames, lengths)
         on_letters = ctc_loss(self.letters(hidden).float().log_softmax(-1), lengths, letters)
         known = [i for i, p in enumerate(phonemes) if p is not None]
         if not known:
-            return on_letters, None
+            return on_letters, None, None
         log_probs = self.phonemes(hidden[known]).float().log_softmax(-1)
-        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known])
+        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known]), None
 
 
 class _Options:
