@@ -43,16 +43,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def save_model(model: AcousticModel, path: Path, card: dict, half: bool = False) -> None:
     """Write a checkpoint; ``half`` stores fp16, a quarter of a per cent of the error budget and half the size."""
-    _write(model.state_dict(), path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
+    write_weights(model.state_dict(), path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
 
 
 def save_attention(model: AcousticModel, path: Path, card: dict) -> None:
     """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
     head = {"format": ATTENTION, "options": vars(model.attention.options), "card": card}
-    _write(model.attention.state_dict(), path, True, head | {"encoder": fingerprint(model)})
+    write_weights(model.attention.state_dict(), path, True, head | {"encoder": fingerprint(model)})
 
 
-def _write(weights: dict[str, Tensor], path: Path, half: bool, head: dict) -> None:
+def write_weights(weights: dict[str, Tensor], path: Path, half: bool, head: dict) -> None:
+    """Weights and metadata to a file, whole or not at all; ``half`` stores fp16, what is no text goes as JSON."""
     from safetensors.torch import save
 
     weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
@@ -89,13 +90,13 @@ def load_model(name: str | Path = DEFAULT) -> tuple[AcousticModel, dict]:
         from asr.ctc import AcousticModel, ModelOptions
     except ModuleNotFoundError as error:
         raise CheckpointError(f"{path} needs {error.name}, which is not installed: {_WITHOUT_TORCH}") from None
-    weights, head = _read(path, FORMAT, "acoustic model")
+    weights, head = read_weights(path, FORMAT, "acoustic model")
     try:
         card = json.loads(head["card"])
         model = AcousticModel(ModelOptions.from_dict(json.loads(head["options"])))
         model.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     return model.eval(), card
 
 
@@ -113,7 +114,7 @@ def attach_attention(model: AcousticModel, name: str | Path) -> dict:
     path = of_model.with_name(f"{of_model.stem}-attention.safetensors")
     if not path.is_file():
         raise CheckpointError(f"{of_model} has no attention decoder, nor is there a {path.name} beside it: {_TRAIN_IT}")
-    weights, head = _read(path, ATTENTION, "attention decoder")
+    weights, head = read_weights(path, ATTENTION, "attention decoder")
     if head.get("encoder") != fingerprint(model):
         raise CheckpointError(f"{path} was trained on another encoder than that of {of_model}: {_TRAIN_IT} again")
     try:
@@ -121,7 +122,7 @@ def attach_attention(model: AcousticModel, name: str | Path) -> dict:
         decoder.load_state_dict(weights)
         card = json.loads(head["card"])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     model.attention, model.options = decoder.eval(), replace(model.options, attention=decoder.options)
     return card
 
@@ -130,18 +131,18 @@ _WITHOUT_TORCH = "install it, or give the folder that `asr export` writes where 
 _TRAIN_IT = "train it with `python -m recipes.attention.train`"
 
 
-def _read(path: Path, wanted: str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights as fp32, and the metadata."""
+def read_weights(path: Path, wanted: str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights as fp32, and the metadata. Raises CheckpointError; ``kind`` is what a file of the format is called."""
     try:
         with safe_open(path, framework="pt") as file:
             head = file.metadata() or {}
             _check(head, path, wanted, kind)
             return {key: file.get_tensor(key).float() for key in file.keys()}, head
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise damaged(path, error) from None
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def damaged(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path} is damaged ({_brief(error)}): fetch or train it again")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import zipfile
 import zlib
 from bisect import bisect_left
@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+
+from asr.checkpoint import write_atomically
 
 UNKNOWN, START, END = 0, 1, 2  # the ids of
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -143,11 +145,9 @@ def save(model: NgramModel, path: Path | str) -> None:
         for name in ("log_prob", "backoff"):
             values = getattr(level, name)
             arrays[f"{name}{n}"], arrays[f"{name}_table{n}"] = _quantise(values) if n > 1 else (values, [])
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, path)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    write_atomically(Path(path), file.getvalue())
 
 
 def load(path: Path | str) -> NgramModel:

@@ -12,15 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from asr.adaptive_softmax import AdaptiveSoftmax
-from asr.checkpoint import MODELS, CheckpointError, write_atomically
+from asr.checkpoint import MODELS, CheckpointError, damaged, read_weights, write_weights
 from asr.recurrent import State, recurrent
 
-FORMAT, VERSION = "asr-rnn-language-model", 1
+FORMAT = "asr-rnn-language-model"
 PACKAGED = MODELS / "english-rnn.safetensors"
 EOS, UNKNOWN = 0, 1  # the ids of
 SPECIAL = ("<eos>", "<unk>")
@@ -127,37 +125,20 @@ def perplexity(model: RnnLanguageModel, texts: list[str], rows: int = 64) -> flo
 
 def save(model: RnnLanguageModel, path: Path | str, card: dict, half: bool = True) -> None:
     """Write a checkpoint, whole or not at all; ``half`` stores fp16."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    if half:
-        weights = {k: v.half() for k, v in weights.items()}
-    head = {"format": FORMAT, "version": str(VERSION), "options": json.dumps(asdict(model.options))}
-    head |= {"vocabulary": json.dumps(model.vocabulary), "card": json.dumps(card)}
-    write_atomically(Path(path), to_bytes(weights, head))
+    head = {"format": FORMAT, "options": asdict(model.options), "vocabulary": model.vocabulary, "card": card}
+    write_weights(model.state_dict(), Path(path), half, head)
 
 
 def load(path: Path | str = PACKAGED) -> RnnLanguageModel:
     """The model in evaluation mode. Raises asr.checkpoint.CheckpointError."""
     if not Path(path).is_file():
         raise CheckpointError(f"there is no language model {path}")
+    weights, head = read_weights(Path(path), FORMAT, "recurrent language model")
     try:
-        with safe_open(path, framework="pt") as file:
-            head = file.metadata() or {}
-            _check(head, path)
-            weights = {key: file.get_tensor(key).float() for key in file.keys()}
         options = json.loads(head["options"])
         options["bands"] = tuple(options["bands"])
         model = RnnLanguageModel(LanguageOptions(**options), json.loads(head["vocabulary"]))
         model.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
-        why = str(error).strip().splitlines()[0][:100]
-        raise CheckpointError(f"{path} is damaged ({why}): fetch or train it again") from None
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(Path(path), error) from None
     return model.eval()
-
-
-def _check(head: dict, path: Path | str) -> None:
-    if head.get("format") != FORMAT:
-        kind = head.get("format", "an unknown program")
-        raise CheckpointError(f"{path} is no recurrent language model of this toolkit (written by {kind})")
-    if head.get("version") != str(VERSION):
-        wanted = f"version {head.get('version')}, this program reads version {VERSION}"
-        raise CheckpointError(f"{path} is of another {wanted}: install the matching release or train it again")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from wakeword.detector import Listening, load
 from wakeword.listen import Heard
+
+if TYPE_CHECKING:
+    from asr.recognizer import Recognizer
 
 MODEL = {"metavar": "NAME_OR_FILE", "help": "packaged detector or a file"}
 
@@ -40,18 +45,24 @@ def opened(options: argparse.Namespace) -> Listening:
         )
     if options.model:
         return load(options.model, options.threshold, options.rate)
-    import asr
     from wakeword.spotter import spotter
 
-    return spotter(asr.load(), options.phrase, options.threshold, options.rate)
+    return spotter(recognizer(), options.phrase, options.threshold, options.rate)
 
 
 def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[Heard], bool]:
     """What has the last word on a detection: the CTC model with --verify, else nobody."""
     if not options.verify:
         return lambda heard: True
-    import asr
     from wakeword.verify import Verifier
 
-    verifier = Verifier(asr.load(), detector.phrase)
+    verifier = Verifier(recognizer(), detector.phrase)
     return lambda heard: verifier(heard.samples)
+
+
+@cache
+def recognizer() -> Recognizer:
+    """The packaged one, loaded once for --phrase and --verify."""
+    import asr
+
+    return asr.load()
