@@ -47,7 +47,8 @@ class Node:
 class PronunciationTree:
     """All pronunciations as a prefix tree, whose nodes are made when the search first comes there.
 
-    words: of the sorted pronunciations, each beginning as its node says.
+    words: of the sorted pronunciations, each beginning as its node says. said: the same, a character a phoneme:
+    that of its number, from 1.
     """
 
     def __init__(self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation]):
@@ -59,7 +60,7 @@ class PronunciationTree:
         spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= LONGEST})
         if not spelt:
             raise LexiconError("the lexicon has no words: give at least one pronunciation")
-        self._said = [said for said, _ in spelt]
+        self.said = [said for said, _ in spelt]
         self.words = [word for _, word in spelt]
         self.root = Node(0, len(spelt), 0, ROOT)
 
@@ -69,7 +70,7 @@ class PronunciationTree:
         return node.children
 
     def _expand(self, node: Node) -> Iterable[Node]:
-        said, depth, low = self._said, node.depth, node.low + len(node.words)
+        said, depth, low = self.said, node.depth, node.low + len(node.words)
         while low < node.high:
             beginning = said[low][: depth + 1]
             high = bisect_left(said, beginning[:-1] + chr(ord(beginning[-1]) + 1), low, node.high)

@@ -18,8 +18,11 @@ from asr.hotwords import Boosts, Spot
 from asr.lexicon import LexiconError, Node, Pronunciation, PronunciationTree
 from asr.look_ahead import LEAST, Context, LookAhead
 from asr.ngram import UNKNOWN, NgramModel, State
+from asr.partial import agreed
 from asr.search import Hypothesis, SearchOptions, SearchState
 from asr.text import Alphabet
+
+LEAST_SHOWN = 0.007  # of a place's probability against the best one's (5 nats), for its words to be shown
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,8 @@ class LexiconSearch:
 
     def feed(self, state: SearchState, log_probs: np.ndarray) -> SearchState:
         """The state after the frames of log_probs (T, V), natural log."""
-        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
-            raise ValueError(f"log-probabilities have the shape {log_probs.shape}, not (frames, {len(self.alphabet)})")
-        if self._log_prior is not None:
-            log_probs = log_probs - self.options.prior_weight * self._log_prior
-            log_probs = log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
         beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in busy_frames(log_probs, self.options):
+        for blank, symbols in busy_frames(self._fair(log_probs), self.options):
             if symbols:
                 beam, scale = self._step(beam, math.exp(blank), symbols)
                 offset, resting = offset + scale, False
@@ -138,6 +136,32 @@ class LexiconSearch:
             found = [(math.exp(max(last.fused - here, LEAST)), last) for last in closed]
             found = text.ends[node] = sorted(found, key=lambda end: -end[0])
         return found
+
+    def so_far(self, state: SearchState) -> tuple[list[str], int]:
+        """The likeliest text if speech ended here, or the finished words of the best if no word ends; and how many
+        of its words begin every text of the beam.
+
+        Only of places about as likely as the best one. So a word is shown as soon as it has been said, though the
+        best place may be in the middle of a longer word.
+        """
+        shown, likeliest = state.beam[0][0], 0.0
+        for text, node, in_blank, in_symbol in state.beam:
+            probability = in_blank + in_symbol  # of the best place: 1
+            if probability < LEAST_SHOWN:
+                break
+            for factor, ended in self.ends(text, node)[:1] if node.depth else [(1.0, text)]:
+                if probability * factor > likeliest:
+                    shown, likeliest = ended, probability * factor
+        return shown.words(), agreed([text for text, _, _, _ in state.beam])[1]
+
+    def _fair(self, log_probs: np.ndarray) -> np.ndarray:
+        """Log-probabilities (T, V) with the prior divided out. Raises ValueError for another V."""
+        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
+            raise ValueError(f"log-probabilities have the shape {log_probs.shape}, not (frames, {len(self.alphabet)})")
+        if self._log_prior is None:
+            return log_probs
+        log_probs = log_probs - self.options.prior_weight * self._log_prior
+        return log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
 
     def _due(self) -> np.ndarray:
         """Weighted ln probability of each of the tree's words without context, boosts included."""

@@ -7,7 +7,7 @@ ways are seen, and pruned, as soon as they are taken.
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -35,11 +35,10 @@ class LookAhead:
     def __init__(self, tree: PronunciationTree, lm: NgramModel, weight: float, due: np.ndarray):
         self._due = np.exp(np.maximum(due, LEAST))
         self._alone: dict[Node, float] = {}
-        self._first, self._place, self._score = [0, 0], memoryview(b""), memoryview(b"")
         self._backoff = [1.0]
         if lm.order > 1:
             self._backoff = np.exp(weight * lm.levels[0].backoff.astype(np.float64)).tolist()
-            self._first, self._place, self._score = _bigrams(tree, lm, weight)
+        self._tables = cache(lambda: _bigrams(tree, lm, weight))
         self._context = lru_cache(CONTEXTS)(lambda word: Context(self, word))
 
     def context(self, state: State) -> Context:
@@ -52,19 +51,21 @@ class LookAhead:
             alone = self._alone[node] = float(self._due[node.low : node.high].max())
         if word >= len(self._backoff):
             return alone
-        low, high = self._first[word], self._first[word + 1]
-        low = bisect_left(self._place, node.low, low, high)
-        high = bisect_left(self._place, node.high, low, high)
+        first, place, score = self._tables()
+        low, high = first[word], first[word + 1]
+        low = bisect_left(place, node.low, low, high)
+        high = bisect_left(place, node.high, low, high)
         alone *= self._backoff[word]
-        return max(alone, max(self._score[low:high])) if low < high else alone
+        return max(alone, max(score[low:high])) if low < high else alone
 
 
 def _bigrams(tree: PronunciationTree, lm: NgramModel, weight: float) -> tuple[list[int], memoryview, memoryview]:
     """Where each first word's bigrams begin; of each bigram the place of its second word in the tree, rising, and
     its weighted probability. A word of several pronunciations has a place for each.
     """
-    ids = {word: i for i, word in enumerate(lm.words)}
-    spoken = np.array([ids.get(word, UNKNOWN) for word in tree.words])
+    if lm.order == 1:
+        return [0, 0], memoryview(b""), memoryview(b"")
+    spoken = np.array([lm.number(word) for word in tree.words])
     places = np.argsort(spoken, kind="stable")
     first = np.searchsorted(spoken[places], np.arange(len(lm.words) + 1))
     level = lm.levels[1]

@@ -66,6 +66,10 @@ class NgramModel:
     def __contains__(self, word: str) -> bool:
         return word in self._ids
 
+    def number(self, word: str) -> int:
+        """Of a word in the vocabulary; UNKNOWN of one that is not."""
+        return self._ids.get(word, UNKNOWN)
+
     def start(self) -> State:
         """The state before the first word of a sentence."""
         return (START,)[: self.order - 1]
@@ -76,7 +80,7 @@ class NgramModel:
 
     def _score(self, state: State, word: str) -> tuple[float, State]:
         """`score(state, word)`: ln probability of the word, and the state after it."""
-        word_id = self._ids.get(word, UNKNOWN)
+        word_id = self.number(word)
         places = [word_id]  # of the n-grams that end in this word; -1 where there is none
         log_prob = self._tables[0][2][word_id]
         for n, context in enumerate(state, start=1):

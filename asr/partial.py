@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from asr.lexicon_search import LexiconSearch
 from asr.search import SPACE, SearchState
 from asr.text import Alphabet
 
-LEAST = 0.007  # of a place's probability against the best one's (5 nats), to be shown
+if TYPE_CHECKING:
+    from asr.lexicon_search import LexiconSearch
 
 
 class Partial(NamedTuple):
@@ -30,30 +30,19 @@ def greedy_so_far(text: str) -> Partial:
 
 def letters_so_far(state: SearchState, alphabet: Alphabet) -> Partial:
     """For BeamSearch: a word is finished where a space follows it."""
-    chain, common = _agreed([prefix for prefix, _, _ in state.beam])
+    chain, common = agreed([prefix for prefix, _, _ in state.beam])
     symbols = [prefix.symbol for prefix in chain[1:]]
     finished = alphabet.decode(symbols[:common]).split(SPACE)[:-1]
     return Partial(tuple(alphabet.decode(symbols).split()), sum(map(bool, finished)))
 
 
-def words_so_far(state: SearchState, search: LexiconSearch) -> Partial:
-    """For LexiconSearch: the likeliest text if speech ended here; the finished words of the best if no word does.
-
-    Only of places about as likely as the best one. So a word is shown as soon as it has been said, though the best
-    place may be in the middle of a longer word.
-    """
-    shown, likeliest = state.beam[0][0], 0.0
-    for text, node, in_blank, in_symbol in state.beam:
-        probability = in_blank + in_symbol  # of the best place: 1
-        if probability < LEAST:
-            break
-        for factor, ended in search.ends(text, node)[:1] if node.depth else [(1.0, text)]:
-            if probability * factor > likeliest:
-                shown, likeliest = ended, probability * factor
-    return Partial(tuple(shown.words()), _agreed([text for text, _, _, _ in state.beam])[1])
+def words_so_far(state, search: LexiconSearch) -> Partial:
+    """For LexiconSearch, whose own state it is."""
+    words, stable = search.so_far(state)
+    return Partial(tuple(words), stable)
 
 
-def _agreed(nodes: list) -> tuple[list, int]:
+def agreed(nodes: list) -> tuple[list, int]:
     """Nodes with `parent` and `number`: the chain from the root to the first, and after how many it parts from any."""
     chain, node = [], nodes[0]
     while node is not None:

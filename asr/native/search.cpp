@@ -1,0 +1,166 @@
+// The search of asr/lexicon_search.py, compiled: Python's types Engine and State.
+// tests/test_compiled_search.py holds its results against those of the Python.
+#include "engine.h"
+
+namespace {
+
+struct EngineObject {
+    PyObject_HEAD
+    Engine* engine;
+};
+
+struct StateObject {
+    PyObject_HEAD
+    State* state;
+};
+
+PyTypeObject* state_type;
+
+template <class Function>
+PyObject* guarded(Function function) {
+    try {
+        return function();
+    } catch (const PythonError&) {
+        return nullptr;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+template <class Object>
+void release(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    if constexpr (std::is_same_v<Object, EngineObject>) delete reinterpret_cast<EngineObject*>(self)->engine;
+    else delete reinterpret_cast<StateObject*>(self)->state;
+    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+PyObject* wrapped(State&& state) {
+    auto* object = reinterpret_cast<StateObject*>(PyType_GenericAlloc(state_type, 0));
+    if (object) object->state = new State(std::move(state));
+    return reinterpret_cast<PyObject*>(object);
+}
+
+PyObject* words_of(const Text* text) {
+    std::vector<int32_t> words;
+    for (; text && text->parent; text = text->parent) words.push_back(text->word);
+    PyObject* list = PyList_New(Py_ssize_t(words.size()));
+    for (size_t i = 0; list && i < words.size(); ++i)
+        PyList_SetItem(list, Py_ssize_t(i), PyLong_FromLong(words[words.size() - 1 - i]));
+    return list;
+}
+
+int engine_init(PyObject* self, PyObject* arguments, PyObject*) {
+    auto engine = std::make_unique<Engine>();
+    PyObject *said, *first, *word, *lm_word, *penalty, *due, *boosted, *levels, *after, *end_of;
+    Options& o = engine->o;
+    if (!PyArg_ParseTuple(arguments, "OOOOOOOO!OO(iidddddiii)", &said, &first, &word, &lm_word, &penalty, &due, &boosted,
+                          &PyTuple_Type, &levels, &after, &end_of, &o.beam, &o.symbols, &o.lm_weight, &o.word_bonus,
+                          &o.sure_blank, &o.least_symbol, &o.width, &o.recombine, &o.look_ahead, &o.sentence_end))
+        return -1;
+    PyObject* made = guarded([&]() -> PyObject* {
+        engine->said.take(said), engine->said_first.take(first), engine->word.take(word);
+        engine->lm_word.take(lm_word), engine->penalty.take(penalty), engine->due.take(due);
+        engine->hotwords.begin.take(boosted);
+        for (Py_ssize_t n = 0; n < PyTuple_Size(levels); ++n) {
+            PyObject *level_word, *level_first, *log_prob, *backoff;
+            if (!PyArg_ParseTuple(PyTuple_GetItem(levels, n), "OOOO", &level_word, &level_first, &log_prob, &backoff))
+                throw PythonError();
+            Level& level = engine->lm.levels.emplace_back();
+            level.word.take(level_word), level.first.take(level_first);
+            level.log_prob.take(log_prob), level.backoff.take(backoff);
+        }
+        if (after != Py_None) engine->hotwords.take(after, end_of);
+        engine->prepare();
+        return Py_None;
+    });
+    if (!made) return -1;
+    reinterpret_cast<EngineObject*>(self)->engine = engine.release();
+    return 0;
+}
+
+Engine& engine_of(PyObject* self) { return *reinterpret_cast<EngineObject*>(self)->engine; }
+
+const State& state_of(PyObject* object) {
+    if (Py_TYPE(object) != state_type) {
+        PyErr_SetString(PyExc_TypeError, "this is not a state of the compiled search");
+        throw PythonError();
+    }
+    return *reinterpret_cast<StateObject*>(object)->state;
+}
+
+PyObject* engine_start(PyObject* self, PyObject*) {
+    return guarded([&] { return wrapped(engine_of(self).start()); });
+}
+
+PyObject* engine_feed(PyObject* self, PyObject* arguments) {
+    PyObject *before, *log_probs;
+    Py_ssize_t width;
+    if (!PyArg_ParseTuple(arguments, "OOn", &before, &log_probs, &width)) return nullptr;
+    return guarded([&] {
+        State state = state_of(before);
+        Array<double> rows;
+        rows.take(log_probs);
+        engine_of(self).feed(state, rows.data, width ? rows.size / width : 0, width);
+        return wrapped(std::move(state));
+    });
+}
+
+PyObject* engine_best(PyObject* self, PyObject* arguments) {
+    PyObject* state;
+    Py_ssize_t n;
+    int final;
+    if (!PyArg_ParseTuple(arguments, "Onp", &state, &n, &final)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        std::vector<Found> found = engine_of(self).best(state_of(state), size_t(n), final);
+        PyObject* list = PyList_New(0);
+        for (const Found& f : found) {
+            PyObject* row = Py_BuildValue("(Nddd)", words_of(f.text), f.score, f.acoustic, f.language);
+            if (!list || !row || PyList_Append(list, row)) throw PythonError();
+            Py_DECREF(row);
+        }
+        return list;
+    });
+}
+
+PyObject* engine_so_far(PyObject* self, PyObject* state) {
+    return guarded([&] {
+        auto [text, stable] = engine_of(self).so_far(state_of(state));
+        return Py_BuildValue("(Ni)", words_of(text), stable);
+    });
+}
+
+PyMethodDef engine_methods[] = {
+    {"start", engine_start, METH_NOARGS, "The state before the first frame."},
+    {"feed", engine_feed, METH_VARARGS, "feed(state, log_probs, width): the state after frames (T, width) float64."},
+    {"best", engine_best, METH_VARARGS, "best(state, n, final): rows (words, score, acoustic, language), best first."},
+    {"so_far", engine_so_far, METH_O, "so_far(state): the words to show, and how many will not change."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot engine_slots[] = {
+    {Py_tp_init, reinterpret_cast<void*>(engine_init)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(release<EngineObject>)},
+    {Py_tp_methods, engine_methods},
+    {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
+    {0, nullptr},
+};
+PyType_Spec engine_spec = {"asr.native.search.Engine", sizeof(EngineObject), 0, Py_TPFLAGS_DEFAULT, engine_slots};
+
+PyType_Slot state_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(release<StateObject>)}, {0, nullptr}};
+PyType_Spec state_spec = {"asr.native.search.State", sizeof(StateObject), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, state_slots};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "The inner loops of asr.lexicon_search.", -1};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit_search() {
+    PyObject* made = PyModule_Create(&module);
+    if (!made) return nullptr;
+    state_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&state_spec));
+    PyObject* engine_type = PyType_FromSpec(&engine_spec);
+    if (!state_type || !engine_type || PyModule_AddObject(made, "Engine", engine_type)) return nullptr;
+    return made;
+}
