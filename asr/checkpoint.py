@@ -63,6 +63,16 @@ def write_weights(weights: dict[str, Tensor], path: Path, half: bool, head: dict
     write_atomically(Path(path), save(weights, texts | {"version": str(VERSION)}))
 
 
+def update_card(path: Path, more: dict) -> None:
+    """Add to a checkpoint's card, or replace parts of it; its weights stay as they are."""
+    from safetensors.torch import save
+
+    with safe_open(path, framework="pt") as file:
+        head, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+    card = json.loads(head["card"]) | more
+    write_atomically(path, save(weights, head | {"card": json.dumps(card)}))
+
+
 def fingerprint(model: AcousticModel) -> str:
     """Of the encoder's weights as fp16: the same before and after a model is packaged."""
     weights = model.encoder.state_dict() | {"mean": model.mean, "deviation": model.deviation}

@@ -12,7 +12,10 @@ from asr.attention import AttentionDecoder, AttentionOptions, letter_frames
 from asr.encoder import FULL, Encoder, Latency
 from asr.frontend import LogMel, LogMelOptions
 from asr.recurrent import State, apart, joined
-from asr.text import BLANK, LETTERS, Alphabet
+from asr.subwords import alphabet_of
+from asr.text import BLANK, LETTERS
+
+UNITS = "letters", "subwords", "phonemes"
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,27 @@ class ModelOptions:
     channels: int = 32  # of the subsampling
     dropout: float = 0.1
     attention: AttentionOptions | None = None  # of a decoder beside the CTC heads
+    units: str = "letters"  # of the top layer: letters, subwords, or phonemes, with letters on the middle one
+    pieces: int = 200  # subwords that are learnt from the training texts, at most
+    scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
+
+    def __post_init__(self):
+        if self.units not in UNITS:
+            raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelOptions:
-        parts = {k: tuple(values[k]) for k in ("symbols", "phonemes")} | {
-            "frontend": LogMelOptions(**values["frontend"])
-        }
+        parts = {k: tuple(values[k]) for k in ("symbols", "phonemes", "scores") if k in values}
+        parts["frontend"] = LogMelOptions(**values["frontend"])
         if "attention" in values:
             parts["attention"] = AttentionOptions(**values["attention"])
         return cls(**{**values, **parts})
 
     def asdict(self) -> dict:
-        return {k: v for k, v in asdict(self).items() if k != "attention" or v}
+        """Without what older versions do not know, where it is not used."""
+        left_out = [] if self.attention else ["attention"]
+        left_out += ["units", "pieces", "scores"] if self.units == "letters" else []
+        return {k: v for k, v in asdict(self).items() if k not in left_out}
 
 
 class AcousticModel(nn.Module):
@@ -46,7 +58,7 @@ class AcousticModel(nn.Module):
     def __init__(self, options: ModelOptions = ModelOptions()):
         super().__init__()
         self.options = options
-        self.alphabet = Alphabet(options.symbols)
+        self.alphabet = alphabet_of(options.symbols, options.scores)
         self.frontend = LogMel(options.frontend)
         n_mels = options.frontend.n_mels
         self.register_buffer("mean", torch.zeros(n_mels))
@@ -59,9 +71,10 @@ class AcousticModel(nn.Module):
         self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
 
     @property
-    def middle(self) -> int:
-        """The layer that the phoneme head reads."""
-        return max(0, self.options.layers // 2)
+    def read(self) -> tuple[int, int]:
+        """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one."""
+        top, middle = self.options.layers - 1, self.options.layers // 2
+        return (middle, top) if self.options.units == "phonemes" else (top, middle)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Global mean and deviation of each mel band: the same for a file and for a stream."""
@@ -96,7 +109,7 @@ class AcousticModel(nn.Module):
         on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None
         known = [i for i, p in enumerate(phonemes) if p is not None] if self.options.phonemes else []
         if known:
-            of_phonemes = self.phoneme_head(hidden[self.middle][known]).float().log_softmax(-1)
+            of_phonemes = self.phoneme_head(hidden[self.read[1]][known]).float().log_softmax(-1)
             on_phonemes = ctc_loss(of_phonemes, lengths[known], [phonemes[i] for i in known])
         if self.attention:
             spoken = letter_frames(log_probs, lengths, letters)
@@ -109,11 +122,11 @@ class AcousticModel(nn.Module):
 
     def letters(self, hidden: list[Tensor]) -> Tensor:
         """The output of every layer -> log-probabilities of letters (B, T', V)."""
-        return self.head(hidden[-1]).float().log_softmax(-1)
+        return self.head(hidden[self.read[0]]).float().log_softmax(-1)
 
     def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
         """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
-        return self.phoneme_head(hidden[self.middle]).float().log_softmax(-1) if self.options.phonemes else None
+        return self.phoneme_head(hidden[self.read[1]]).float().log_softmax(-1) if self.options.phonemes else None
 
     # asr.acoustics.Acoustics: what files and streams use
 

@@ -58,6 +58,16 @@ class Alphabet:
         return "".join(self[i] for i in indices)
 
 
+class Phonemes(Alphabet):
+    """Phonemes, in texts with spaces between them: "P EH R"."""
+
+    def encode(self, symbols: Iterable[str]) -> list[int]:
+        return super().encode("".join(symbols).split())
+
+    def decode(self, indices: Iterable[int]) -> str:
+        return " ".join(self[i] for i in indices)
+
+
 def collapse(path: Iterable[int]) -> list[int]:
     """CTC's collapse rule: merge repeats, then drop blanks (Graves et al. 2006).
 

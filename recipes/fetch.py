@@ -1,6 +1,6 @@
 """Archives of public corpora: fetched once, verified, unpacked. What lies in the folder already is not fetched again.
 
-python -m recipes.fetch FOLDER URL MD5 [URL MD5 ...]
+python -m recipes.fetch FOLDER URL CHECKSUM [URL CHECKSUM ...]      # of MD5 or SHA-256, by its length
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class FetchError(Exception):
     """One sentence: what could not be fetched, and what to do."""
 
 
-def fetch(url: str, md5: str, folder: Path) -> Path:
+def fetch(url: str, wanted: str, folder: Path) -> Path:
     """Download (going on where it broke off), verify and unpack an archive -> the archive. Raises FetchError."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / url.rsplit("/", 1)[-1]
@@ -27,8 +27,9 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
         return archive
     if not archive.exists():
         _download(url, archive)
-    if (found := checksum(archive)) != md5:
-        raise FetchError(f"{archive} is damaged (md5 {found}, not {md5}): remove it and start again")
+    kind = "sha256" if len(wanted) == 64 else "md5"
+    if (found := checksum(archive, kind)) != wanted:
+        raise FetchError(f"{archive} is damaged ({kind} {found}, not {wanted}): remove it and start again")
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
@@ -56,8 +57,8 @@ def _download(url: str, archive: Path) -> None:
     partial.rename(archive)
 
 
-def checksum(path: Path) -> str:
-    digest = hashlib.md5()
+def checksum(path: Path, kind: str = "md5") -> str:
+    digest = hashlib.new(kind)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
@@ -68,8 +69,8 @@ def main() -> None:
     if len(sys.argv) < 4 or len(sys.argv) % 2:
         sys.exit(__doc__.strip().splitlines()[-1])
     try:
-        for url, md5 in zip(sys.argv[2::2], sys.argv[3::2]):
-            print(fetch(url, md5, Path(sys.argv[1])))
+        for url, wanted in zip(sys.argv[2::2], sys.argv[3::2]):
+            print(fetch(url, wanted, Path(sys.argv[1])))
     except FetchError as error:
         sys.exit(f"fetch: {error}")
 

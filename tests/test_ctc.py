@@ -93,7 +93,7 @@ def test_frames_are_normalised_by_the_stored_mean():
 
 def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     model = make(phonemes=("AH", "K"), layers=3)
-    assert model.middle == 1
+    assert model.read == (2, 1) and make(phonemes=("AH", "K"), layers=3, units="phonemes").read == (1, 2)
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))

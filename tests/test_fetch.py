@@ -52,6 +52,14 @@ def test_fetched_verified_and_unpacked_once(served, tmp_path):
     assert Handler.asked == [None]
 
 
+def test_a_checksum_may_be_of_sha256(served, tmp_path):
+    sha256 = checksum(tmp_path / "source/tiny.tar.gz", "sha256")
+    fetch(served[0], sha256, tmp_path / "data")
+    assert (tmp_path / "data/Corpus/tiny/hello.txt").exists()
+    with pytest.raises(FetchError, match=f"is damaged .sha256 {sha256}, not 000"):
+        fetch(served[0], "0" * 64, tmp_path / "other")
+
+
 def test_a_download_goes_on_where_it_broke_off(served, tmp_path):
     (tmp_path / "data").mkdir()
     whole = (tmp_path / "source/tiny.tar.gz").read_bytes()
@@ -67,7 +75,7 @@ def test_what_is_damaged_or_not_there_is_one_sentence(served, tmp_path):
         fetch("http://127.0.0.1:1/none.tar.gz", "0" * 32, tmp_path / "data")
 
 
-@pytest.mark.parametrize("recipe", ["an4", "librispeech", "commonvoice"])
+@pytest.mark.parametrize("recipe", ["an4", "librispeech", "commonvoice", "speech_commands"])
 def test_the_scripts_are_in_order_and_say_how_they_are_called(recipe):
     script = ROOT / "recipes" / recipe / "run.sh"
     assert subprocess.run(["bash", "-n", script]).returncode == 0

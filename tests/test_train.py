@@ -12,7 +12,7 @@ import torch
 from test_training import LEXICON, SENTENCES, spoken
 
 from asr import audio
-from asr.checkpoint import load_model
+from asr.checkpoint import load_model, update_card
 from asr.cli import main
 from asr.frontend import SAMPLE_RATE
 from asr.training import log
@@ -73,11 +73,14 @@ def test_train_then_finetune_and_transcribe(folder, capsys):
     assert sum(d["utterances"] for d in record["data"].values()) == 24
     assert "utterances held out; 1 layers of 8; 4 updates" in capsys.readouterr().err
 
+    tuned = {"lexicon": {"lm": 0.9}}
+    update_card(folder / "run" / "model.safetensors", {"weights": tuned})
     wanted = ["--model", str(folder / "run" / "model.safetensors"), "--others", str(folder / "data")]
     assert command(folder, "finetune", "mine.safetensors", *wanted) == 0
     shown = capsys.readouterr()
     assert "held out" in shown.out and "others" in shown.out and "mine.safetensors is ready" in shown.err
-    assert set(load_model(folder / "mine.safetensors")[1]["wer_before_and_after"]) == {"held out", "others"}
+    card = load_model(folder / "mine.safetensors")[1]
+    assert set(card["wer_before_and_after"]) == {"held out", "others"} and card["weights"] == tuned
     assert main(["transcribe", "--quiet", "--model", str(folder / "mine.safetensors"), str(folder / "data/0.wav")]) == 0
 
 

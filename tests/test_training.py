@@ -1,10 +1,8 @@
-"""The training loop on tones for letters: it learns, resumes to the bit, averages over processes, fails well."""
+"""The training loop on tones for letters: it learns, resumes to the bit, fails well."""
 
 import csv
 import json
 import math
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -430,57 +428,7 @@ def test_the_other_kinds_train_too(corpus, tmp_path, kind):
     assert last["loss"] < first["loss"]
 
 
-# several processes
-
-TWO = """
-import sys
-sys.path[:0] = sys.argv[1], sys.argv[1] + "/.."
-from pathlib import Path
-import numpy as np
-from safetensors.torch import save_file
-from asr.training import loop
-from test_training import batch_of, two_ranks
-corpus, folder = Path(sys.argv[2]), Path(sys.argv[3])
-loop.start_distributed()
-rank = loop.distributed.get_rank()
-run = two_ranks(corpus)
-run.model.losses(*batch_of(run, rank))[0].backward()
-loop.average_gradients(run.model)
-save_file({k: p.grad.clone() for k, p in run.model.named_parameters()}, folder / f"gradient-{rank}")
-run.model.zero_grad()
-run.train(folder / "run")
-save_file(run.model.state_dict(), folder / f"weights-{rank}")
-"""
-
-
-def two_ranks(corpus: Path) -> Run:
-    return prepare(corpus, options(5, batch_seconds=3, evaluate_every=2), MODEL, AugmentOptions())
-
-
-def batch_of(run: Run, rank: int) -> tuple:
-    return run.examples.build(run.examples.epoch(0, {}, 2)[rank], np.random.default_rng(rank))
-
-
-def test_two_processes(corpus, tmp_path):
-    """Gradients are averaged as one process would over both batches, and all ranks hold the same weights."""
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    tests = str(Path(__file__).parent)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, str(script), tests, str(corpus), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3_000:]
-    run = two_ranks(corpus)
-    losses = [run.model.losses(*batch_of(run, rank))[0] for rank in (0, 1)]
-    (sum(losses) / 2).backward()
-    ranks = [load_file(tmp_path / f"gradient-{rank}") for rank in (0, 1)]
-    for name, parameter in run.model.named_parameters():
-        assert torch.equal(ranks[0][name], ranks[1][name]) and ranks[0][name].abs().sum() > 0
-        torch.testing.assert_close(ranks[0][name], parameter.grad, atol=1e-6, rtol=1e-4)
-    of_rank_0, of_rank_1 = weights(tmp_path / "run"), load_file(tmp_path / "weights-1")
-    assert all(torch.equal(of_rank_0[k], of_rank_1[k]) for k in of_rank_0)
-    assert not torch.equal(of_rank_1["head.weight"], run.model.head.weight)  # it did train
-    assert [r["update"] for r in rows(tmp_path / "run")] == [2, 4, 5]  # one rank writes the log
+# one process
 
 
 def test_one_process_joins_nobody(monkeypatch):

@@ -34,7 +34,7 @@ def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
     """
     try:
         config = tomllib.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML file: {error}") from None
     if unknown := sorted(set(config) - set(SECTIONS)):
         raise ValueError(f"{path}: there is no section [{unknown[0]}], only {', '.join(SECTIONS)}")
@@ -55,21 +55,22 @@ def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
 def as_toml(configuration: Configuration) -> str:
     """All settings, so that `read_config` gives the same again with the same lexicon."""
     model, training, augment = configuration
-    sections = {"model": _plain(model), "train": _plain(training), "augment": _plain(augment)}
+    named = {"model": model.asdict(), "train": asdict(training), "augment": asdict(augment)}
     if model.attention:
-        sections["attention"] = _plain(model.attention)
+        named["attention"] = asdict(model.attention)
+    sections = {name: _plain(values) for name, values in named.items()}
     lines = []
     for name, values in sections.items():
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
     for stage in training.stages:
-        lines += ["[[stages]]", *(f"{key} = {json.dumps(value)}" for key, value in _plain(stage).items())]
+        lines += ["[[stages]]", *(f"{key} = {json.dumps(value)}" for key, value in _plain(asdict(stage)).items())]
         lines += ["[stages.weights]", *(f"{json.dumps(c)} = {w}" for c, w in stage.weights.items()), ""]
     return "\n".join(lines)
 
 
-def _plain(options: object) -> dict:
+def _plain(options: dict) -> dict:
     """The fields that are numbers, texts or pairs of numbers."""
-    named = {k: v for k, v in asdict(options).items() if k not in ("symbols", "phonemes", "stages")}
+    named = {k: v for k, v in options.items() if k not in ("symbols", "scores", "phonemes", "stages")}
     return {k: v for k, v in named.items() if v is not None and not isinstance(v, dict)}
 
 

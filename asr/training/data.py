@@ -14,6 +14,7 @@ import soundfile
 import soxr
 
 from asr.frontend import SAMPLE_RATE
+from asr.letter_to_sound import guess
 from asr.text import normalise
 
 
@@ -43,14 +44,17 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     utterances = []
-    lines = path.read_text("utf-8").split("\n")  # splitlines() would cut at U+2028 inside a text, too
+    try:
+        lines = path.read_text("utf-8").split("\n")  # splitlines() would cut at U+2028 inside a text, too
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
     for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
         try:
             row = json.loads(line)
             audio, duration = path.parent / row["audio_filepath"], float(row["duration"])
             raw = row.get("text", "")
             text = normalise(raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
         if not duration > 0:
             raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
@@ -184,6 +188,21 @@ class Lexicon:
                 word, *phonemes = line.split("#")[0].split()
                 self._words.setdefault(word.lower(), [p.rstrip("012") for p in phonemes])
         self.phonemes = tuple(sorted({p for ps in self._words.values() for p in ps}))
+
+    def with_guesses(self, texts: Iterable[str]) -> Lexicon:
+        """The same, and of words of the texts that it lacks a pronunciation by rules (asr.letter_to_sound).
+
+        Raises ValueError where these have phonemes that no word of the lexicon has.
+        """
+        ways = {word: [" ".join(said)] for word, said in self._words.items()}
+        lacking = sorted({word for text in texts for word in text.split() if word not in ways})
+        guessed = {word: guess(word, ways)[0].split() for word in lacking}
+        for word, said in guessed.items():
+            if not set(said) <= set(self.phonemes):
+                raise ValueError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
+        more = Lexicon(())
+        more._words, more.phonemes = self._words | guessed, self.phonemes
+        return more
 
     def __call__(self, text: str) -> list[str] | None:
         """Phonemes of a sentence, or None when a word is not in the lexicon."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from asr.checkpoint import save_model
 from asr.ctc import AcousticModel, ctc_loss
 from asr.encoder import Latency
-from asr.text import collapse
+from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
 from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
 from asr.training.log import RunLog
@@ -45,7 +45,7 @@ class Examples:
         options: TrainOptions,
     ):
         self.utterances, self.audio, self.augmenter, self.model = utterances, audio, augmenter, model
-        self.options = options
+        self.options, self.lexicon = options, lexicon
         self.durations = np.array([u.duration for u in utterances])
         self.letters = [model.alphabet.encode(u.text) for u in utterances]
         spoken = [lexicon(u.text) if lexicon else None for u in utterances]
@@ -97,22 +97,35 @@ def measure_mean(model: AcousticModel, examples: Examples, count: int = 200) -> 
 
 @torch.inference_mode()
 def evaluate(
-    model: AcousticModel, utterances: list[Utterance], audio: Audio, seconds: float = 120
+    model: AcousticModel,
+    utterances: list[Utterance],
+    audio: Audio,
+    lexicon: Lexicon | None = None,
+    seconds: float = 120,
 ) -> tuple[float, float]:
-    """Greedy decoding of a dev set, on the model's device -> loss per frame, word error rate."""
+    """Greedy decoding of a dev set, on the model's device -> loss per frame, word error rate.
+
+    Where phonemes are the units, those of the lexicon are decoded, and the rate is that of phonemes.
+    """
     model.eval()
+    by_phonemes = model.options.units == "phonemes"
+    alphabet = Phonemes(model.options.phonemes) if by_phonemes else model.alphabet
+    texts = [" ".join(lexicon(u.text)) if by_phonemes else u.text for u in utterances]
     device = next(model.parameters()).device
     durations = np.array([u.duration for u in utterances])
     references, hypotheses, losses = [], [], []
     for batch in batches([[i] for i in range(len(utterances))], durations, seconds, np.random.default_rng(0)):
         frames, lengths = pad([model.frontend(audio[i]) for [i] in batch])
-        targets = [model.alphabet.encode(utterances[i].text) for [i] in batch]
+        targets = [alphabet.encode(texts[i]) for [i] in batch]
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            log_probs, out_lengths = model(frames.to(device), lengths.to(device))
+            if by_phonemes:
+                _, log_probs, out_lengths = model.both(frames.to(device), lengths.to(device))
+            else:
+                log_probs, out_lengths = model(frames.to(device), lengths.to(device))
         losses.append(ctc_loss(log_probs, out_lengths, targets).item())
         for row, n, [i] in zip(log_probs.argmax(-1).tolist(), out_lengths.tolist(), batch):
-            references.append(utterances[i].text)
-            hypotheses.append(model.alphabet.decode(collapse(row[:n])))
+            references.append(texts[i])
+            hypotheses.append(alphabet.decode(collapse(row[:n])))
     model.train()
     return float(np.mean(losses)), rate(*word_errors(references, hypotheses))
 
@@ -163,7 +176,7 @@ def train(
         progress["update"], progress["batch"] = update + 1, progress["batch"] + world
         if progress["update"] % options.evaluate_every == 0 or progress["update"] == total:
             if rank == 0:
-                dev_loss, dev_wer = evaluate(model, *dev)
+                dev_loss, dev_wer = evaluate(model, *dev, examples.lexicon)
                 letters_loss, phonemes_loss, attention_loss, mean_norm = (known_mean(column) for column in zip(*losses))
                 log.add(
                     update=update + 1,
@@ -185,7 +198,7 @@ def train(
             progress, losses = agreed(progress), []
     if rank == 0:
         average(model, [folder / name for _, name in progress["best"]])
-        dev_loss, dev_wer = evaluate(model, *dev)
+        dev_loss, dev_wer = evaluate(model, *dev, examples.lexicon)
         card = {"dev_wer": dev_wer, "averaged": progress["best"], "training": asdict(options)}
         save_model(model, folder / "model.safetensors", card)
         log.say(f"average of {len(progress['best'])}: dev loss {dev_loss:.4f}, WER {100 * dev_wer:.2f} %")

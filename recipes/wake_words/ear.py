@@ -89,6 +89,8 @@ class Ear(nn.Module):
 class _Options:
     """What the loop asks of a model's options."""
 
+    units = "letters"
+
     def __init__(self, trunk: TriggerOptions, phonemes: tuple[str, ...]):
         self.trunk, self.phonemes = trunk, phonemes
 

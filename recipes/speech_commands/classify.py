@@ -1,0 +1,42 @@
+"""Which word is in each file?    python -m recipes.speech_commands.classify OUT/keywords.safetensors yes.wav clips/
+
+A line for each file: its name, the word, the probability. From Python: wakeword.keywords.load.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from asr import audio
+from asr.audio import AudioError
+from asr.checkpoint import CheckpointError
+from wakeword.keywords import load
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit(__doc__.strip())
+    try:
+        classifier = load(sys.argv[1])
+    except CheckpointError as error:
+        sys.exit(f"classify: {error}")
+    faults = [fault for source in audio.find(sys.argv[2:]) if (fault := _tell(classifier, source))]
+    sys.exit("\n".join(faults) or 0)
+
+
+def _tell(classifier, source) -> str:
+    """Print a file's word -> what is wrong with the file, or ""."""
+    try:
+        if isinstance(source, AudioError):
+            raise source
+        word, probability = classifier(np.concatenate([np.zeros(0, np.float32), *audio.blocks(source)]))[0]
+    except AudioError as error:
+        return f"classify: {error}"
+    print(f"{source}\t{word}\t{probability:.2f}")
+    return ""
+
+
+if __name__ == "__main__":
+    main()
