@@ -10,39 +10,45 @@ import numpy as np
 
 from asr.acoustics import Acoustics
 from asr.boosted_language import BoostedLanguage
+from asr.character_language import CharacterLanguage
 from asr.checkpoint import MODELS
+from asr.compiled_search import lexicon_search
 from asr.forward import ctc_scores
 from asr.grammar import Grammar
 from asr.hotwords import Boosts, Hotword
+from asr.language import CharacterNgrams, LanguageError, NgramLanguage, open_language
 from asr.letter_to_sound import guess
 from asr.lexicon import Pronunciation, read_lexicon
 from asr.lexicon_search import LexiconOptions, LexiconSearch
 from asr.ngram import NgramModel
 from asr.ngram import load as load_ngram
 from asr.partial import Partial, greedy_so_far, letters_so_far, words_so_far
+from asr.rnn_scores import RecurrentScores
+from asr.rnn_scores import load as load_recurrent
 from asr.search import BeamSearch, Hypothesis, SearchOptions, SearchState, greedy
-from asr.text import Alphabet
+from asr.text import LETTERS, Alphabet
+from asr.weights import Weights, weights_for
 
 LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged beside the acoustic models
 RECURRENT = "english-rnn.safetensors"  # packaged too, or not
+HOPELESS = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
 State = SearchState | np.ndarray | None  # of a search, of a grammar, of greedy decoding
 
 
 @dataclass(frozen=True)
 class DecoderOptions:
+    """Which search, with which models and which words to expect; scores are natural logarithms."""
+
     beam: int = 64  # prefixes kept by the search; 1 is greedy decoding of the letters
-    lm: bool = True  # fuse the language model
+    lm: bool = True  # fuse a language model
     lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
     n_best: int = 1  # texts for every segment
     candidates: int = 16  # of the lexicon search, that the letters judge
-    letter_weight: float = 0.45  # of their ln probability by the letters
-    rnn_weight: float = 0.6  # of the language model's share that the recurrent one takes over, where it is packaged
+    language: str | None = None  # file with an n-gram model, of words or of characters; None: the packaged one
+    weights: Weights = Weights()  # of the parts of a score; what is left out is on the model's card, or a default
     hotwords: tuple[Hotword, ...] = ()  # words and phrases to expect
     commands: tuple[str, ...] | None = None  # nothing but these is said; None: anything is
     rejection: float = 2.5  # ln a letter, that a command may be below the best free path; see asr.grammar
-    letters: SearchOptions = SearchOptions()  # of the search in letters
-    letter_prior: float = 0.5  # weight of the prior that the letters are divided by, in that search
-    words: LexiconOptions = LexiconOptions()  # of the search in the lexicon
 
 
 class Decoder:
@@ -53,11 +59,14 @@ class Decoder:
     model, choice from a closed set of commands.
     """
 
-    def __init__(self, model: Acoustics, priors: dict[str, list[float]], options: DecoderOptions):
-        """priors: ln of each head's mean output over speech, from the model's card; {} does without."""
+    def __init__(self, model: Acoustics, card: dict, options: DecoderOptions):
+        """card: of the model, with ln of each head's mean output over speech and with weights; {} does without.
+
+        Raises CheckpointError, WeightError, NgramError, LanguageError, LexiconError, HotwordError of the modules here.
+        """
         self.alphabet, self.options = model.alphabet, options
-        self._priors = {head: np.array(values, np.float32) for head, values in priors.items()}
-        self.lm = _language(MODELS / LANGUAGE) if options.lm and options.beam > 1 else None
+        self._priors = {head: np.array(values, np.float32) for head, values in card.get("log_priors", {}).items()}
+        self.lm = _language(options.language) if options.lm and options.beam > 1 else None
         self._search: BeamSearch | LexiconSearch | None = None
         self._rnn = None
         self._grammar: Grammar | None = None
@@ -65,7 +74,9 @@ class Decoder:
         self._phonemes = model.options.phonemes
         self._columns = {p: i for i, p in enumerate(self._phonemes, start=1)}
         with_lexicon = bool(options.lexicon and self._phonemes and (MODELS / LEXICON).exists())
-        self._in_lexicon = bool(self.lm and with_lexicon and options.commands is None)
+        of_words = isinstance(self.lm, NgramModel)
+        self._in_lexicon = bool(of_words and with_lexicon and options.commands is None)
+        self.weights = weights_for(self.search, options.weights, card)
         if options.commands is not None:
             lexicon = _ways(MODELS / LEXICON) if with_lexicon else {}
             self._grammar = Grammar(
@@ -73,28 +84,40 @@ class Decoder:
             )
         elif self._in_lexicon:
             self._search = self._lexicon_search()
-            by_torch = hasattr(model, "state_dict")  # an exported model does without torch, and so without this one
-            self._rnn = _recurrent(MODELS / RECURRENT) if options.rnn_weight and by_torch else None
+            weight = options.weights.rnn if options.language else self.weights.rnn  # it knows the packaged one's texts
+            self._rnn = _recurrent(MODELS / RECURRENT) if weight else None
         elif options.beam > 1:
             self._search = self._letter_search()
 
     def _lexicon_search(self) -> LexiconSearch:
         pronunciations, boosts = _lexicon(MODELS / LEXICON), Boosts(self.options.hotwords)
         self._said = dict(reversed(pronunciations))  # the first of several
-        new = [
-            (word, said) for word in boosts if word not in self._said for said in guess(word, _ways(MODELS / LEXICON))
-        ]
+        own = [w for w in self.lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
+        unlisted = [word for word in dict.fromkeys([*boosts, *own]) if word not in self._said]
+        new = [(word, said) for word in unlisted for said in guess(word, _ways(MODELS / LEXICON))]
         self._said |= dict(reversed(new))
-        words = replace(self.options.words, beam=self.options.beam)
-        prior = self._priors.get("phonemes")
-        return LexiconSearch(self._phonemes, [*pronunciations, *new], self.lm, words, prior, boosts)
+        w, prior = self.weights, self._priors.get("phonemes")
+        words = LexiconOptions(beam=self.options.beam, lm_weight=w.lm, word_bonus=w.word, prior_weight=w.prior)
+        return lexicon_search(self._phonemes, [*pronunciations, *new], self.lm, words, prior, boosts)
 
     def _letter_search(self) -> BeamSearch:
-        letters, lm = replace(self.options.letters, beam=self.options.beam), self.lm
+        letters, lm = SearchOptions(beam=self.options.beam, word_bonus=0.0), self.lm
+        if lm:
+            letters = replace(letters, lm_weight=self.weights.lm, word_bonus=self.weights.word)
         if self.options.hotwords:
-            letters = letters if lm else replace(letters, word_bonus=0.0)
             lm = BoostedLanguage(lm, Boosts(self.options.hotwords), letters.lm_weight)
         return BeamSearch(self.alphabet, letters, lm)
+
+    @property
+    def search(self) -> str:
+        """What weights and calibrations are named after."""
+        if self.options.beam == 1:
+            return "greedy"
+        if not self.lm:
+            return "letters alone"
+        if isinstance(self.lm, CharacterLanguage):
+            return "characters"
+        return "lexicon" if self._in_lexicon else "letters"
 
     def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
         return self.finish(self.feed(self.start(), letters, phonemes), letters)
@@ -117,9 +140,7 @@ class Decoder:
             return None
         if self._in_lexicon:
             return self._search.feed(state, phonemes)
-        return self._search.feed(
-            state, letters - self.options.letter_prior * self._priors.get("letters", np.float32(0))
-        )
+        return self._search.feed(state, letters - self.weights.prior * self._priors.get("letters", np.float32(0)))
 
     def so_far(self, state: State, letters: np.ndarray) -> Partial:
         """The words to show; letters (T, V) of all frames since the start. A command is told when it is whole."""
@@ -130,6 +151,19 @@ class Decoder:
         if self._in_lexicon:
             return words_so_far(state, self._search)
         return letters_so_far(state, self.alphabet)
+
+    def likeliest(self, state: State, letters: np.ndarray, settled: int = 0) -> tuple[str, ...]:
+        """Of what the lexicon search has found so far the words that the letters like best; () for other searches.
+
+        letters (T, V): of the frames since the first `settled` words, which begin all texts of the beam, have ended.
+        """
+        if not (self._in_lexicon and self.weights.letters):
+            return ()
+        found = self._search.best(state, self.options.candidates)
+        texts = [h.text.split() for h in found]
+        scores = letter_scores(letters, [" ".join(words[settled:]) for words in texts], self.alphabet)
+        best = np.argmax([h.score + self.weights.letters * score for h, score in zip(found, scores)])
+        return tuple(texts[best])
 
     def finish(self, state: State, letters: np.ndarray) -> list[Hypothesis]:
         """The likeliest texts, best first; letters (T, V) of all frames since the start."""
@@ -142,10 +176,12 @@ class Decoder:
         found = self._search.best(state, max(self.options.candidates, self.options.n_best))
         texts = [h.text for h in found]
         scores = np.array([h.score for h in found])
-        scores += self.options.letter_weight * np.array(letter_scores(letters, texts, self.alphabet))
+        if self.weights.letters:
+            scores += self.weights.letters * np.array(letter_scores(letters, texts, self.alphabet))
         if self._rnn:
-            others = self._rnn.ln_probability(texts)
-            scores += self.options.rnn_weight * np.array([new - h.language for h, new in zip(found, others)])
+            near = np.flatnonzero(scores >= scores.max(initial=-np.inf) - HOPELESS)
+            others = self._rnn.ln_probability([texts[i] for i in near])
+            scores[near] += self.weights.rnn * np.array([new - found[i].language for i, new in zip(near, others)])
         scores = scores.tolist()
         ranked = sorted(zip(found, scores), key=lambda pair: -pair[1])
         return [replace(h, score=s) for h, s in ranked[: self.options.n_best]]
@@ -157,8 +193,14 @@ def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -
 
 
 @cache
-def _language(path: Path) -> NgramModel | None:
-    return load_ngram(path) if path.exists() else None
+def _language(name: str | None) -> NgramModel | CharacterLanguage | None:
+    """The packaged model, if there is one; or that of a file. Raises NgramError, LanguageError."""
+    if name is None:
+        return load_ngram(MODELS / LANGUAGE) if (MODELS / LANGUAGE).exists() else None
+    found = open_language(name)
+    if not isinstance(found, NgramLanguage):
+        raise LanguageError(f"{name} is a recurrent model: the search takes n-grams, as `asr lm train` makes them")
+    return CharacterLanguage(found.model) if isinstance(found, CharacterNgrams) else found.model
 
 
 @cache
@@ -176,10 +218,6 @@ def _ways(path: Path) -> dict[str, list[str]]:
 
 
 @cache
-def _recurrent(path: Path):
+def _recurrent(path: Path) -> RecurrentScores | None:
     """The recurrent language model; None where it is not packaged."""
-    if not path.exists():
-        return None
-    from asr.rnn_language import load  # it brings torch with it
-
-    return load(path)
+    return load_recurrent(path) if path.exists() else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asr.decoding import DecoderOptions
     from asr.recognizer import RecognizerOptions
 
 
@@ -33,13 +35,13 @@ def _threshold(text: str) -> float:
     return value
 
 
-def expecting(options: argparse.Namespace, *decoder: Any, **others: Any) -> RecognizerOptions:
-    """decoder: the first arguments of DecoderOptions. Raises asr.hotwords.HotwordError, of one sentence."""
+def expecting(options: argparse.Namespace, decoder: DecoderOptions | None = None, **others: Any) -> RecognizerOptions:
+    """decoder: its other options; others: the recogniser's. Raises asr.hotwords.HotwordError, of one sentence."""
     from asr.decoding import DecoderOptions
     from asr.recognizer import RecognizerOptions
 
     least = 0.0 if options.commands else RecognizerOptions.least_confidence  # commands have their own rejection
-    return RecognizerOptions(DecoderOptions(*decoder, **_expectations(options)), least, **others)
+    return RecognizerOptions(replace(decoder or DecoderOptions(), **_expectations(options)), least, **others)
 
 
 def _expectations(options: argparse.Namespace) -> dict[str, Any]:

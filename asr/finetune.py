@@ -102,7 +102,7 @@ def transcribe(model: AcousticModel, card: dict, utterances: list[Utterance]) ->
     from asr.recognizer import Recognizer
     from asr.training.data import read_samples
 
-    decoder = Decoder(model, card.get("log_priors", {}), DecoderOptions())
+    decoder = Decoder(model, card, DecoderOptions())
     recognizer, texts = Recognizer(model.to("cpu").eval(), decoder), {}
     order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
     for start in range(0, len(order), 16):

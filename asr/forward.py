@@ -6,6 +6,11 @@ import numpy as np
 
 from asr.text import BLANK
 
+try:
+    from asr.native import search as native
+except ImportError:  # there was no compiler when this was installed
+    native = None
+
 
 def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:
     """ln probability (N,) of N texts, each the symbols of one; -inf where the frames do not suffice.
@@ -16,8 +21,19 @@ def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:
     """
     if not len(log_probs):
         return np.array([-np.inf if target else 0.0 for target in targets])
+    probabilities = np.exp(log_probs.astype(np.float64))
+    return (_scores if native is None else _compiled_scores)(probabilities, targets)
+
+
+def _compiled_scores(probabilities: np.ndarray, targets: list[list[int]]) -> np.ndarray:
+    symbols = np.array([symbol for target in targets for symbol in target], np.int32)
+    first = np.cumsum([0, *map(len, targets)], dtype=np.int64)
+    return np.array(native.ctc_scores(probabilities, probabilities.shape[1], symbols, first))
+
+
+def _scores(probabilities: np.ndarray, targets: list[list[int]]) -> np.ndarray:
     columns, jump = _trellis(targets)  # (N, S)
-    probabilities = np.pad(np.exp(log_probs.astype(np.float64)), ((0, 0), (0, 1)))  # a last column that never is
+    probabilities = np.pad(probabilities, ((0, 0), (0, 1)))  # a last column that never is
     alpha, scale = np.zeros((len(targets), columns.shape[1] + 2)), np.zeros(len(targets))  # two states in front
     alpha[:, 1] = 1.0  # before the first frame
     for row in probabilities:

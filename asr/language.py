@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from asr import arpa, ngram
+from asr.character_language import of_characters, spaced, unspaced
 from asr.ngram import END, START, UNKNOWN, NgramModel
 
 MODELS = Path(__file__).parent / "models"
@@ -78,6 +79,19 @@ class NgramLanguage:
         return " ".join(self.model.words[i] for i in ids)
 
 
+class CharacterNgrams(NgramLanguage):
+    """Of a model whose tokens are characters."""
+
+    def ln_probability(self, texts: list[str]) -> list[float]:
+        return super().ln_probability([spaced(text) for text in texts])
+
+    def tokens(self, text: str) -> list[str]:
+        return spaced(text).split()
+
+    def join(self, ids: Sequence[int]) -> str:
+        return unspaced(super().join(ids))
+
+
 class RnnLanguage:
     def __init__(self, model: Any):
         """model: asr.rnn_language.RnnLanguageModel"""
@@ -122,8 +136,12 @@ def open_language(name: str) -> Language:
     except OSError as error:
         raise LanguageError(f"cannot read {path}: {error.strerror}") from None
     if first.startswith(b"PK"):
-        return NgramLanguage(ngram.load(path))
-    return _open_rnn(path) if first[8:] == b"{" else NgramLanguage(arpa.read(path))
+        return _of_ngrams(ngram.load(path))
+    return _open_rnn(path) if first[8:] == b"{" else _of_ngrams(arpa.read(path))
+
+
+def _of_ngrams(model: NgramModel) -> NgramLanguage:
+    return CharacterNgrams(model) if of_characters(model) else NgramLanguage(model)
 
 
 def _open_rnn(path: Path) -> RnnLanguage:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asr import arpa, kneser_ney, ngram
+from asr.character_language import spaced
 from asr.language import LanguageError, open_language, per_token, sample
 from asr.ngram import NgramError
 from asr.terminal import fail, say
@@ -19,8 +20,9 @@ from asr.text import normalise
 from asr.text_files import STDIN, TextError, read_lines, spoken
 
 LN10 = math.log(10)
+CHARACTERS = 6  # in the longest n-grams of a model of characters, by default
 NGRAM = ("order", "min_word", "min_counts", "max_ngrams")  # options of one kind of model only
-RNN = ("cell", "unit", "hidden", "epochs")
+RNN = ("cell", "hidden", "epochs")
 
 
 def add_lm(p: argparse.ArgumentParser) -> None:
@@ -51,16 +53,17 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("text", nargs="+", metavar="TEXT", help="sentences, one a line: text files, .xz, or -")
     p.add_argument("--output", required=True, type=Path, metavar="FILE", help=".npz or .arpa; .safetensors with --rnn")
     p.add_argument("--max-words", type=_positive, metavar="N", help="keep the most frequent; others become <unk>")
+    p.add_argument("--unit", choices=("word", "character"), default="word", help="what is predicted (default: word)")
     _add_raw(p)
     n = p.add_argument_group("n-gram model")
-    n.add_argument("--order", type=_positive, metavar="N", help="words in the longest n-grams (default: 3)")
+    n.add_argument("--order", type=_positive, metavar="N",
+                   help="of the longest n-grams (default: 3 words, or 6 characters)")  # fmt: skip
     n.add_argument("--min-word", type=_positive, metavar="N", help="words seen less often become <unk>")
     n.add_argument("--min-counts", type=_positive, nargs="+", metavar="N", help="of each order; rarer ones go")
     n.add_argument("--max-ngrams", type=_positive, metavar="N", help="prune to about so many, by entropy")
     r = p.add_argument_group("recurrent model")
     r.add_argument("--rnn", action="store_true", help="train one; the same command again goes on where it was stopped")
     r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
-    r.add_argument("--unit", choices=("word", "character"), help="what is predicted (default: word)")
     r.add_argument("--hidden", type=_positive, metavar="N", help="size of the state (default: 384)")
     r.add_argument("--epochs", type=_above_zero, metavar="N", help="times through the text (default: 4)")
     p.set_defaults(run=lambda o: _guarded(train, o))
@@ -130,7 +133,10 @@ def train_ngram(options: argparse.Namespace, lines: list[str]) -> None:
     given = _given(options, (*NGRAM, "max_words"))
     if "min_counts" in given:
         given["min_counts"] = tuple(given["min_counts"])
-    model = kneser_ney.train(lines, kneser_ney.TrainingOptions(**given))
+    if options.unit == "character":
+        given.setdefault("order", CHARACTERS)
+    tokens = map(spaced, lines) if options.unit == "character" else lines
+    model = kneser_ney.train(tokens, kneser_ney.TrainingOptions(**given))
     (arpa.write if options.output.suffix == ".arpa" else ngram.save)(model, options.output)
     sizes = ", ".join(f"{len(level.word)} {n}-grams" for n, level in enumerate(model.levels, start=1))
     say(f"{options.output}: {sizes}, from {len(lines)} lines")

@@ -7,14 +7,14 @@ ways are seen, and pruned, as soon as they are taken.
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
 from asr.lexicon import Node, PronunciationTree
 from asr.ngram import UNKNOWN, NgramModel, State
 
-CONTEXTS = 4096  # whose scores are remembered
+MOST = 200_000  # scores remembered
 LEAST = -600.0  # ln; keeps scores above zero
 
 
@@ -26,6 +26,7 @@ class Context(dict[Node, float]):
 
     def __missing__(self, node: Node) -> float:
         value = self[node] = self._ahead.likeliest(self._word, node)
+        self._ahead.kept += 1
         return value
 
 
@@ -39,9 +40,13 @@ class LookAhead:
         if lm.order > 1:
             self._backoff = np.exp(weight * lm.levels[0].backoff.astype(np.float64)).tolist()
         self._tables = cache(lambda: _bigrams(tree, lm, weight))
-        self._context = lru_cache(CONTEXTS)(lambda word: Context(self, word))
+        self._context = cache(lambda word: Context(self, word))
+        self.kept = 0  # scores, in all contexts
 
     def context(self, state: State) -> Context:
+        if self.kept > MOST:
+            self._context.cache_clear()
+            self.kept = 0
         return self._context(state[0] if state else UNKNOWN)
 
     def likeliest(self, word: int, node: Node) -> float:

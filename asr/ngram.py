@@ -168,9 +168,9 @@ def load(path: Path | str) -> NgramModel:
             return NgramModel(arrays["words"].tobytes().decode().split("\n"), levels)
     except FileNotFoundError:
         raise NgramError(f"there is no language model {path}") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, NgramError):
-            raise
+    except NgramError:
+        raise
+    except (ValueError, KeyError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
         raise NgramError(f"{path} is damaged or not a language model of this program") from None
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from asr import audio
 from asr.acoustics import STRIDE, Acoustics, Latency
 from asr.align import loudness
-from asr.checkpoint import DEFAULT
+from asr.checkpoint import DEFAULT, CheckpointError, attach_attention
 from asr.decoding import DecoderOptions
 from asr.frontend import SAMPLE_RATE
 from asr.streaming_encoder import Heads, encode
 from asr.transcript import Segment, Transcript
 from asr.vad import Segment as Span
 from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+from asr.weights import WeightError
 from asr.words import SureDecoder, segment
 
 FRAMES_PER_SECOND = 100  # of the front-end
@@ -27,9 +28,12 @@ STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than 
 
 @dataclass(frozen=True)
 class RecognizerOptions:
+    """How files are cut, encoded and searched; lengths in s, latency in ms."""
+
     decoder: DecoderOptions = DecoderOptions()
     least_confidence: float = 0.35  # of the letters; a segment of one to three words below it is taken for noise
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
+    attention: bool = False  # let the attention decoder judge the candidates, too; in files, not in a Listener
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 45.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
@@ -89,6 +93,11 @@ class Recognizer:
         self.model, self.decoder, self.options = model, decoder, options
         self._latency = Latency.of(options.latency) if options.latency else None
         self._detector = SpeechDetector.load()
+        self._judge = None
+        if options.attention:
+            from asr.attention_rescoring import AttentionJudge  # it brings torch with it
+
+            self._judge = AttentionJudge(model, decoder.weights.attention, self._latency)
 
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
@@ -103,13 +112,15 @@ class Recognizer:
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
         for piece, heads in self.heads(blocks):
-            least, loud = self.options.least_confidence, loudness(piece.own)
-            found = segment(self.decoder(*heads), heads, piece.start, self.decoder, loud, least)
+            least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*heads)
+            if self._judge:
+                hypotheses = self._judge(piece.frames, piece.steps, hypotheses)
+            found = segment(hypotheses, heads, piece.start, self.decoder, loud, least)
             if found:
                 yield found
 
     def heads(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[Piece, Heads]]:
-        """Blocks of samples -> the pieces of speech and what the model says of them, in order of time."""
+        """Blocks of samples (n,) float32 at 16 kHz -> the pieces of speech, what the model says of them, in order."""
         gathered: list[Piece] = []
         for piece in self._pieces(blocks):
             gathered.append(piece)
@@ -189,10 +200,21 @@ def load(
     """A packaged model by name, a checkpoint file, or the folder that `asr export` has written, which needs no torch.
 
     threads: of the processor, for the model; None: as many as it likes. Raises asr.checkpoint.CheckpointError,
-    asr.ngram.NgramError.
+    asr.ngram.NgramError, asr.weights.WeightError.
     """
     acoustic, card = open_model(model, threads)
+    if options.attention:
+        _attach_attention(acoustic, model, options.decoder)
     return Recognizer(acoustic, SureDecoder(acoustic, card, options.decoder), options)
+
+
+def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOptions) -> None:
+    """Raises asr.checkpoint.CheckpointError, asr.weights.WeightError."""
+    if decoder.beam == 1 or decoder.commands is not None:
+        raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
+    if Path(model).is_dir():
+        raise CheckpointError(f"{model} has no attention decoder: give the checkpoint it was exported from")
+    attach_attention(acoustic, model)
 
 
 def open_model(model: str | Path, threads: int | None) -> tuple[Acoustics, dict]:

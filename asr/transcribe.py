@@ -6,15 +6,19 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr import audio
 from asr.expectations import add_expectations, expecting
 from asr.terminal import clock, fail, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
+
+if TYPE_CHECKING:
+    from asr.decoding import DecoderOptions
 
 
 def add_transcribe(p: argparse.ArgumentParser) -> None:
@@ -31,13 +35,26 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--beam", type=_beam, default=64, metavar="N", help="width of the search; 1 is greedy (default: 64)")
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
-    p.add_argument("--no-lm", action="store_true", help="search without the language model")
+    language = p.add_mutually_exclusive_group()
+    language.add_argument("--no-lm", action="store_true", help="search without a language model")
+    language.add_argument(
+        "--lm", metavar="FILE", help="n-gram model of your own, of words or characters, as `asr lm train` writes it"
+    )
     p.add_argument(
         "--letters", action="store_true", help="search in letters, not in the lexicon: any word can come out"
+    )
+    p.add_argument(
+        "--rescore", choices=("attention",), help="let the attention decoder judge the candidates of the search, too"
+    )
+    p.add_argument(
+        "--weights",
+        metavar="NAME=X,...",
+        help="of lm, word, prior, letters, rnn, attention in a text's score (default: the model's own)",
     )
     add_expectations(p)
     p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
     p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
+    p.add_argument("--cluster", metavar="HOST:PORT", help="share the files out among the workers of a dask scheduler")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
     p.set_defaults(run=transcribe)
 
@@ -82,10 +99,25 @@ def transcribe(options: argparse.Namespace) -> int:
     """Exit status 0 when every input was transcribed whole, 1 otherwise, 2 when nothing could start."""
     if options.resume and not options.output:
         return fail("--resume needs --output DIR: it skips what is written there already")
+    if options.cluster and audio.STDIN in options.files:
+        return fail("--cluster takes files: standard input is on this machine alone")
     recognizer = _load(options)
     if isinstance(recognizer, str):
         return fail(recognizer)
-    summary, taken = Summary(), set()
+    summary = Summary()
+    jobs = _jobs(options, summary)
+    work = recognizer.over(jobs, not options.output) if options.cluster else ((recognizer, *job) for job in jobs)
+    for transcriber, source, target in work:
+        if not _one(transcriber, source, target, options, summary):
+            summary.failed += 1
+    if not options.quiet:
+        say(str(summary))
+    return 1 if summary.failed else 0
+
+
+def _jobs(options: argparse.Namespace, summary: Summary) -> Iterator[tuple[str, str | None]]:
+    """The inputs that are to be transcribed, and where the result of each goes; None: standard output."""
+    taken: set[str] = set()
     for source in audio.find(options.files):
         if isinstance(source, audio.AudioError):
             summary.failed += 1
@@ -94,29 +126,44 @@ def transcribe(options: argparse.Namespace) -> int:
         target = _target(source, options, taken) if options.output else None
         if target and options.resume and os.path.exists(target):
             summary.skipped += 1
-            continue
-        if not _one(recognizer, source, target, options, summary):
-            summary.failed += 1
-    if not options.quiet:
-        say(str(summary))
-    return 1 if summary.failed else 0
+        else:
+            yield source, target
 
 
 def _load(options: argparse.Namespace):
     """The recogniser, or a sentence that says why there is none."""
     from asr.checkpoint import CheckpointError
+    from asr.cluster import ClusterError, connect
     from asr.hotwords import HotwordError
+    from asr.language import LanguageError
     from asr.lexicon import LexiconError
     from asr.ngram import NgramError
     from asr.recognizer import load
+    from asr.weights import WeightError
 
     if options.hotwords and options.beam == 1:
         return "--hotwords needs a search: give --beam above 1"
+    if options.commands and (options.rescore or options.weights):
+        return "--commands chooses among the commands without a search: leave --rescore and --weights out"
     try:
-        decoder = options.beam, not options.no_lm, not options.letters, options.n_best
-        return load(options.model, expecting(options, *decoder, latency=options.latency), options.threads)
-    except (CheckpointError, HotwordError, NgramError, LexiconError) as error:
+        wanted = expecting(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
+        if options.cluster:
+            return connect(options.cluster, options.model, wanted, options.threads)
+        return load(options.model, wanted, options.threads)
+    except (ClusterError, CheckpointError, HotwordError, LanguageError, NgramError, LexiconError, WeightError) as error:
         return str(error)
+
+
+def _decoder(options: argparse.Namespace) -> DecoderOptions:
+    """Raises asr.weights.WeightError."""
+    from asr.decoding import DecoderOptions
+    from asr.weights import WeightError, Weights, read_weights
+
+    weights = read_weights(options.weights) if options.weights else Weights()
+    if weights.attention is not None and not options.rescore:
+        raise WeightError("the weight of attention needs --rescore attention")
+    search = options.beam, not options.no_lm, not options.letters, options.n_best
+    return DecoderOptions(*search, language=options.lm, weights=weights)
 
 
 def _one(recognizer, source: str, target: str | None, options: argparse.Namespace, summary: Summary) -> bool:

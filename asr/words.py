@@ -24,20 +24,11 @@ class SureDecoder(Decoder):
     """A decoder that knows how sure words are; so it hands out all its candidates, not only the n best."""
 
     def __init__(self, model: Acoustics, card: dict, options: DecoderOptions):
-        """Raises asr.checkpoint.CheckpointError where the card's calibrations cannot be used."""
+        """Raises CheckpointError where calibrations or weights on the card cannot be used, asr.weights.WeightError."""
         wanted = max(options.n_best, options.candidates)
-        super().__init__(model, card.get("log_priors", {}), replace(options, n_best=wanted))
+        super().__init__(model, card, replace(options, n_best=wanted))
         self.n_best = options.n_best  # texts of a segment
         self.confidence = Confidence.of(card, self.search)
-
-    @property
-    def search(self) -> str:
-        """What calibrations are named after: how far a word can be trusted depends on how it was searched."""
-        if self.options.beam == 1:
-            return "greedy"
-        if not self.lm:
-            return "letters alone"
-        return "lexicon" if self._in_lexicon else "letters"
 
 
 def timed(

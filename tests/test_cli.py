@@ -41,6 +41,13 @@ def test_json_is_one_object_a_line_in_the_order_given(capsys):
     assert {"start", "end", "text", "confidence"} <= set(segment["words"][0])
 
 
+def test_n_best_lists_in_json(capsys):
+    status, out, _ = run(capsys, "--format", "json", "--n-best", 3, CLIPS[0])
+    (segment,) = json.loads(out)["segments"]
+    texts = [segment["text"], *segment["alternatives"]]
+    assert status == 0 and len(set(texts)) == 3
+
+
 @pytest.mark.parametrize("format, sign", [("srt", "-->"), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext"), ("txt", " ")])
 def test_formats(capsys, format, sign):
     status, out, _ = run(capsys, "--format", format, CLIPS[0])

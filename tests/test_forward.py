@@ -1,14 +1,24 @@
 """CTC's forward algorithm against torch's loss."""
 
 import numpy as np
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asr import forward
 from asr.forward import ctc_scores
 from asr.text import BLANK
 
 SYMBOLS = 5
+
+
+@pytest.fixture(autouse=True, params=["compiled", "in numpy"])
+def both_ways(request, monkeypatch):
+    if request.param == "in numpy":
+        monkeypatch.setattr(forward, "native", None)
+    elif forward.native is None:
+        pytest.skip("installed without a compiler")
 
 
 def log_probs(frames: int, seed: int, sharpness: float = 1.0) -> np.ndarray:
@@ -21,6 +31,7 @@ def by_torch(log_probs: np.ndarray, target: list[int]) -> float:
     return -float(torch.nn.functional.ctc_loss(*given, (len(log_probs),), (len(target),), blank=BLANK, reduction="sum"))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 30), st.lists(st.lists(st.integers(1, SYMBOLS - 1), max_size=12), max_size=4), st.integers(0, 99))
 def test_texts_together_have_the_scores_of_each_alone(frames, targets, seed):
     x = log_probs(frames, seed, sharpness=4.0)
@@ -39,3 +50,8 @@ def test_long_recordings_do_not_underflow():
 
 def test_no_frames():
     assert ctc_scores(log_probs(0, 1), [[], [1]]).tolist() == [0.0, -np.inf]
+
+
+def test_a_symbol_that_is_not_there():
+    with pytest.raises(IndexError):
+        ctc_scores(log_probs(3, 1), [[1], [SYMBOLS + 1]])

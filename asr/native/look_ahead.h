@@ -32,17 +32,18 @@ public:
     }
 
     std::shared_ptr<Context> context(const LanguageState& state) {
-        if (kept_ > MOST_BIGRAMS) contexts_.clear(), kept_ = 0;
+        if (kept_ > MOST_KEPT) contexts_.clear(), kept_ = 0;
         int64_t word = state.n ? state.places[0] : UNKNOWN;
         auto [found, known] = contexts_.at(word);
-        if (!known) found = sorted(word), kept_ += 8 + found->bigrams.size();
+        if (!known) found = sorted(word), kept_ += 32 + found->bigrams.size();
         return found;
     }
 
     // The weighted probability of the likeliest word that a node can become.
-    double at(Context& context, int node_number) const {
+    double at(Context& context, int node_number) {
         auto [value, known] = context.values.at(node_number);
         if (!known) {
+            kept_ += 3;
             const Node& node = tree_->nodes[node_number];
             value = node.alone * context.backoff;
             auto i = std::lower_bound(context.bigrams.begin(), context.bigrams.end(), Bigram{node.low, 0.0});
@@ -52,7 +53,7 @@ public:
     }
 
 private:
-    static constexpr size_t MOST_BIGRAMS = 1 << 21;  // kept, before all are forgotten
+    static constexpr size_t MOST_KEPT = 1 << 20;  // of 16 bytes each, before all is forgotten
 
     std::shared_ptr<Context> sorted(int64_t word) const {
         auto made = std::make_shared<Context>();

@@ -1,6 +1,7 @@
-// The search of asr/lexicon_search.py, compiled: Python's types Engine and State.
-// tests/test_compiled_search.py holds its results against those of the Python.
+// The search of asr/lexicon_search.py, compiled: Python's types Engine and State; and asr/forward.py's scores.
+// tests/test_compiled_search.py holds the results against those of the Python.
 #include "engine.h"
+#include "forward.h"
 
 namespace {
 
@@ -152,7 +153,38 @@ PyType_Slot state_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(release<Sta
 PyType_Spec state_spec = {"asr.native.search.State", sizeof(StateObject), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, state_slots};
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "The inner loops of asr.lexicon_search.", -1};
+PyObject* ctc_scores(PyObject*, PyObject* arguments) {
+    PyObject *probabilities, *symbols, *first;
+    Py_ssize_t width;
+    if (!PyArg_ParseTuple(arguments, "OnOO", &probabilities, &width, &symbols, &first)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Array<double> rows;
+        Array<int32_t> texts;
+        Array<int64_t> begin;
+        rows.take(probabilities), texts.take(symbols), begin.take(first);
+        for (Py_ssize_t i = 0; i < texts.size; ++i)
+            if (texts[i] < 0 || texts[i] >= width) {
+                PyErr_SetString(PyExc_IndexError, "a text has a symbol that the log-probabilities lack");
+                throw PythonError();
+            }
+        PyObject* list = PyList_New(begin.size - 1);
+        for (Py_ssize_t i = 0; list && i + 1 < begin.size; ++i) {
+            const int length = int(begin[i + 1] - begin[i]);
+            double score = ctc_score(rows.data, rows.size / width, width, texts.data + begin[i], length);
+            PyList_SetItem(list, i, PyFloat_FromDouble(score));
+        }
+        return list;
+    });
+}
+
+PyMethodDef functions[] = {
+    {"ctc_scores", ctc_scores, METH_VARARGS,
+     "ctc_scores(probabilities, width, symbols, first): ln probability of texts, whose symbols follow one another."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "Inner loops of asr.lexicon_search and asr.forward.", -1,
+                      functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -111,27 +111,27 @@ def letter_errors(utterances: list[Utterance], texts: list[str]) -> str:
     return f"{100 * wrong / sum(len(u.text) for u in utterances):.1f}"
 
 
-def systems(model: AcousticModel, priors: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
+def systems(model: AcousticModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
     """Name, and what gives each utterance its candidates."""
-    letters = Decoder(model, priors, DecoderOptions(lm=False, n_best=CANDIDATES))
-    yield "CTC, greedy", searched(Decoder(model, priors, DecoderOptions(beam=1)), model)
+    letters = Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
+    yield "CTC, greedy", searched(Decoder(model, card, DecoderOptions(beam=1)), model)
     for name, options in {"greedy": SpellOptions(beam=1, coverage=0.0), "beam 8": SpellOptions()}.items():
         yield f"attention, {name}", spelled(model, options)
     yield "CTC, beam + attention", searched(letters, model)
     yield "candidates of both, CTC + attention", proposed_by_both(letters, model)
     yield (
         "lexicon + LM + letters + attention",
-        searched(Decoder(model, priors, DecoderOptions(n_best=CANDIDATES)), model),
+        searched(Decoder(model, card, DecoderOptions(n_best=CANDIDATES)), model),
     )
 
 
-def compare(model: AcousticModel, priors: dict, utterances: list[Utterance]) -> None:
+def compare(model: AcousticModel, card: dict, utterances: list[Utterance]) -> None:
     """Print the table, a line for each system."""
     heard, seconds = [hear(model, u) for u in utterances], sum(u.duration for u in utterances)
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| search | all | " + " | ".join(corpora) + " | letters | weight | CPU s a second |")
     print("|---" * (len(corpora) + 5) + "|")
-    for name, candidates in systems(model, priors):
+    for name, candidates in systems(model, card):
         began = time.process_time()
         lists = [candidates(h) for h in heard]
         cost = (time.process_time() - began) / seconds
@@ -157,7 +157,7 @@ def main() -> None:
         attach_attention(model, options.model)
     except (ManifestError, CheckpointError) as error:
         sys.exit(f"evaluate: {error}")
-    compare(model, card.get("log_priors", {}), utterances)
+    compare(model, card, utterances)
 
 
 if __name__ == "__main__":

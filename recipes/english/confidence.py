@@ -11,20 +11,17 @@ the picture.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
-from safetensors import safe_open
-from safetensors.torch import save
 
 from asr import audio
 from asr.align import AlignError
 from asr.align_recording import Stretch, align_speech, speech
-from asr.checkpoint import locate, write_atomically
+from asr.checkpoint import locate, update_card
 from asr.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
 from asr.decoding import DecoderOptions
 from asr.recognizer import RecognizerOptions, load
@@ -32,7 +29,7 @@ from asr.training.data import Utterance, read_manifest
 from asr.words import SureDecoder, laid
 from recipes.english.reliability import Key, Sample, cross_validated, draw, report
 
-SEARCHES = {  # see asr.words.SureDecoder.search
+SEARCHES = {  # see asr.decoding.Decoder.search
     "lexicon": DecoderOptions(),
     "letters": DecoderOptions(lexicon=False),
     "letters alone": DecoderOptions(lm=False),
@@ -61,7 +58,9 @@ def main() -> None:
     print(text)
     draw(samples, held_out, options.out / "reliability.png")
     if not options.dry_run:
-        write_card(locate(options.model), as_card(samples))
+        path = locate(options.model)
+        update_card(path, {"confidence": as_card(samples)})
+        print(f"{path}: confidence fitted")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,15 +123,6 @@ def as_card(samples: dict[Key, Sample]) -> dict:
         group = card.setdefault(search, {}) if search else card
         group[name] = {"weights": weights, "bias": round(found.bias, 5)}
     return card
-
-
-def write_card(path: Path, confidence: dict) -> None:
-    """Into the checkpoint's card; its weights stay as they are."""
-    with safe_open(path, framework="pt") as file:
-        head, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
-    card = json.loads(head["card"]) | {"confidence": confidence}
-    write_atomically(path, save(weights, head | {"card": json.dumps(card)}))
-    print(f"{path}: confidence fitted")
 
 
 if __name__ == "__main__":

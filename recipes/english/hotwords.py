@@ -68,10 +68,10 @@ def main() -> None:
     utterances = read_manifest(options.manifest)[options.part[0] :: options.part[1]]
     model, card = load_model(options.model)
     heads = all_log_probs(Recognizer(model, SureDecoder(model, card, DecoderOptions(beam=1))), utterances)
-    compare(model, card.get("log_priors", {}), [u.text for u in utterances], heads, options)
+    compare(model, card, [u.text for u in utterances], heads, options)
 
 
-def compare(model, priors: dict, references: list[str], heads: Heads, options: argparse.Namespace) -> None:
+def compare(model, card: dict, references: list[str], heads: Heads, options: argparse.Namespace) -> None:
     """A line without the list, and one for each weight."""
     rare = rare_words(references, options.frequent)
     others = distractors(references, options.frequent, options.distractors)
@@ -81,7 +81,7 @@ def compare(model, priors: dict, references: list[str], heads: Heads, options: a
     print("| weight | recall | of words no lexicon knows | distractors heard | WER |\n|---|---|---|---|---|")
     for weight in (0.0, *options.weights):
         listed = tuple(Hotword(word, weight) for word in (*rare, *others)) if weight else ()
-        decoder = Decoder(model, priors, DecoderOptions(beam=options.beam, hotwords=listed))
+        decoder = Decoder(model, card, DecoderOptions(beam=options.beam, hotwords=listed))
         texts = [decoder(*h)[0].text for h in heads]
         hit, said, _ = recall(references, texts, rare)
         hit_unknown, said_unknown, _ = recall(references, texts, unknown)

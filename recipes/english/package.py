@@ -37,6 +37,7 @@ def main() -> None:
     }
     save_model(model, options.packaged, card, half=True)
     print(f"{options.packaged}: {options.packaged.stat().st_size / 1e6:.1f} MB")
+    print("its searches have default weights: now run recipes.english.tune, then recipes.english.confidence")
 
 
 if __name__ == "__main__":

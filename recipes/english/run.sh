@@ -21,6 +21,7 @@ torchrun --nproc-per-node "$processes" -m recipes.english.train --out "$work/run
     "$work"/{kokoro,piper,flite,hibari}/manifest.jsonl
 python -m recipes.english.package "$work/run/model.safetensors" "$data/speech/train.jsonl" \
     asr/models/english.safetensors
+python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"
 python -m recipes.wake_words.heard
 python -m recipes.english.evaluate "$data/speech/dev.jsonl"

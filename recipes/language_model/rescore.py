@@ -25,6 +25,7 @@ from asr.recognizer import Recognizer
 from asr.rnn_language import PACKAGED, load
 from asr.training.data import read_manifest
 from asr.training.scoring import interval, rate, word_errors
+from asr.weights import Weights as SearchWeights
 from recipes.english.evaluate import all_log_probs
 
 RNN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)  # weights to choose from: of the RNN's ln probability,
@@ -73,7 +74,7 @@ def main() -> None:
 def decode(manifest: Path, every: int) -> list[dict]:
     utterances = read_manifest(manifest)[::every]
     model, card = load_model()
-    decoder = Decoder(model, card.get("log_priors", {}), DecoderOptions(candidates=50, n_best=50, rnn_weight=0.0))
+    decoder = Decoder(model, card, DecoderOptions(candidates=50, n_best=50, weights=SearchWeights(rnn=0.0)))
     heads = all_log_probs(Recognizer(model, decoder), utterances)
     return [{"text": u.text, "found": [(h.text, h.score) for h in decoder(*x)]} for u, x in zip(utterances, heads)]
 
