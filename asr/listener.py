@@ -27,6 +27,8 @@ PIECE = SAMPLE_RATE  # samples worked on at a time: bounds the memory that a lon
 
 @dataclass(frozen=True)
 class ListenerOptions:
+    """How long the encoder waits for more sound, in ms, and where a sentence ends."""
+
     # ms of sound that the encoder waits for. By the tables in recipes/english/README.md 320 loses nothing against
     # 640 and shows words in half the time; 160 makes clearly more errors
     latency: float = 320.0
@@ -46,6 +48,7 @@ class Listener:
         self.detector = SpeechDetector.load()
 
     def stream(self) -> Stream:
+        """A new stream, before its first block."""
         return Stream(self)
 
     def over(self, blocks: Iterable[np.ndarray]) -> Iterator[Result]:

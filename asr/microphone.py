@@ -249,7 +249,7 @@ def _started(device: Device, block: float, callback: Callable):
     sd = _sounddevice()
     for channels in sorted({1, device.channels}):
         try:
-            with _quiet():
+            with quiet():
                 return _stream(sd, device, channels, block, callback)
         except sd.PortAudioError as error:
             if channels == device.channels or error.args[1:2] != (_CHANNELS,):
@@ -284,7 +284,7 @@ def _forbidden() -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """PortAudio and ALSA print their own view of a failure to standard error; ours is raised."""
     try:
         kept = os.dup(2)

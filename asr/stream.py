@@ -20,6 +20,8 @@ from asr.vad import Segment as Span
 if TYPE_CHECKING:
     from asr.listener import Listener
 
+PAUSE = 20  # frames of silence after which the words so far are judged as those of a whole sentence are
+
 
 class StreamError(ValueError):
     """A stream was given what it cannot use; the text says what to do."""
@@ -162,7 +164,9 @@ class Stream:
             self._first += 1
 
     def _partial(self, utterance: Utterance) -> Iterator[Result]:
-        partial = utterance.advance()
+        partial, pause = utterance.advance(), self._endpointer.pause
+        if utterance.end is None and pause.length >= PAUSE:
+            partial = utterance.judged(partial, pause.start)
         if partial != utterance.shown:
             words = utterance.show(partial)
             text, stable = " ".join(partial.words), " ".join(partial.words[: partial.stable])

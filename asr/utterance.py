@@ -16,6 +16,7 @@ from asr.transcript import Segment, Word
 from asr.words import SECONDS, segment, timed
 
 NOTHING = Partial((), 0)
+LONGEST = 250  # steps without stable words over which the letters are asked at every step: 10 s
 
 
 class Utterance:
@@ -37,6 +38,8 @@ class Utterance:
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
+        self._judged_at = -1  # the frame at which the pause began ...
+        self._judgement: tuple[str, ...] = ()  # ... in which these words were found
         self._times: tuple[Word, ...] = ()  # the words that were shown last
 
     def give(self, frames: np.ndarray) -> None:
@@ -62,7 +65,21 @@ class Utterance:
             return self.shown
         self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
         self._searched = until
-        return self._decoder.so_far(self._search, self._part(0, until).letters)
+        letters = self._part(0, until).letters
+        return self._preferred(self._decoder.so_far(self._search, letters), letters)
+
+    def judged(self, partial: Partial, spoken: int) -> Partial:
+        """In a pause that began at frame `spoken`: the text that would be final if nothing followed.
+
+        All models are asked once in a pause, when the outputs up to it are there. A command is told when it is whole.
+        """
+        if not partial.words or STRIDE * self._searched < spoken - self.start:
+            return partial
+        if self._judged_at != spoken:
+            best = self._decoder.finish(self._search, self._part(0, self._searched).letters)[0]
+            self._judged_at, self._judgement = spoken, tuple(best.text.split())
+        still = self._judgement[: partial.stable] == partial.words[: partial.stable]  # the search may have moved on
+        return Partial(self._judgement, partial.stable) if self._judgement and still else partial
 
     def show(self, partial: Partial) -> tuple[Word, ...]:
         """The words with their times in the stream; none where the letters do not agree with them yet."""
@@ -101,6 +118,18 @@ class Utterance:
         part = slice(self._lead + first, self._lead + until)
         return Heads(*(None if h is None else h[part] for h in self._heads))
 
+    def _preferred(self, partial: Partial, letters: np.ndarray) -> Partial:
+        """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
+        kept = self._kept(partial.words[: partial.stable])
+        open_part = letters[self._step(kept[-1].end) if kept else 0 :]
+        if not partial.words or len(open_part) > LONGEST:
+            return partial
+        words = self._decoder.likeliest(self._search, open_part, len(kept))
+        return Partial(words or partial.words, partial.stable)
+
+    def _step(self, time: float) -> int:
+        return round((time - self.start / 100) / SECONDS)
+
     def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
         """Words whose times are not worked out again; where the last one ends depends on the next."""
         same = takewhile(lambda pair: pair[0] == pair[1].text, zip(words, self._times))
@@ -109,6 +138,6 @@ class Utterance:
     def _timed(self, words: tuple[str, ...], start: float) -> tuple[Word, ...]:
         """The words laid over the sound from `start` s on; none where they do not fit."""
         with suppress(AlignError):
-            first = round((start - self.start / 100) / SECONDS)
-            return timed(" ".join(words), self._part(first, self._searched), start, self._decoder)
+            part = self._part(self._step(start), self._searched)
+            return timed(" ".join(words), part, start, self._decoder)
         return ()

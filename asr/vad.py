@@ -130,6 +130,13 @@ class Segment(NamedTuple):
     cut_right: bool = False
 
 
+class Pause(NamedTuple):
+    """Silence within a segment: its first frame, and how many there are; 0 while there is speech."""
+
+    start: int
+    length: int
+
+
 class Segmenter:
     """Probabilities, block by block -> segments, each as soon as its end is known.
 
@@ -176,6 +183,11 @@ class Segmenter:
         While there is speech, these are all frames so far; in the silence after it, those of the padding.
         """
         return STEP * min(self._now, self._last + self._padding)
+
+    @property
+    def pause(self) -> Pause:
+        """The silence that the open segment ends with so far."""
+        return Pause(STEP * self._last, STEP * (self._now - self._last))
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Segment]:
         for p in np.asarray(probabilities, np.float64).tolist():

@@ -30,6 +30,7 @@ class Delay(NamedTuple):
     first: float  # when it was first shown at its place
     settled: float  # from when on it was always there, up to the final text
     with_final: bool  # no partial text had it at its place
+    reached: float  # when a text first had as many words, right or not
 
 
 def run(listener: Listener, blocks: Iterable[np.ndarray], rate: int) -> tuple[list[Shown], float]:
@@ -59,8 +60,20 @@ def delays(shown: Sequence[Shown]) -> list[Delay]:
         for k, word in enumerate(final.result.words):
             times = [at for at, there in seen if k in there]
             gone = max((at for at, there in seen if k not in there), default=-np.inf)
-            found.append(Delay(word, times[0], min(at for at in times if at > gone), len(times) == 1))
+            reached = next(s.at for s in [*same, final] if len(s.result.text.split()) > k)
+            found.append(Delay(word, times[0], min(at for at in times if at > gone), len(times) == 1, reached))
     return found
+
+
+def changes(shown: Sequence[Shown]) -> int:
+    """How many shown words were replaced by others, or taken away."""
+    changed, before = 0, {}
+    for result in (s.result for s in shown if s.result.kind != "nothing"):
+        words = result.text.split()
+        old = before.get(result.segment, [])
+        changed += len(old) - sum(a == b for a, b in zip(old, words))
+        before[result.segment] = words
+    return changed
 
 
 def standing(partial: Sequence[str], final: Sequence[str]) -> set[int]:

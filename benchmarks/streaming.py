@@ -25,7 +25,7 @@ from asr.text import normalise
 from asr.transcript import Word
 from asr.words import timed
 from benchmarks import measure, tables
-from benchmarks.delays import Delay, Shown, delays, right, run
+from benchmarks.delays import Delay, Shown, changes, delays, right, run
 from benchmarks.joined import RATE, Joined, streams
 from benchmarks.scores import count, difference, summary
 
@@ -95,6 +95,7 @@ def live(listener: Listener, sounds: Sequence[Joined], said: Sequence[list[list[
     found = [delays(shown) for shown in everything]
     row |= of_words("right", [pair for pairs in map(spoken, sounds, found, said) for pair in pairs])
     row |= of_words("all", [(delay, delay.word.end) for some in found for delay in some])
+    row["changes a word"] = sum(map(changes, everything)) / sum(map(len, found))
     finals = [s for shown in everything for s in shown if s.result.endpoint == "silence" and s.result.text]
     row |= quantiles("final after endpoint", [s.at - s.result.time for s in finals])
     row |= quantiles("final after last word", [s.at - s.result.words[-1].end for s in finals])
@@ -114,7 +115,8 @@ def of_words(name: str, found: Sequence[tuple[Delay, float]]) -> dict[str, float
     first = quantiles(f"{name}: shown", [d.first - end for d, end in found])
     settled = quantiles(f"{name}: settled", [d.settled - end for d, end in found])
     late = 100 * float(np.mean([d.with_final for d, _ in found]))
-    return {f"{name}: words": len(found), **first, **settled, f"{name}: with final only %": late}
+    reached = quantiles(f"{name}: reached", [d.reached - end for d, end in found])
+    return {f"{name}: words": len(found), **first, **settled, **reached, f"{name}: with final only %": late}
 
 
 def quantiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
@@ -153,15 +155,17 @@ def brief(row: dict) -> dict:
     """The columns of the Markdown table."""
     short = {"latency": row["latency"], "WER": "{WER:.1f} ({WER low:.1f} to {WER high:.1f})".format(**row)}
     short["more errors"] = f"{row['more errors %']:+.1f} %" if "more errors %" in row else ""
-    both = {
+    columns = {
         "words shown": "right: shown",
+        "any word there": "right: reached",
         "settled": "right: settled",
         "final after endpoint": "final after endpoint",
         "final after last word": "final after last word",
     }
-    for title, name in both.items():
+    for title, name in columns.items():
         values = [row.get(f"{name} {q} % s") for q in QUANTILES]
         short[f"{title}, s"] = "" if None in values else "{:.2f}, {:.2f}".format(*values)
+    short["changes a word"] = row.get("changes a word", "")
     return short | {"CPU s per audio s": row.get("CPU s per audio s", "")}
 
 

@@ -93,6 +93,16 @@ def test_partial_results_grow_into_final_ones(recognizer):
     assert any(r.stable for r in results if r.kind == "partial")
 
 
+def test_a_pause_shows_what_will_be_final(recognizer):
+    """Before the silence is long enough for an endpoint, and until there is one."""
+    speech = np.concatenate([PAUSE, *(x for clip in CLIPS for x in (clip, PAUSE))])
+    results = list(Listener(recognizer).over(blocks(speech)))
+    ended = [r for r in results if r.endpoint == "silence" and r.text]
+    last = {r.segment: r for r in results if r.kind == "partial"}
+    assert len(ended) >= len(CLIPS) and [last[r.segment].text for r in ended] == [r.text for r in ended]
+    assert all(last[r.segment].time <= r.time - 0.1 for r in ended)
+
+
 def test_words_have_times_while_they_are_said(recognizer):
     results = list(Listener(recognizer).over(blocks(np.concatenate([PAUSE, PAUSE, CLIPS[0], PAUSE]))))
     for result in results:

@@ -1,6 +1,7 @@
 """Word, then command: the command's text, the times, nothing lost in between, and listening again."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,3 +64,12 @@ def test_the_stream_may_end_in_the_middle(listener):
     (only,) = said(listener, np.concatenate([QUIET, BOOM, QUIET[:4000], CLIP]), 1280)
     assert only.text
     assert said(listener, QUIET, 1280) == []
+
+
+def test_a_machine_too_slow_is_told_once_in_a_command(listener, monkeypatch):
+    clock, told = iter(np.arange(10_000) * 1.0), []
+    monkeypatch.setattr("asr.listener.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    stream = np.concatenate([QUIET, BOOM, CLIP, QUIET])
+    blocks = np.split(stream, range(1280, len(stream), 1280))
+    (only,) = commands(loud_detector(), listener, blocks, late=told.append)
+    assert only.text and len(told) == 1 and "cannot keep up" in told[0]

@@ -55,5 +55,18 @@ def test_commands_that_cannot_run():
         Program("  ")
     with pytest.raises(ValueError, match="--run .*quotation"):
         Program("echo 'no end")
-    with pytest.raises(ValueError, match="--run /no/such/program: No such file"):
-        Program("/no/such/program {score}")(Detection(0, 0))
+    with pytest.raises(ValueError, match="--run no-such-program: there is no such program"):
+        Program("no-such-program {score}")
+    with pytest.raises(ValueError, match="--run /no/such/program 0.00: No such file"):
+        Program("'/no/such/program {time}'")(Detection(0, 0))
+
+
+def test_what_was_said_is_one_argument_and_never_a_command(tmp_path):
+    out, program, text = tmp_path / "out", tmp_path / "program.py", "; touch {score} $(id) `id` 'x \"y | -rf"
+    program.write_text("import sys, pathlib\npathlib.Path(sys.argv[1]).write_text(repr(sys.argv[2:]))")
+    Program(f"{sys.executable} {program} {out} {{text}} 'say {{text}}'")(Detection(1.5, 0.25), text)
+    for _ in range(100):
+        if out.exists() and out.read_text():
+            break
+        time.sleep(0.05)
+    assert out.read_text() == repr([text, f"say {text}"])

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from loud import loud_detector, save_loud, stream
 from pulse import sound_server  # noqa: F401
@@ -51,16 +52,43 @@ def test_live_detections_are_those_of_the_file(pulse, tmp_path):
 def test_the_command_after_the_word(pulse, tmp_path):
     boom, text = save_loud(tmp_path / "boom.safetensors"), tmp_path / "text"
     program = f"{sys.executable} -c \"import sys; open(r'{text}', 'a').write(sys.argv[1])\" {{text}}"
-    process = start(
-        pulse, "listen", boom, "--device", "pulse", "--format", "json", "--then", "transcribe", "--run", program
-    )
+    options = ["--device", "pulse", "--format", "json", "--then", "transcribe", "--tone", "--run", program]
+    process = start(pulse, "listen", boom, *options)
     loud = np.random.default_rng(0).standard_normal(2_400).astype(np.float32) * 0.5
     clip = 0.3 * audio.load(str(Path(__file__).parent / "data" / "independence.opus"))
     pulse.play(np.concatenate([np.zeros(16_000), loud, clip, np.zeros(32_000)]).astype(np.float32)).wait()
     time.sleep(2)
-    out, _ = stop(process)
+    out, err = stop(process)
+    assert process.returncode == 130 and err == "heard 'boom', go on\nstopped\n"
     (found,) = map(json.loads, out.splitlines())
     assert "american" in found["text"] and text.read_text() == found["text"]
+
+
+@pytest.mark.parametrize("after", [0.1, 0.2, 0.35])
+def test_it_ends_with_the_tone_in_the_air(pulse, tmp_path, after):
+    process = start(pulse, "listen", save_loud(tmp_path / "boom.safetensors"), "--device", "pulse", "--tone")
+    pulse.play(np.clip(stream()[:40_000], -1, 1))  # a loud place at 2 s
+    assert process.stdout.readline().startswith("microphone\t")
+    time.sleep(after)
+    _, err = stop(process)
+    assert process.returncode == 130 and err == "stopped\n"
+
+
+def test_it_waits_for_a_device_that_has_gone(pulse, tmp_path):
+    process = start(pulse, "listen", save_loud(tmp_path / "boom.safetensors"), "--device", "pulse")
+    pulse.unplug()
+    assert any("has disappeared: waiting for it" in line for line in process.stderr)  # PortAudio says more
+    pulse.plug()
+    assert any("going on with microphone 'pulse'" in line for line in process.stderr)
+    pulse.play(np.clip(stream()[:40_000], -1, 1))
+    assert process.stdout.readline().startswith("microphone\t")
+    stop(process)
+
+
+def test_the_microphones_are_listed(pulse):
+    command = [sys.executable, "-m", "wakeword.cli", "listen", "--list-devices"]
+    result = subprocess.run(command, env=pulse.environment(), capture_output=True, text=True)
+    assert result.returncode == 0 and ": pulse (ALSA, " in result.stdout and ", default\n" in result.stdout
 
 
 def test_recordings_are_made_one_for_each_utterance(pulse, tmp_path):

@@ -12,9 +12,10 @@ from asr.expectations import add_expectations, expecting
 from asr.terminal import say
 from wakeword.cli_options import UsageError, add_model, add_verify, confirmation, opened
 from wakeword.detector import Detection
-from wakeword.listen import Alarms, Heard, Program, beep
+from wakeword.listen import Alarms, Heard, Program
 from wakeword.listen import listen as hear
 from wakeword.phrases import slug
+from wakeword.tone import beep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +70,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
     add_device(p)
+    p.add_argument("--list-devices", action="store_true", help="show the microphones and stop")
     add_model(p, "model", nargs="?")
     add_verify(p)
     p.set_defaults(command=listen)
@@ -81,8 +83,11 @@ def add_device(p: argparse.ArgumentParser) -> None:
 
 
 def listen(options: argparse.Namespace) -> int:
-    from asr.microphone import Microphone, MicrophoneOptions
+    from asr.microphone import Microphone, MicrophoneOptions, devices
 
+    if options.list_devices:
+        print(*devices(), sep="\n")
+        return 0
     detector = opened(options)
     confirmed = confirmation(detector, options)
     if not options.then and (options.hotwords or options.commands):
@@ -105,7 +110,8 @@ def listen(options: argparse.Namespace) -> int:
         if listener:
             from wakeword.commands import commands
 
-            then_transcribe(commands(detector, listener, microphone, on_word, confirmed), command, options)
+            said = commands(detector, listener, microphone, on_word, confirmed, say)
+            then_transcribe(said, command, options)
         else:
             for heard in filter(confirmed, hear(detector, microphone)):
                 print(line("microphone", options, heard.detection), flush=True)

@@ -31,17 +31,19 @@ def commands(
     blocks: Iterable[np.ndarray],
     on_word: Callable[[Heard], object] = lambda heard: None,
     confirmed: Callable[[Heard], bool] = lambda heard: True,
+    late: Callable[[str], object] = lambda text: None,
 ) -> Iterator[Command]:
     """Blocks of samples (n,) float32 at 16 kHz, without end -> each command when its sentence has ended.
 
     ``confirmed`` has the last word on a detection; ``on_word`` is told at once, with the sound up to it. No sample
     between the word and the command is lost, nor any after the command: the detector goes on where the recogniser
-    stopped. A listener whose endpoints have a ``nothing`` rule gives up after that long without a word.
+    stopped. A listener whose endpoints have a ``nothing`` rule gives up after that long without a word. ``late`` gets a
+    sentence, once in a command, where the machine cannot keep up.
     """
     source = _Source(blocks)
     while (heard := _wait(detector, source, confirmed)) is not None:
         on_word(heard)
-        yield _heard(heard.detection, listener, source)
+        yield _heard(heard.detection, listener, source, late)
 
 
 class _Source:
@@ -81,11 +83,15 @@ def _wait(detector: Detector, source: _Source, confirmed: Callable[[Heard], bool
     return None
 
 
-def _heard(detection: Detection, listener: Listener, source: _Source) -> Command:
+def _heard(detection: Detection, listener: Listener, source: _Source, late: Callable[[str], object]) -> Command:
     """The first sentence from here on."""
-    began, stream = source.now, listener.stream()
+    began, stream, told = source.now, listener.stream(), False
     while (block := source.read()) is not None:
-        for result in stream.feed(block):
+        results = stream.feed(block)
+        if stream.pace.warning and not told:
+            told = True
+            late(stream.pace.warning)
+        for result in results:
             if result.kind == "nothing" or (result.kind == "final" and result.text):
                 return _command(detection, result, began)
     finals = [r for r in stream.flush() if r.kind == "final" and r.text]

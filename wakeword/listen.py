@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +68,8 @@ class Program:
             raise ValueError(f"--run {line}: {str(error).lower()}") from None
         if not self._words:
             raise ValueError("--run needs a command, for example --run 'aplay yes.wav'")
+        if "{" not in self._words[0] and not shutil.which(self._words[0]):  # now, not when the word is heard
+            raise ValueError(f"--run {self._words[0]}: there is no such program; give one that can be started")
         self._running: list[subprocess.Popen] = []
 
     def __call__(self, detection: Detection, text: str = "") -> None:
@@ -77,15 +80,3 @@ class Program:
             self._running.append(subprocess.Popen(words))
         except OSError as error:
             raise ValueError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None
-
-
-def beep(say: Callable[[str], None]) -> None:
-    """A short tone: the word was heard. Without an output to play it on, a line says so."""
-    import sounddevice
-
-    seconds = np.arange(int(0.12 * SAMPLE_RATE)) / SAMPLE_RATE
-    tone = 0.2 * np.sin(2 * np.pi * 880 * seconds) * np.sin(np.pi * seconds / seconds[-1])
-    try:
-        sounddevice.play(tone.astype(np.float32), SAMPLE_RATE)
-    except sounddevice.PortAudioError as error:
-        say(f"no tone: {error}")
