@@ -69,8 +69,11 @@ def export(name: str | Path, folder: Path, clips: Sequence[str]) -> Comparison:
     clips: files and folders of speech. Raises ExportError, asr.checkpoint.CheckpointError, asr.audio.AudioError.
     """
     from asr.checkpoint import load_model
-    from asr.graphs import write
 
+    try:
+        from asr.graphs import write
+    except ModuleNotFoundError as error:
+        raise ExportError(f"export needs {error.name}, which is not installed: export where it is") from None
     if folder.exists() and not (folder / HEAD).is_file():
         raise ExportError(f"{folder} exists and holds no exported model: give another --output")
     model, card = load_model(name)

@@ -14,7 +14,7 @@ import numpy as np
 
 from asr.checkpoint import CheckpointError
 from asr.frontend import LogMel, LogMelOptions
-from asr.text import Alphabet
+from asr.subwords import alphabet_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -30,6 +30,7 @@ class ExportedOptions:
     phonemes: tuple[str, ...]
     layers: int
     hidden: int  # of each direction
+    scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
 
 
 class ExportedModel:
@@ -39,7 +40,7 @@ class ExportedModel:
         self, options: ExportedOptions, mean: np.ndarray, subsampling: InferenceSession, layers: InferenceSession
     ):
         self.options, self.mean_frame = options, mean
-        self.alphabet, self.frontend = Alphabet(options.symbols), LogMel(options.frontend)
+        self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
         self._subsampling, self._layers = subsampling, layers
 
     def unheard(self) -> np.ndarray:
@@ -97,7 +98,8 @@ def session(path: Path, threads: int | None = None) -> InferenceSession:
 def _options(values: dict[str, Any]) -> ExportedOptions:
     frontend = LogMelOptions(**values["frontend"])
     symbols, phonemes = tuple(values["symbols"]), tuple(values["phonemes"])
-    return ExportedOptions(frontend, symbols, phonemes, values["layers"], values["hidden"])
+    scores = tuple(values.get("scores", ()))
+    return ExportedOptions(frontend, symbols, phonemes, values["layers"], values["hidden"], scores)
 
 
 def _check(head: dict, folder: Path) -> None:

@@ -1,8 +1,9 @@
 """How much `asr serve` bears: uploads some at a time, and live streams in real time; its memory and its delays.
 
-    python -m benchmarks.serving tests/data/independence.opus --uploads 200 --at-once 20 --streams 1 10 40
+    python -m benchmarks.serving tests/data/independence.opus --uploads 200 --at-once 20 --streams 1 10 40 --core 0
 
-Starts a server of its own and writes serving.md. Clips are repeated to a minute for the uploads.
+Starts a server of its own, on one core if that is asked for. The clip is repeated to a minute for the uploads, and with
+pauses for as long as a stream lasts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +28,19 @@ import soundfile
 import websockets
 
 from asr import audio
-from benchmarks import measure
+from benchmarks import measure, tables
 
 RATE = audio.SAMPLE_RATE
 BLOCK = 1_280  # samples that a live client sends at a time: 80 ms
 MINUTE = 60  # s of an upload
+HEAD = """# What `asr serve` bears
+
+    {command}
+
+{machine}; the clients ran there, too. Delay: of uploads the whole
+answer; of streams from the end of the last word to its final text, which waits for 0.6 s of silence.
+
+"""
 PAUSE = np.zeros(RATE, np.float32)  # between two repetitions of the clip in a stream
 
 
@@ -46,36 +57,66 @@ class Load:
     peak: float  # MB that the server had in memory at most
     delays: tuple[float, float]  # s, median and 95 %: of answers, or of finals after the end of speech
 
+    @property
+    def row(self) -> dict:
+        return {
+            "load": self.name,
+            "done": self.done,
+            "wrong or lost": self.wrong,
+            "wall, s": self.wall,
+            "CPU s per audio s": self.cpu / self.audio,
+            "peak MB": self.peak,
+            "delay median, s": self.delays[0],
+            "delay 95 %, s": self.delays[1],
+        }
+
 
 def main() -> int:
     options = parser().parse_args()
     machine, sound = measure.machine(), audio.load(str(options.clip))
     loads = []
-    with subprocess.Popen(
-        [sys.executable, "-m", "asr.cli", "serve", "--port", "0", "--rate", "1e6", "--max-streams", "1000"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with serving(options) as (address, pid):
+        if options.uploads:
+            loads.append(asyncio.run(uploads(address, pid, sound, options)))
+        for count in options.streams:
+            loads.append(asyncio.run(streams(address, pid, sound, count, options.seconds)))
+    rows = [load.row for load in loads]
+    text = HEAD.format(command=" ".join(["python -m benchmarks.serving", *sys.argv[1:]]), machine=machine)
+    text += tables.markdown(rows)
+    print(text)
+    if options.out:
+        options.out.write_text(text)
+        tables.write_csv(options.out.with_suffix(".csv"), rows)
+    return 0
+
+
+@contextmanager
+def serving(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """A server -> its address and its process."""
+    command = [sys.executable, "-m", "asr.cli", "serve", "--port", "0", "--model", options.model]
+    command += ["--rate", "1e6", "--max-streams", "1000"]
+
+    def one_core() -> None:
+        os.sched_setaffinity(0, {options.core})
+
+    pinned = {"preexec_fn": one_core} if options.core is not None else {}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=measure.one_thread(), **pinned) as process:
         try:
-            address = next(m[1] for line in process.stderr if (m := re.search(r"//(\S+);", line)))
-            loads.append(asyncio.run(uploads(address, process.pid, sound, options)))
-            for count in options.streams:
-                loads.append(asyncio.run(streams(address, process.pid, sound, count, options.seconds)))
+            yield next(m[1] for line in process.stderr if (m := re.search(r"//(\S+);", line))), process.pid
         finally:
             process.terminate()
-    options.out.write_text(table(loads, machine, options))
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     top.add_argument("clip", type=Path, help="a recording with speech")
+    top.add_argument("--model", default="english", help="as for asr serve (default: english)")
+    top.add_argument("--core", type=int, metavar="N", help="of the processor, that the server stays on")
     top.add_argument("--uploads", type=int, default=200, metavar="N", help="of a minute each (default: 200)")
     top.add_argument("--at-once", type=int, default=20, metavar="N", help="(default: 20)")
     top.add_argument("--streams", type=int, nargs="*", default=[1, 10, 40], metavar="N", help="live at a time")
     top.add_argument("--seconds", type=float, default=30.0, metavar="S", help="that streams last (default: 30)")
-    out = measure.ROOT / "benchmarks" / "results" / "serving.md"
-    top.add_argument("--out", type=Path, default=out, metavar="FILE")
+    top.add_argument("--out", type=Path, metavar="FILE", help="for the table (.md); as CSV, too")
     return top
 
 
@@ -147,25 +188,6 @@ def cpu(pid: int) -> float:
 def peak(pid: int) -> float:
     """MB."""
     return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1_000
-
-
-def table(loads: list[Load], machine: str, options: argparse.Namespace) -> str:
-    lines = [
-        "# What `asr serve` bears",
-        "",
-        f"    python -m benchmarks.serving {options.clip} --uploads {options.uploads} --at-once {options.at_once} "
-        f"--streams {' '.join(map(str, options.streams))} --seconds {options.seconds:g}",
-        "",
-        f"{machine}; the clients ran there, too. Delay: of uploads the whole",
-        "answer; of streams from the end of the last word to its final text, which waits for 0.6 s of silence.",
-        "",
-        "| load | done | wrong or lost | wall time | CPU a second of audio | peak memory | delay, median | 95 % |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for x in loads:
-        cells = f"{x.name} | {x.done} | {x.wrong} | {x.wall:.0f} s | {x.cpu / x.audio:.4f} s | {x.peak:.0f} MB"
-        lines.append(f"| {cells} | {x.delays[0]:.2f} s | {x.delays[1]:.2f} s |")
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -168,3 +168,11 @@ print(time.process_time() - began)
 assert "onnxruntime" not in sys.modules
 """
     assert min(float(without_torch(code)) for _ in range(2)) < 0.4
+
+
+def test_the_benchmark_tells_who_hears_something_else(capsys):
+    from benchmarks.runtime import compared
+
+    rows = compared(["a", "b"], [({"file": 2.0}, ["one", "two"]), ({"file": 1.0}, ["one", "too"])])
+    assert [(row["model"], row["file"], row["the same"]) for row in rows] == [("a", 2.0, 2), ("b", 1.0, 1)]
+    assert "'too' for 'two'" in capsys.readouterr().err

@@ -3,9 +3,10 @@
 import io
 import json
 
+import numpy as np
 import pytest
 import soundfile
-from serving import CLIP, server  # noqa: F401
+from serving import CLIP, DATA, server  # noqa: F401
 
 import asr
 from asr import audio
@@ -56,6 +57,15 @@ def test_streamed_text(client, wanted):
     events = list(ask(client, stream=True))
     assert "".join(e.delta for e in events[:-1]) == events[-1].text == wanted.text
     assert [e.type for e in events] == ["transcript.text.delta"] * len(wanted.segments) + ["transcript.text.done"]
+
+
+def test_streamed_text_of_several_segments(client, tmp_path):
+    pause, other = np.zeros(48_000, np.float32), audio.load(str(DATA / "names.opus"))
+    soundfile.write(tmp_path / "two.flac", np.concatenate([other, pause, audio.load(str(CLIP))]), 16_000)
+    wanted = asr.load().transcribe(tmp_path / "two.flac")
+    events = list(ask(client, file=tmp_path / "two.flac", stream=True))
+    assert len(events) == len(wanted.segments) + 1 > 2
+    assert "".join(e.delta for e in events[:-1]) == events[-1].text == wanted.text
 
 
 def test_models(client):

@@ -21,17 +21,18 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     soundfile.write(folder / "sound.wav", np.concatenate([PAUSE, audio.load(str(CLIP)), PAUSE]), 16_000)
     with (
-        running("--wake", eager(folder / "eager.safetensors")) as server,
+        running("--wake", eager(folder / "eager.safetensors"), "--phrase", "American War") as server,
         browser(server.url, folder / "sound.wav") as page,
     ):
-        page.wait("document.querySelectorAll('#wake li').length == 1 && !document.getElementById('talk').disabled")
+        page.wait("document.querySelectorAll('#wake li').length == 2 && !document.getElementById('talk').disabled")
         yield page
 
 
-def drawn(canvas: str) -> str:
-    """A script: how many pixels are not black."""
-    pixels = f"document.getElementById('{canvas}').getContext('2d').getImageData(0, 0, 800, 64).data"
-    return f"{pixels}.reduce((n, x, i) => n + (i % 4 < 3 && x > 60), 0)"
+def drawn(canvas: str, top: int = 0, height: int = 48) -> str:
+    """A script: in how many columns of these rows something is bright."""
+    pixels = f"document.getElementById('{canvas}').getContext('2d').getImageData(0, {top}, 800, {height}).data"
+    columns = "new Set(Array.from(x.keys()).filter((i) => i % 4 < 3 && x[i] > 150).map((i) => (i >> 2) % 800)).size"
+    return f"((x) => {columns})({pixels})"
 
 
 def shot(page, name: str) -> None:
@@ -51,13 +52,17 @@ def test_the_microphone_is_heard_and_drawn(page):
     page.value("document.activeElement.blur()")
     page.press(" ", 32)  # the keyboard is enough
     page.wait("document.getElementById('talk').getAttribute('aria-pressed') == 'true'")
-    page.wait("document.querySelector('#wake li.lit') !== null")
+    page.wait("document.querySelector('#wake [data-name=eager].lit') !== null")
+    page.wait("document.querySelector('#wake [data-name=american-war].lit') !== null")
+    shot(page, "wake.png")
     page.wait("document.querySelector('#text .partial')?.textContent.length > 3")
     shot(page, "listening.png")
     wanted = list(set(asr.load().transcribe(CLIP).text.split()))
     settled = "[...document.querySelectorAll('#text p:not(.file) .word')].map((w) => w.firstChild.textContent.trim())"
     page.wait(f"{json.dumps(wanted)}.filter((w) => {settled}.includes(w)).length >= {len(wanted) // 3}")
-    assert page.value(drawn("spectrogram")) > 500 and page.value(drawn("trigger")) > 50
+    assert page.value(drawn("spectrogram", height=128)) > 100
+    page.wait(f"{drawn('trigger', top=60, height=30)} > 0")  # the phrase's lane rises where it is said ...
+    assert page.value(drawn("trigger", top=60, height=30)) < page.value(drawn("trigger")) / 2  # ... and falls again
     page.press(" ", 32)
     page.wait("document.getElementById('status').textContent == 'Stopped.'")
     assert page.problems == []

@@ -51,6 +51,7 @@ def upload(server, content=None, **more):
         (["--tls-key", "/nowhere", "--tls-certificate", "/nowhere"], "https"),
         (["--model", "klingon"], "klingon"),
         (["--wake", "klingon"], "klingon"),
+        (["--phrase", "42"], "digits"),
         (["--max-files", "0"], "above 0"),
     ],
 )
@@ -157,6 +158,20 @@ def test_too_many_connections_and_streams(strict):
     assert upload(strict).status_code == 200
 
 
+def test_live_clients_that_fall_silent_or_vanish_lose_their_place(strict):
+    offered = {"subprotocols": ["asr", f"bearer.{TOKEN}"]}
+    with client.connect(strict.socket, **offered) as silent, client.connect(strict.socket, **offered) as broken:
+        broken.send(pcm(audio.load(str(CLIP))))
+        broken.socket.shutdown(socket.SHUT_RDWR)
+        told = json.loads(silent.recv(timeout=30))
+    assert told == {"kind": "error", "message": "nothing came for 2 s: the stream is ended"}
+    until = time.monotonic() + 30
+    while 'asr_under_way{kind="stream"} 0.0' not in httpx.get(f"{strict.url}/metrics", headers=HEADERS).text:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert "Traceback" not in "".join(strict.log)
+
+
 def test_an_address_may_ask_only_so_often(strict):
     with httpx.Client(headers=HEADERS) as asking:
         answers = (asking.get(f"{strict.url}/v1/models") for _ in range(5 * RATE))
@@ -172,7 +187,7 @@ def test_rates():
 
 
 def test_what_is_under_way_is_finished():
-    with running() as server:
+    with running("--log-text") as server:
         sound = pcm(audio.load(str(CLIP)))
         answers = []
         with client.connect(server.socket) as ws:
@@ -194,3 +209,5 @@ def test_what_is_under_way_is_finished():
         assert server.process.wait(30) == -signal.SIGTERM
         with pytest.raises(httpx.ConnectError):
             upload(server)
+        server.stop()
+        assert any(m["kind"] == "final" and f"text: {m['text']}\n" in server.log for m in messages)

@@ -1,9 +1,12 @@
 """Live audio by WebSocket: the results are those of a Listener."""
 
+import asyncio
 import json
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ from serving import CLIP, DATA, pcm, server  # noqa: F401
 
 import asr
 from asr import audio
+from asr.serve.live import UNREAD, Session, SessionError
 from asr.serve.pcm import FormatError, PcmFormat, PcmReader
+from asr.stream import Result
 
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError  # noqa: E402
@@ -128,3 +133,26 @@ def test_any_bytes_cut_anywhere(data, cuts, encoding, channels):
 def test_a_format_must_make_sense():
     with pytest.raises(FormatError):
         PcmFormat("s16le", 16_000.0)
+
+
+def unread(*results) -> list:
+    """What a client that reads nothing until all is over still gets."""
+
+    async def reading():
+        session = Session(SimpleNamespace(changed=threading.Condition(), forget=lambda one: None), None, None, 1)
+        session.tell(list(results), last=True)
+        return [item async for item in session]
+
+    return asyncio.run(reading())
+
+
+def test_who_reads_slowly_misses_partial_results_only():
+    results = [Result(kind, 0, time, str(time)) for time, kind in enumerate(["partial", "partial", "final", "partial"])]
+    assert unread(*results) == [results[1], results[2], results[3]]
+
+
+def test_who_reads_nothing_at_all_is_given_up():
+    finals = [Result("final", n, n, "word") for n in range(UNREAD + 1)]
+    assert unread(*finals[:-1]) == finals[:-1]
+    with pytest.raises(SessionError, match="not read"):
+        unread(*finals)

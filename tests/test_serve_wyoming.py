@@ -1,11 +1,16 @@
 """Wyoming, spoken by the package's own client."""
 
 import asyncio
+import contextlib
 import json
+import shutil
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from serving import CLIP, eager, pcm, running
 
 import asr
@@ -18,15 +23,25 @@ from wyoming.client import AsyncTcpClient  # noqa: E402
 from wyoming.info import Describe, Info  # noqa: E402
 from wyoming.wake import Detect, Detection  # noqa: E402
 
+import wakeword.detector  # noqa: E402
+from asr.serve.wyoming_info import info  # noqa: E402
+from wakeword.serve import detectors  # noqa: E402
+
 SOUND = np.concatenate([audio.load(str(CLIP)), np.zeros(16_000, np.float32)])
 FORMAT = {"rate": 16_000, "width": 2, "channels": 1}
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory):
+def server(tmp_path_factory):
     detector = eager(tmp_path_factory.mktemp("wake") / "eager.safetensors")
-    with running("--wyoming", "127.0.0.1:0", "--wake", detector, "--idle", "3") as server:
-        yield server.wyoming
+    words = "--wake", detector, "--phrase", "American War"
+    with running("--wyoming", "127.0.0.1:0", *words, "--idle", "3", "--rate", "100000") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def port(server):
+    return server.wyoming
 
 
 def talk(port, request, until):
@@ -54,12 +69,33 @@ def test_description(port):
             await client.write_event(Describe().event())
             return Info.from_event(await client.read_event())
 
-    info = asyncio.run(asking())
-    assert info.asr[0].models[0].languages == ["en"] and info.asr[0].supports_transcript_streaming
-    assert (info.wake[0].models[0].name, info.wake[0].models[0].phrase) == ("eager", "anything")
+    found = asyncio.run(asking())
+    assert found.asr[0].models[0].languages == ["en"] and found.asr[0].supports_transcript_streaming
+    words = [(model.name, model.phrase) for model in found.wake[0].models]
+    assert words == [("eager", "anything"), ("american-war", "american war")]
 
 
-def test_transcription(port):
+@pytest.mark.parametrize("count", [0, 3])
+def test_packaged_wake_words_are_offered(count, tmp_path, monkeypatch):
+    monkeypatch.setattr(wakeword.detector, "MODELS", tmp_path / "models")
+    (tmp_path / "models").mkdir()
+    one = eager(tmp_path / "one.safetensors")
+    for number in range(count):
+        shutil.copy(one, tmp_path / "models" / f"word-{number}.safetensors")
+    words = detectors([], [], recognizer=None)
+    assert list(words) == [f"word-{number}" for number in range(count)]
+    told = info(SimpleNamespace(model="english", detectors=words))
+    assert [m.name for program in told.wake for m in program.models] == list(words)
+    assert list(detectors([one], [], recognizer=None)) == ["one"]  # who names some gets no others
+
+
+def test_wake_words_have_names_of_their_own(tmp_path):
+    one = eager(tmp_path / "one.safetensors")
+    with pytest.raises(wakeword.detector.DetectorError, match="two wake words are called one"):
+        detectors([one, one], [], recognizer=None)
+
+
+def test_transcription(server, port):
     heard = np.frombuffer(pcm(SOUND), "<i2").astype(np.float32) / 32_768
     wanted = " ".join(r.text for r in asr.Listener(asr.load()).over([heard]) if r.kind == "final" and r.text)
     events = talk(port, Transcribe(language="en"), "transcript-stop")
@@ -67,6 +103,7 @@ def test_transcription(port):
     chunks = "".join(TranscriptChunk.from_event(e).text for e in events if TranscriptChunk.is_type(e.type))
     assert text == wanted and events[0].type == "transcript-start"
     assert chunks == text
+    assert text.split()[0] and text not in "".join(server.log)
 
 
 def test_wake_words(port):
@@ -74,6 +111,11 @@ def test_wake_words(port):
     found = Detection.from_event(events[-1])
     assert found.name == "eager" and 0 <= found.timestamp < 1_500
     assert [e.type for e in talk(port, Detect(names=["another"]), "not-detected")] == ["not-detected"]
+
+
+def test_any_phrase_is_a_wake_word(port):
+    found = Detection.from_event(talk(port, Detect(names=["american-war"]), "detection")[-1])
+    assert found.name == "american-war" and 1_800 < found.timestamp < 2_800
 
 
 @pytest.mark.parametrize(
@@ -98,3 +140,26 @@ def test_rubbish_ends_its_own_connection_only(port, rubbish):
         while link.recv(10_000):
             pass
     test_description(port)
+
+
+HEADS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["transcribe", "detect", "audio-start", "audio-chunk", "audio-stop", "describe", "ping"])},
+    optional={
+        "data": st.just(FORMAT) | st.dictionaries(st.sampled_from([*FORMAT, "names"]), st.integers() | st.text()),
+        "data_length": st.integers(-2, 100),
+        "payload_length": st.integers(-2, 100),
+    },
+)
+EVENTS = st.builds(lambda head, more: json.dumps(head).encode() + b"\n" + more, HEADS, st.binary(max_size=100))
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@given(st.lists(EVENTS | st.binary(max_size=50), max_size=5).map(b"".join))
+def test_any_bytes_end_their_own_connection_only(server, content):
+    with socket.create_connection(("127.0.0.1", server.wyoming), 20) as link, contextlib.suppress(ConnectionError):
+        link.sendall(content)
+        link.shutdown(socket.SHUT_WR)
+        while link.recv(10_000):
+            pass
+    test_description(server.wyoming)
+    assert server.process.poll() is None and "Traceback" not in "".join(server.log)

@@ -1,14 +1,19 @@
-"""Wake words for `asr serve`, which imports this where they are asked for; `asr` otherwise never imports `wakeword`."""
+"""Wake words for `asr serve`, which imports this when it starts; `asr` otherwise never imports `wakeword`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakeword.detector import Detection, Detector, load, pick
+from wakeword.detector import Detection, DetectorError, Listening, load, packaged, pick
+from wakeword.phrases import slug
+
+if TYPE_CHECKING:
+    from asr.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -22,15 +27,35 @@ class Heard:
     detections: tuple[Detection, ...]
 
 
-def detectors(names: Sequence[str]) -> dict[str, Detector]:
-    """Packaged detectors or files, by the name that clients use. Raises wakeword.detector.DetectorError."""
-    return {Path(name).stem: load(name) for name in names}
+def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> dict[str, Listening]:
+    """Wake words by the name that clients use: detectors, packaged ones or files, and phrases for the recogniser.
+
+    Where none is named, all packaged detectors. Raises ValueError with one sentence.
+    """
+    found: dict[str, Listening] = {}
+    for name, detector in _asked(names if names or phrases else packaged(), phrases, recognizer):
+        if name in found:
+            raise DetectorError(f"two wake words are called {name}: leave one out, or rename its file")
+        found[name] = detector
+    return found
+
+
+def _asked(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> Iterator[tuple[str, Listening]]:
+    for name in names:
+        yield Path(name).stem, load(name)
+    for phrase in phrases:
+        from wakeword.spotter import spotter
+
+        if not recognizer.model.options.phonemes:
+            raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")
+        found = spotter(recognizer, phrase)
+        yield slug(found.phrase), found
 
 
 class Watch:
     """One stream's detectors. Any cut into blocks gives the same."""
 
-    def __init__(self, detectors: dict[str, Detector], names: Collection[str] | None = None):
+    def __init__(self, detectors: dict[str, Listening], names: Collection[str] | None = None):
         """names: which of them to listen for; None is all."""
         self._detectors = {n: d for n, d in detectors.items() if names is None or n in names}
         self._states = {name: detector.start() for name, detector in self._detectors.items()}

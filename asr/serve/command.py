@@ -34,8 +34,13 @@ def add_serve(p: argparse.ArgumentParser) -> None:
         help="address or network whose clients Wyoming, which has no token, may serve; repeat for more",
     )  # fmt: skip
     p.add_argument(
-        "--wake", action="append", default=[], metavar="NAME_OR_FILE", help="wake word to listen for; repeat for more"
-    )
+        "--wake", action="append", default=[], metavar="NAME_OR_FILE",
+        help="wake word to offer; repeat for more (default: all packaged ones)",
+    )  # fmt: skip
+    p.add_argument(
+        "--phrase", action="append", default=[], metavar="WORDS",
+        help="any words as a wake word, by the speech recogniser, without training; repeat for more",
+    )  # fmt: skip
     p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
     p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of live streams (default: 320ms)")
     p.add_argument("--threads", type=int, default=1, metavar="N", help="of the processor, for recognition (default: 1)")
@@ -86,7 +91,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _service(options: argparse.Namespace, token: str) -> Service:
-    """Raises UsageError, wakeword.detector.DetectorError."""
+    """Raises UsageError, and ValueError where a wake word cannot be had."""
     from asr.checkpoint import CheckpointError
     from asr.lexicon import LexiconError
     from asr.listener import Listener, ListenerOptions
@@ -94,17 +99,14 @@ def _service(options: argparse.Namespace, token: str) -> Service:
     from asr.recognizer import RecognizerOptions, load
     from asr.serve.service import Service
     from asr.vad import VadError
+    from wakeword.serve import detectors as wake_words
 
     try:
         recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=max(1, options.threads))
         listener = Listener(recognizer, ListenerOptions(options.latency))
     except (CheckpointError, LexiconError, NgramError, VadError) as error:
         raise UsageError(str(error)) from None
-    detectors = {}
-    if options.wake:
-        from wakeword.serve import detectors as wake_words
-
-        detectors = wake_words(options.wake)
+    detectors = wake_words(options.wake, options.phrase, recognizer)
     model = Path(options.model).stem
     return Service(recognizer, listener, _limits(options), detectors, model, token, options.log_text)
 

@@ -74,6 +74,7 @@ def server(app: Any, service: Service, certificate: str | None = None, key: str 
         ws="websockets-sansio",
         ws_max_size=MESSAGE,
         ws_per_message_deflate=False,
+        ws_ping_interval=None,  # the answer would wait behind unread sound; Limits.idle finds who has gone
         lifespan="on",
         log_level="warning",
         access_log=False,

@@ -145,7 +145,7 @@ def _wake(heard: Any, scores: bool) -> list[dict]:
 def _message(text: str) -> dict:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise ProtocolError("a message of text must be a JSON object")

@@ -6,6 +6,7 @@ const [talk, file, access, token, status, wake, times] = ["talk", "file", "acces
   (id) => document.getElementById(id),
 );
 let stop = null; // while the microphone is heard
+let words = []; // the wake words: name, phrase, threshold, colour
 let secret = sessionStorage.getItem("token") ?? "";
 
 function say(text, wrong = false) {
@@ -22,11 +23,13 @@ async function setUp() {
   access.hidden = answer.status !== 401;
   talk.disabled = file.disabled = !answer.ok;
   if (!answer.ok) return say((await answer.json()).error.message, answer.status !== 401);
+  words = (await answer.json()).data.map((word, i) => ({ ...word, colour: `hsl(${45 + 137 * i} 90% 60%)` }));
   wake.replaceChildren(
-    ...(await answer.json()).data.map(({ name, phrase }) => {
+    ...words.map(({ name, phrase, colour }) => {
       const item = document.createElement("li");
       item.dataset.name = name;
       item.textContent = phrase;
+      item.style.setProperty("--colour", colour);
       return item;
     }),
   );
@@ -67,7 +70,7 @@ async function toggle() {
   say("Waiting for the microphone ...");
   talk.disabled = true;
   try {
-    stop = await listen(secret, [...wake.children].map((item) => item.dataset.name), on);
+    stop = await listen(secret, words, on);
   } catch (error) {
     pressed(false);
     say(`No microphone: ${error.message}`, true);

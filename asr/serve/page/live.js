@@ -14,8 +14,9 @@ export async function listen(token, wake, on) {
     if (context.state !== "closed") context.close();
   };
   const source = context.createMediaStreamSource(microphone);
-  const drawing = draw(context, source);
+  const drawing = draw(context, source, wake);
   try {
+    context.resume(); // phones begin with it paused
     await context.audioWorklet.addModule("/page/worklet.js");
   } catch (error) {
     close();
@@ -24,7 +25,7 @@ export async function listen(token, wake, on) {
   const socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[#?].*$/, "") + "v1/listen", protocols(token));
   socket.onopen = () => {
     const format = { encoding: "s16le", rate: context.sampleRate, channels: 1 };
-    socket.send(JSON.stringify({ type: "start", ...format, wake, scores: wake.length > 0 }));
+    socket.send(JSON.stringify({ type: "start", ...format, wake: wake.map(({ name }) => name), scores: wake.length > 0 }));
     const sender = new AudioWorkletNode(context, "sender", { numberOfOutputs: 0 });
     sender.port.onmessage = (event) => {
       if (socket.readyState === WebSocket.OPEN) socket.send(event.data);
