@@ -1,8 +1,9 @@
 # make hello: transcribe a real clip.  make test: run the tests.  Each in a virtual environment of its own.
+# make lint: style and types.  make docs: the public names' docstrings as pages, build/docs/index.html.
 PYTHON = python3
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 
-.PHONY: hello test ffmpeg
+.PHONY: hello test lint docs ffmpeg
 
 hello: .venv/ready
 	.venv/bin/asr transcribe --quiet tests/data/independence.opus
@@ -10,10 +11,18 @@ hello: .venv/ready
 test: .venv-test/ready ffmpeg
 	.venv-test/bin/python -m pytest
 
-.venv-test/ready: EXTRAS = [test,train,serve]
+lint: .venv-test/ready
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+
+docs: .venv-test/ready
+	.venv-test/bin/python docs/api.py
+
+.venv-test/ready: EXTRAS = [test,train,serve,cluster,lint,docs]
 
 # torch first, by itself: only there is its index of CPU builds looked at, the other packages come from PyPI
-.venv/ready .venv-test/ready: setup.cfg pyproject.toml constraints.txt
+.venv/ready .venv-test/ready: setup.cfg pyproject.toml constraints.txt $(wildcard asr/native/*.cpp asr/native/*.h)
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/pip install --no-deps --constraint constraints.txt --extra-index-url $(CPU_TORCH) --timeout 15 --retries 2 torch
 	$(@D)/bin/pip install --constraint constraints.txt --editable .$(EXTRAS)

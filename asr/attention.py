@@ -6,6 +6,7 @@ state before the letter (Bahdanau et al. 2015) and where it looked so far (Choro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -116,7 +117,9 @@ class AttentionDecoder(nn.Module):
             weights.append(state.weights)
         return self.log_probs(torch.stack(reads, 1)), torch.stack(weights, 1)
 
-    def loss(self, hidden: Tensor, lengths: Tensor, letters: list[list[int]], spoken: list[list[int]] = ()) -> Tensor:
+    def loss(
+        self, hidden: Tensor, lengths: Tensor, letters: list[list[int]], spoken: Sequence[list[int]] = ()
+    ) -> Tensor:
         """-ln probability of the letters and the end, a frame, plus the guide's share.
 
         spoken: the frame at which each letter of a text is said; empty for a text, or for all, where nobody knows.
@@ -167,7 +170,7 @@ def _shifted(letters: list[list[int]], device: torch.device) -> tuple[Tensor, Te
     return before, nn.utils.rnn.pad_sequence([r[1:] for r in rows], batch_first=True, padding_value=-100)
 
 
-def _astray(weights: Tensor, spoken: list[list[int]]) -> Tensor:
+def _astray(weights: Tensor, spoken: Sequence[list[int]]) -> Tensor:
     """-ln of the weight near the frame where each letter is said, summed: weights (B, U, T)."""
     at = torch.full(weights.shape[:2], -1, device=weights.device)
     for row, frames in zip(at, spoken):

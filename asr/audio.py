@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -88,7 +88,7 @@ def duration(source: str) -> float | None:
         return probed_duration(source)
 
 
-def _opened(source: str, name: str) -> BinaryIO:
+def _opened(source: str, name: str) -> IO[bytes]:
     """The source, open and seekable: what comes through a pipe is first copied to disk."""
     try:
         if source == STDIN:
@@ -102,18 +102,18 @@ def _opened(source: str, name: str) -> BinaryIO:
         raise AudioError(f"{name} cannot be read: {error.strerror}") from error
 
 
-def _spooled(pipe: BinaryIO) -> BinaryIO:
+def _spooled(pipe: IO[bytes]) -> IO[bytes]:
     copy = tempfile.NamedTemporaryFile(prefix="asr-")
     shutil.copyfileobj(pipe, copy)
     copy.seek(0)
     return copy
 
 
-def _decoder(file: BinaryIO, name: str) -> SoundFileDecoder | FFmpegDecoder:
+def _decoder(file: IO[bytes], name: str) -> SoundFileDecoder | FFmpegDecoder:
     if not os.fstat(file.fileno()).st_size:
         raise AudioError(f"{name} is empty")
     try:
-        decoder = SoundFileDecoder(file)
+        decoder: SoundFileDecoder | FFmpegDecoder = SoundFileDecoder(file)
     except soundfile.LibsndfileError:
         decoder = FFmpegDecoder(file.name, name)
     if not 1_000 <= decoder.rate <= 1_000_000:

@@ -10,7 +10,6 @@ folder/*.txt        a text beside each audio file, of the same name
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,16 +53,19 @@ def _utterance(file: Path, raw: str, corpus: str, speaker: str) -> Utterance:
 
 def _common_voice(path: Path) -> Iterator[Utterance]:
     """train.tsv, dev.tsv ...: the speaker is client_id."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := {"path", "sentence"} - set(rows.fieldnames or ()):
-            raise ManifestError(f"{path} has no column {sorted(missing)[0]}: it is no TSV file of Common Voice")
-        for number, row in enumerate(rows, start=2):
-            if not row["path"] or row["sentence"] is None:
-                raise ManifestError(f"{path}, line {number}: no path or no sentence")
-            yield _utterance(
-                path.parent / "clips" / row["path"], row["sentence"], "commonvoice", row.get("client_id") or UNKNOWN
-            )
+    try:
+        table = csv.DictReader(_text(path).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
+        columns, rows = table.fieldnames or (), list(table)
+    except csv.Error as error:
+        raise ManifestError(f"{path} is no TSV file of Common Voice ({error}): fetch it again") from None
+    if missing := {"path", "sentence"} - set(columns):
+        raise ManifestError(f"{path} has no column {sorted(missing)[0]}: it is no TSV file of Common Voice")
+    for number, row in enumerate(rows, start=2):
+        if not row["path"] or row["sentence"] is None:
+            raise ManifestError(f"{path}, line {number}: no path or no sentence")
+        yield _utterance(
+            path.parent / "clips" / row["path"], row["sentence"], "commonvoice", row.get("client_id") or UNKNOWN
+        )
 
 
 def _librispeech(trans: list[Path], root: Path) -> Iterator[Utterance]:
@@ -125,10 +127,13 @@ def pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 def lines(path: Path) -> list[str]:
     """A text file's lines that are not empty. Raises ManifestError."""
+    return [line.strip() for line in _text(path).split("\n") if line.strip()]
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except OSError as error:
-        raise ManifestError(f"cannot read {path}: {os.strerror(error.errno)}") from None
+        raise ManifestError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
-    return [line.strip() for line in text.split("\n") if line.strip()]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -41,7 +41,7 @@ class Straight(soundfile.SoundFile):
 class SoundFileDecoder:
     """Mono pieces of what libsndfile reads; after the last, ``fault`` says why the end came early."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self._file = file
         self._sound = Straight(file.fileno(), closefd=False)
         self.rate = self._sound.samplerate
@@ -82,7 +82,7 @@ def _is_cut(log: str) -> bool:
     return any(int(real) + _SLACK < int(size) and int(size) & _OPEN != _OPEN for size, real in sizes)
 
 
-def _mp3_is_counted(file: BinaryIO) -> bool:
+def _mp3_is_counted(file: IO[bytes]) -> bool:
     """Does an mp3 carry a Xing header? Without one, its number of frames is a guess."""
     file.seek(0)
     head = file.read(10)
@@ -105,6 +105,7 @@ class FFmpegDecoder:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         with tempfile.TemporaryFile() as log, self._start(log) as process:
+            assert process.stdout
             while data := process.stdout.read(4 * PIECE):
                 piece = np.frombuffer(data[: len(data) // 4 * 4], np.float32)
                 self.frames += len(piece)
@@ -113,7 +114,7 @@ class FFmpegDecoder:
             log.seek(0)
             self._judge(status, log.read(1 << 20).decode(errors="replace"))
 
-    def _start(self, log: BinaryIO) -> subprocess.Popen:
+    def _start(self, log: IO[bytes]) -> subprocess.Popen:
         # first_pts and async fill gaps with silence, so that times are those of the picture;
         # "file:" keeps odd names from being options or addresses, and playlists off the network
         command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{self._path}"]

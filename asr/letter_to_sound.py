@@ -6,7 +6,7 @@ pronunciations where the vowels leave a choice, and the search takes the one tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice, product
 
 MOST = 6  # pronunciations of a word
@@ -37,7 +37,7 @@ def guess(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(" ".join(said.split()) for said in found))[:MOST]
 
 
-def compounds(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+def compounds(word: str, lexicon: Container[str]) -> list[tuple[str, str]]:
     """Ways to see a word as two of the lexicon's, the most even first: "snowboy" -> ("snow", "boy")."""
     cuts = range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)
     pairs = [(word[:i], word[i:]) for i in cuts if word[:i] in lexicon and word[i:] in lexicon]

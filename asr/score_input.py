@@ -85,7 +85,7 @@ def _json_lines(path: Path, text: str) -> list[Text]:
             name = next(row[key] for key in ("audio_filepath", "file", "id") if key in row)
             row = {"corpus": path.stem, "speaker": corpora.UNKNOWN} | row
             found.append(Text(str(name), row["text"] + "", str(row["speaker"]), str(row["corpus"])))
-        except (ValueError, KeyError, TypeError, StopIteration):
+        except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
             raise ScoreError(
                 f"{path}, line {number}: needs an object with `text` and one of `audio_filepath`, `file`, `id`"
             ) from None

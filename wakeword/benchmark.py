@@ -147,10 +147,11 @@ def hear(scorer: Scorer, stream: Stream) -> tuple[np.ndarray, float, np.ndarray]
 
 
 def _row(scorer: Scorer, point: Point, scores: np.ndarray, seconds: float, windows: np.ndarray) -> Row:
-    row = {**point.columns, "clips": len(windows), "hours": seconds / 3600}
+    row: Row = {**point.columns, "clips": len(windows), "hours": seconds / 3600}
     if not point.reached:
         return row
     first, alarms = first_hits(detections(scorer, scores, point.threshold), windows)
     missed = np.isnan(first)
-    row |= {"missed": int(missed.sum())} | miss_rate(missed).columns("miss %", 100)
+    row["missed"] = int(missed.sum())
+    row |= miss_rate(missed).columns("miss %", 100)
     return row | {"alarms": len(alarms)} | alarm_rate([alarms], [seconds]).columns("per hour")

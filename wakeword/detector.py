@@ -8,15 +8,18 @@ same detections.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.frontend import SAMPLE_RATE, LogMel, LogMelOptions
 from wakeword.network import Network
+
+if TYPE_CHECKING:
+    from wakeword.runtime import ExportedNetwork
 
 FORMAT, VERSION = "wakeword", "1"
 MODELS = Path(__file__).parent / "models"
@@ -27,12 +30,16 @@ class DetectorError(ValueError):
 
 
 class Detection(NamedTuple):
+    """That the wake word was heard."""
+
     time: float  # seconds since the stream's start at which it fired
     score: float  # 0..1
 
 
 @dataclass(frozen=True)
 class DetectorOptions:
+    """When scores are a detection. Raises DetectorError for a threshold that no score can cross, or none can miss."""
+
     threshold: float  # a smoothed score from here on is a detection
     smooth: int = 3  # steps whose mean is the score
     refractory: float = 1.5  # s after a detection in which there is no other
@@ -54,7 +61,7 @@ class StreamState(NamedTuple):
 
 
 class Listening:
-    """What turns scores into detections; of those who score it has ``options``, ``step_seconds`` and ``card``.
+    """What turns scores into detections, which those who score inherit from.
 
     A state is a named tuple with ``steps`` done so far, and ``quiet_until``.
     """
@@ -62,6 +69,18 @@ class Listening:
     options: DetectorOptions
     step_seconds: float
     card: dict
+
+    def start(self) -> Any:
+        """The state before a stream."""
+        raise NotImplementedError
+
+    def scores(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """(n,) samples -> the score (m,) of every step now complete, and the new state."""
+        raise NotImplementedError
+
+    def time(self, step: int) -> float:
+        """When a step's last frame ended, in seconds of the stream."""
+        raise NotImplementedError
 
     @property
     def phrase(self) -> str:
@@ -83,13 +102,15 @@ class Listening:
 class Detector(Listening):
     """A trigger-word RNN with its threshold."""
 
-    def __init__(self, network: dict[str, np.ndarray] | Network, model: dict, card: dict, options: DetectorOptions):
+    def __init__(
+        self, network: dict[str, np.ndarray] | ExportedNetwork, model: dict, card: dict, options: DetectorOptions
+    ):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
         self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
-        self._network = Network(network, model) if isinstance(network, dict) else network
+        self._network: Network | ExportedNetwork = Network(network, model) if isinstance(network, dict) else network
 
     def start(self) -> StreamState:
         no_frames, recent = (
@@ -160,17 +181,21 @@ def load(name: str | Path, threshold: float | None = None, rate: float | None = 
     """
     path = locate(name)
     try:
-        network, head = (exported if path.suffix == ".onnx" else weights)(path)
+        network, head = exported(path) if path.suffix == ".onnx" else weights(path)
         model, card = json.loads(head["options"]), json.loads(head["card"])
-        options = DetectorOptions(**card["detector"])
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        brief = str(error).strip().splitlines()[0][:100]
+        with np.errstate(divide="raise", invalid="raise"):  # do the parts fit together?
+            detector = Detector(network, model, card, DetectorOptions(**card["detector"]))
+            detector.detect(np.zeros(SAMPLE_RATE // 4, np.float32))
+    except DetectorError:
+        raise
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        brief = next(iter(str(error).strip().splitlines()), "it makes no sense")[:100]
         raise DetectorError(f"{path} is damaged ({brief}): fetch or train it again") from None
     if rate is not None:
         threshold = threshold_for(card, rate)
     if threshold is not None:
-        options = DetectorOptions(threshold, options.smooth, options.refractory)
-    return Detector(network, model, card, options)
+        detector.options = replace(detector.options, threshold=threshold)
+    return detector
 
 
 def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -181,7 +206,7 @@ def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return {key: file.get_tensor(key) for key in file.keys()}, head
 
 
-def exported(path: Path) -> tuple[Network, dict[str, str]]:
+def exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
     """What `wakeword export` has written -> the network, run by onnxruntime, and the metadata."""
     from wakeword.runtime import load_exported
 

@@ -154,12 +154,13 @@ class Measurement:
 
     def misses(self, point: Point, condition: str) -> Row:
         """One operating point in one condition."""
-        row = {**point.columns, "condition": condition, "clips": len(self.clips.windows)}
+        row: Row = {**point.columns, "condition": condition, "clips": len(self.clips.windows)}
         if not point.reached:
             return row
         hits = self.clips.hits(self.scorer, point.threshold, condition)
         missed = np.isnan(hits)
-        row |= {"missed": int(missed.sum())} | miss_rate(missed).columns("miss %", 100)
+        row["missed"] = int(missed.sum())
+        row |= miss_rate(missed).columns("miss %", 100)
         if missed.all():
             return row
         median, late = np.percentile((hits - self.clips.word_ends)[~missed], [50, 95])
@@ -173,7 +174,7 @@ class Measurement:
         return [self._alarm_row(point, *group) for group in [*groups, (COUNTED, "", self.counted)]]
 
     def _alarm_row(self, point: Point, source: str, kind: str, streams: list[StreamTrace]) -> Row:
-        row = {**point.columns, "negatives": source, "kind": kind, "hours": sum(s.hours for s in streams)}
+        row: Row = {**point.columns, "negatives": source, "kind": kind, "hours": sum(s.hours for s in streams)}
         if not point.reached:
             return row
         times = [detections(self.scorer, s.scores, point.threshold) for s in streams]
