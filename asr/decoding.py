@@ -39,7 +39,7 @@ State = SearchState | np.ndarray | None  # of a search, of a grammar, of greedy 
 class DecoderOptions:
     """Which search, with which models and which words to expect; scores are natural logarithms."""
 
-    beam: int = 64  # prefixes kept by the search; 1 is greedy decoding of the letters
+    beam: int = 256  # prefixes kept by the search; 1 is greedy decoding of the letters
     lm: bool = True  # fuse a language model
     lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
     n_best: int = 1  # texts for every segment

@@ -287,4 +287,7 @@ def known_mean(values: Iterable[float]) -> float:
 def start_distributed() -> None:
     """Join the other processes when torchrun started this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        distributed.init_process_group("gloo")  # of GPUs, too: one exchange an update goes through the host
+        store, rank, world = next(distributed.rendezvous("env://"))
+        again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # in the store are the addresses of those that died
+        store = distributed.PrefixStore(f"start {again}", store)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)  # GPUs too: by way of the host
