@@ -1,0 +1,64 @@
+"""Set a detector's thresholds by more real speech than `wakeword train` has: what is done for the packaged ones.
+
+    python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
+
+The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell are
+counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from asr import audio
+from asr.checkpoint import write_atomically
+from asr.frontend import SAMPLE_RATE
+from wakeword.detector import Detector, load, weights
+from wakeword.thresholds import RATES, USUAL, peaks, thresholds
+
+GAP = 1.5  # s; peaks closer than this are one event
+PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
+
+
+def found(detector: Detector, manifest: Path) -> tuple[dict[float, float], float]:
+    """A threshold for each rate of false alarms an hour, and the hours of speech."""
+    state, scores, samples = detector.start(), [], 0
+    for row in map(json.loads, manifest.read_text().splitlines()):
+        for block in [*audio.blocks(str(manifest.parent / row["audio_filepath"])), PAUSE]:
+            new, state = detector.scores(block, state)
+            scores.append(new)
+            samples += len(block)
+    hours = samples / SAMPLE_RATE / 3600
+    steps = round(GAP / (detector.time(1) - detector.time(0)))
+    events = np.sort(peaks(np.concatenate(scores), steps))[::-1]
+    return thresholds(events, hours, RATES) | counted(events, hours), hours
+
+
+def counted(events: np.ndarray, hours: float) -> dict[float, float]:
+    """Falling peaks (n,) -> for each rate that gives one or more in these hours, the threshold that lets so many by."""
+    allowed = {rate: round(rate * hours) for rate in RATES}
+    return {r: float(np.mean(events[n - 1 : n + 1]) if n < len(events) else 0.02) for r, n in allowed.items() if n}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("detector", type=Path)
+    parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath")
+    options = parser.parse_args()
+    chosen, hours = found(load(options.detector), options.speech)
+    _, head = weights(options.detector)
+    card = json.loads(head["card"])
+    card["thresholds"] = {f"{rate:g}": threshold for rate, threshold in chosen.items()}
+    card["thresholds chosen on"] = f"{hours:.2f} h of real speech of speakers not heard before"
+    card["detector"]["threshold"] = chosen[USUAL]
+    write_atomically(options.detector, save(load_file(options.detector), head | {"card": json.dumps(card)}))
+    print("  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"  ({hours:.2f} h)")
+
+
+if __name__ == "__main__":
+    main()
