@@ -6,13 +6,9 @@ import numpy as np
 
 from asr.hotwords import Spot
 from asr.lexicon_search import LexiconSearch
+from asr.native import search as native
 from asr.ngram import NgramModel
 from asr.search import Hypothesis
-
-try:
-    from asr.native import search as native
-except ImportError:  # there was no compiler when this was installed
-    native = None
 
 LONGEST_ORDER = 8  # of a language model
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from asr.native import search as native
 from asr.text import BLANK
-
-try:
-    from asr.native import search as native
-except ImportError:  # there was no compiler when this was installed
-    native = None
 
 
 def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:

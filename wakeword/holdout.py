@@ -16,7 +16,7 @@ from wakeword.thresholds import RATES, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
 FRAMES_PER_SECOND = 100
-STRANGERS = 3.0  # times as many false alarms are reckoned with in speech of other corpora: recipes/wake_words has what it gave
+STRANGERS = 3.0  # times as many false alarms are reckoned with in speech of other corpora; see recipes/wake_words
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,6 @@
-"""What is compiled, where there is a compiler when the package is installed; asr.compiled_search uses it."""
+"""What is compiled when the package is installed; `search` is None where there was no compiler."""
+
+try:
+    from asr.native import search
+except ImportError:
+    search = None  # type: ignore[assignment]

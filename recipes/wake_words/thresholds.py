@@ -2,8 +2,8 @@
 
     python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
 
-The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell are
-counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten.
+The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
+are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten.
 """
 
 from __future__ import annotations
