@@ -17,6 +17,7 @@ from asr.transcript import Segment, Word
 
 SECONDS = STRIDE / 100  # an encoder frame
 FEW = 3  # words; a segment of so few is noise where the model doubts them
+SLOWEST = 1.0  # words a second that somebody says who is really speaking
 Heads = tuple[np.ndarray, np.ndarray | None]  # log-probabilities of letters (T, V), phonemes (T, P)
 
 
@@ -73,7 +74,8 @@ def segment(
         found = laid(best.text, heads, decoder, loudness)
     except AlignError:  # more letters than frames: the search made up what cannot have been said
         return None
-    if not found or len(found) <= FEW and fmean(a.confidence for a in found) < least_confidence:
+    few = max(FEW, SLOWEST * SECONDS * len(heads[0]))
+    if not found or len(found) <= few and fmean(a.confidence for a in found) < least_confidence:
         return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
     search = search_evidence([a.word for a in found], hypotheses, decoder.lm)
     words = placed(found, start, decoder.confidence(RECOGNISED, found, search))
