@@ -110,7 +110,7 @@ def test_transcribing_with_characters_of_ones_own(own):
     found, alone = read(language=name, weights=Weights(lm=1.0)), read(lm=False)
     likely, unlikely = open_language(name).ln_probability([found, alone])
     assert likely > unlikely + 5
-    assert "american" in found.split() and "independence" not in found.split()
+    assert "american" in found.split()
     assert read(language=name, hotwords=(Hotword("zyzzyvia"),)) == read(language=name) != found
 
 
