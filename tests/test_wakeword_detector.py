@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from asr import audio
 from asr.frontend import LogMel
 from wakeword import detector as module
 from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.training import save_detector
+
+DATA = Path(__file__).parent / "data"
 
 NOISE = np.random.default_rng(0).standard_normal(48_000).astype(np.float32) * np.repeat([0.01, 0.3, 0.05], 16_000)
 NOISE = NOISE.astype(np.float32)
@@ -65,7 +69,7 @@ def test_any_cut_gives_the_same_scores_and_detections(cuts, threshold):
         detections, state = detector.feed(part, state)
         found += detections
     assert np.allclose(np.concatenate(parts), whole, atol=1e-5)
-    assert [d.time for d in found] == [d.time for d in detector.detect(NOISE)]
+    assert [d.time for d in found] == [d.time for d in detector.feed(NOISE, detector.start())[0]]
 
 
 def test_one_utterance_gives_one_detection():
@@ -125,3 +129,16 @@ def test_listening_needs_no_torch(saved):
         f"load({str(saved)!r}).detect(numpy.zeros(16000, 'f4')); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["activate", "computer", "jarvis"])
+def test_a_packaged_detector_hears_nothing_in_speech_without_its_word(name):
+    samples = np.concatenate(list(audio.blocks(str(DATA / "independence.opus"))))
+    assert load(name).detect(samples) == []
+
+
+def test_a_phrase_that_a_recording_ends_with_is_heard():
+    detector, samples = load("computer"), np.concatenate(list(audio.blocks(str(DATA / "computer.opus"))))
+    assert detector.feed(samples, detector.start())[0] == []  # it fires a moment later
+    [found] = detector.detect(samples)
+    assert found.time == pytest.approx(len(samples) / 16_000, abs=0.4)

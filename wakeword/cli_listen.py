@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from asr import audio
 from asr.expectations import add_expectations, expecting
 from asr.terminal import say
 from wakeword.cli_options import UsageError, add_model, add_verify, confirmation, opened
-from wakeword.detector import Detection
+from wakeword.detector import AFTERWARDS, Detection
 from wakeword.listen import Alarms, Heard, Program
 from wakeword.listen import listen as hear
 from wakeword.phrases import slug
@@ -42,7 +43,7 @@ def detect(options: argparse.Namespace) -> int:
         try:
             if isinstance(source, audio.AudioError):
                 raise source
-            for heard in filter(confirmed, hear(detector, audio.blocks(source))):
+            for heard in filter(confirmed, hear(detector, chain(audio.blocks(source), [AFTERWARDS]))):
                 print(line(source, options, heard.detection), flush=True)
         except audio.AudioError as error:
             say(f"error: {error}")

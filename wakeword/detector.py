@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "wakeword", "1"
 MODELS = Path(__file__).parent / "models"
+AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
 
 
 class DetectorError(ValueError):
@@ -95,8 +96,8 @@ class Listening:
         return found, state._replace(quiet_until=quiet_until)
 
     def detect(self, samples: np.ndarray) -> list[Detection]:
-        """All detections in a whole recording (n,)."""
-        return self.feed(samples, self.start())[0]
+        """All detections in a whole recording (n,), also of a phrase that it ends with."""
+        return self.feed(np.concatenate([samples, AFTERWARDS]), self.start())[0]
 
 
 class Detector(Listening):
