@@ -21,7 +21,8 @@ class CompiledSearch(LexiconSearch):
         said, words, o = self._tree.said, self._tree.words, self.options
         number = {word: i for i, word in enumerate(dict.fromkeys(words))}
         self._words = list(number)
-        self._spots: dict[Spot, int] = {self.boosts.start: 0}
+        self._spots: list[Spot] = [self.boosts.start]  # by number
+        self._spot_numbers = {self.boosts.start: 0}
         known = [self.lm.number(word) for word in self._words]
         self._engine = native.Engine(
             np.frombuffer("".join(said).encode("latin-1"), np.uint8),
@@ -29,7 +30,7 @@ class CompiledSearch(LexiconSearch):
             np.array([number[word] for word in words], np.int64),
             np.array(known, np.int64),
             np.array([0.0 if word in self.lm else self._penalty(word) for word in self._words]),
-            self._due(),
+            self._word_scores,
             np.array([word in self.boosts for word in self._words], np.uint8),
             tuple(_level(level) for level in self.lm.levels),
             *((self._after, self._end) if any(self.boosts) else (None, None)),
@@ -55,11 +56,14 @@ class CompiledSearch(LexiconSearch):
         return " ".join([self._words[w] for w in words])
 
     def _after(self, spot: int, word: int) -> tuple[float, int]:
-        boost, after = self.boosts.after(list(self._spots)[spot], self._words[word])
-        return boost, self._spots.setdefault(after, len(self._spots))
+        boost, after = self.boosts.after(self._spots[spot], self._words[word])
+        number = self._spot_numbers.setdefault(after, len(self._spots))
+        if number == len(self._spots):
+            self._spots.append(after)
+        return boost, number
 
     def _end(self, spot: int) -> float:
-        return self.boosts.end(list(self._spots)[spot])
+        return self.boosts.end(self._spots[spot])
 
 
 def _level(level) -> tuple[np.ndarray, ...]:

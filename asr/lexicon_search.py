@@ -85,7 +85,8 @@ class LexiconSearch:
         self._log_prior = log_prior
         self._rarest = float(lm.levels[0].log_prob[3:].min(initial=0.0))
         self._tree = PronunciationTree(phonemes, pronunciations)
-        weight, due = options.lm_weight, self._due()
+        self._word_scores = self._due()
+        weight, due = options.lm_weight, self._word_scores
         if not options.look_ahead:
             weight, due = 0.0, np.zeros(len(due))
         self._ahead = LookAhead(self._tree, lm, weight, due)

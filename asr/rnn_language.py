@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.adaptive_softmax import AdaptiveSoftmax
 from asr.checkpoint import MODELS, CheckpointError, damaged, read_weights, write_weights
 from asr.recurrent import State, recurrent
+from asr.shared_prefixes import shared_prefixes
 
 FORMAT = "asr-rnn-language-model"
 PACKAGED = MODELS / "english-rnn.safetensors"
@@ -81,19 +82,13 @@ class RnnLanguageModel(nn.Module):
 
         -> what each prefix's last token is predicted from (N, size), that token, the prefixes of each row.
         """
-        xs, targets, places = [], [], [[] for _ in rows]
-        level, at, state = [(0, EOS)], [0] * len(rows), None  # prefixes of one length: the shorter one, the last token
-        for t in range(max(map(len, rows))):
-            x, state = self(torch.tensor([[token] for _, token in level]), _rows(state, [n for n, _ in level]))
-            going = [i for i, row in enumerate(rows) if t < len(row)]
-            numbers = {pair: k for k, pair in enumerate(dict.fromkeys((at[i], rows[i][t]) for i in going))}
-            for i in going:
-                at[i] = numbers[at[i], rows[i][t]]
-                places[i].append(len(targets) + at[i])
-            level = list(numbers)
-            xs.append(x[[n for n, _ in level], 0])
-            targets.extend(token for _, token in level)
-        return torch.cat(xs), targets, places
+        levels, places = shared_prefixes(rows)
+        xs, parents, tokens, state = [], [0], [EOS], None
+        for level in levels:
+            x, state = self(torch.tensor(tokens)[:, None], _rows(state, parents))
+            parents, tokens = level
+            xs.append(x[parents, 0])
+        return torch.cat(xs), [token for level in levels for token in level.tokens], places
 
     @torch.inference_mode()
     def read(self, token: int, state: State | None) -> tuple[Tensor, State]:

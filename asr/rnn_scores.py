@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.checkpoint import VERSION, CheckpointError, damaged
+from asr.shared_prefixes import shared_prefixes
 
 FORMAT = "asr-rnn-language-model"
 EOS, UNKNOWN = 0, 1  # the ids of
@@ -48,20 +49,14 @@ class RecurrentScores:
 
         -> what each prefix's last word is predicted from (N, size), that word, the prefixes of each row.
         """
-        xs, targets, places = [], [], [[] for _ in rows]
+        levels, places = shared_prefixes(rows)
         given, row_of = self._given({EOS}.union(*rows))
-        level, at, h = [(0, EOS)], [0] * len(rows), np.zeros((1, self._hidden), np.float32)  # prefixes of one length
-        for t in range(max(map(len, rows))):
-            h = self._read(given[[row_of[word] for _, word in level]], h[[parent for parent, _ in level]])
-            going = [i for i, row in enumerate(rows) if t < len(row)]
-            numbers = {pair: k for k, pair in enumerate(dict.fromkeys((at[i], rows[i][t]) for i in going))}
-            for i in going:
-                at[i] = numbers[at[i], rows[i][t]]
-                places[i].append(len(targets) + at[i])
-            level = list(numbers)
-            xs.append(h[[parent for parent, _ in level]] @ self._narrow + self._narrow_bias)
-            targets.extend(word for _, word in level)
-        return np.concatenate(xs), np.array(targets), places
+        xs, parents, words, h = [], [0], [EOS], np.zeros((1, self._hidden), np.float32)
+        for level in levels:
+            h = self._read(given[[row_of[word] for word in words]], h[parents])
+            parents, words = level
+            xs.append(h[parents] @ self._narrow + self._narrow_bias)
+        return np.concatenate(xs), np.concatenate([level.tokens for level in levels]), places
 
     def _given(self, words: set[int]) -> tuple[np.ndarray, dict[int, int]]:
         """What words bring to the gates (N, 3 hidden), each once; the row of each."""

@@ -13,12 +13,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save
 
 from asr import audio
-from asr.checkpoint import write_atomically
+from asr.checkpoint import update_card
 from asr.frontend import SAMPLE_RATE
-from wakeword.detector import Detector, load, weights
+from wakeword.detector import Detector, load
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 
 GAP = 1.5  # s; peaks closer than this are one event
@@ -50,13 +49,14 @@ def main() -> None:
     parser.add_argument("detector", type=Path)
     parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath")
     options = parser.parse_args()
-    chosen, hours = found(load(options.detector), options.speech)
-    _, head = weights(options.detector)
-    card = json.loads(head["card"])
-    card["thresholds"] = {f"{rate:g}": threshold for rate, threshold in chosen.items()}
-    card["thresholds chosen on"] = f"{hours:.2f} h of real speech of speakers not heard before"
-    card["detector"]["threshold"] = chosen[USUAL]
-    write_atomically(options.detector, save(load_file(options.detector), head | {"card": json.dumps(card)}))
+    detector = load(options.detector)
+    chosen, hours = found(detector, options.speech)
+    more = {
+        "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
+        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers not heard before",
+        "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},
+    }
+    update_card(options.detector, more)
     print("  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"  ({hours:.2f} h)")
 
 
