@@ -106,7 +106,9 @@ def test_a_trace_tells_what_the_detector_would_do_at_any_threshold(untrained, cu
     threshold = float(np.quantile(scores, quantile))
     live = Detector.__new__(Detector)
     live.__dict__.update(untrained.__dict__, options=replace(untrained.options, threshold=threshold))
-    assert scoring.detections(untrained, scores, threshold).tolist() == [d.time for d in live.detect(sound)]
+    assert scoring.detections(untrained, scores, threshold).tolist() == [
+        d.time for d in live.feed(sound, live.start())[0]
+    ]
     assert seconds == 5 and scores.dtype == np.float32
 
 
