@@ -35,12 +35,19 @@ class Latency:
 
     @property
     def milliseconds(self) -> int:
+        """Of sound that the encoder waits for."""
         return 40 * (self.chunk + self.ahead)
 
 
 class Options(Protocol):
-    frontend: LogMelOptions
-    phonemes: tuple[str, ...]  # of the second head; empty without one
+    """What rebuilds an acoustic model, as far as others ask for it."""
+
+    @property
+    def frontend(self) -> LogMelOptions: ...
+
+    @property
+    def phonemes(self) -> tuple[str, ...]:
+        """Of the second head; empty without one."""
 
 
 Layers = Any  # the forward state of each layer of one stream: an engine's own
@@ -52,9 +59,14 @@ class Acoustics(Protocol):
     Arrays are float32. D is the size of a subsampled frame, W = Nc + Nr that of a window.
     """
 
-    options: Options
-    alphabet: Alphabet
-    frontend: LogMel
+    @property
+    def options(self) -> Options: ...
+
+    @property
+    def alphabet(self) -> Alphabet: ...
+
+    @property
+    def frontend(self) -> LogMel: ...
 
     @property
     def mean_frame(self) -> np.ndarray:
@@ -71,5 +83,6 @@ class Acoustics(Protocol):
     ) -> tuple[np.ndarray, np.ndarray | None, list[Layers]]:
         """windows (B, n, W, D), valid (B, n) frames of each that are audio, Nc, the state of B streams.
 
-        -> natural log-probabilities of letters (B, n Nc, V) and phonemes (B, n Nc, P), if it has that head; new states.
+        -> natural log-probabilities of letters (B, n, W, V) and phonemes (B, n, W, P), if it has that head; new states.
+        An engine that cannot say yet what lies ahead gives out the chunks alone (B, n, Nc, ...).
         """

@@ -20,6 +20,8 @@ UNITS = "letters", "subwords", "phonemes"
 
 @dataclass(frozen=True)
 class ModelOptions:
+    """What rebuilds the model: its front-end, what it writes, and the sizes of its layers. Raises ValueError."""
+
     frontend: LogMelOptions = LogMelOptions()
     symbols: tuple[str, ...] = tuple(LETTERS)
     phonemes: tuple[str, ...] = ()  # of a second head on a middle layer
@@ -39,7 +41,8 @@ class ModelOptions:
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelOptions:
-        parts = {k: tuple(values[k]) for k in ("symbols", "phonemes", "scores") if k in values}
+        """What ``asdict`` gave. Raises KeyError, TypeError for anything else."""
+        parts: dict = {k: tuple(values[k]) for k in ("symbols", "phonemes", "scores") if k in values}
         parts["frontend"] = LogMelOptions(**values["frontend"])
         if "attention" in values:
             parts["attention"] = AttentionOptions(**values["attention"])
@@ -77,7 +80,7 @@ class AcousticModel(nn.Module):
         return (middle, top) if self.options.units == "phonemes" else (top, middle)
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Global mean and deviation of each mel band: the same for a file and for a stream."""
+        """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[Tensor, Tensor]:
@@ -107,10 +110,11 @@ class AcousticModel(nn.Module):
         hidden, lengths = self.encode(frames, lengths, latency)
         log_probs = self.letters(hidden)
         on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None
-        known = [i for i, p in enumerate(phonemes) if p is not None] if self.options.phonemes else []
-        if known:
+        said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
+        if said:
+            known = list(said)
             of_phonemes = self.phoneme_head(hidden[self.read[1]][known]).float().log_softmax(-1)
-            on_phonemes = ctc_loss(of_phonemes, lengths[known], [phonemes[i] for i in known])
+            on_phonemes = ctc_loss(of_phonemes, lengths[known], list(said.values()))
         if self.attention:
             spoken = letter_frames(log_probs, lengths, letters)
             on_attention = self.attention.loss(hidden[-1], lengths, letters, spoken)
@@ -132,6 +136,7 @@ class AcousticModel(nn.Module):
 
     @property
     def mean_frame(self) -> np.ndarray:
+        """(n_mels,); see asr.acoustics, as for the three below."""
         return self.mean.numpy()
 
     def unheard(self) -> tuple[State, ...]:
@@ -147,13 +152,16 @@ class AcousticModel(nn.Module):
         self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[tuple[State, ...]]
     ) -> tuple[np.ndarray, np.ndarray | None, list[tuple[State, ...]]]:
         states = [joined(some) for some in zip(*layers)]
-        letters, phonemes, states = self.windows(torch.from_numpy(windows), torch.from_numpy(valid), chunk, states)
+        hidden, states = self.encoder.run(torch.from_numpy(windows), torch.from_numpy(valid), chunk, states, whole=True)
+        letters, phonemes = self.letters(hidden), self.phonemes(hidden)
         return letters.numpy(), None if phonemes is None else phonemes.numpy(), list(zip(*map(apart, states)))
 
     def windows(
         self, windows: Tensor, valid: Tensor, chunk: int, states: list[State]
     ) -> tuple[Tensor, Tensor | None, list[State]]:
-        """As ``advance``, in tensors; each layer's state for B streams at once."""
+        """Of the chunks alone (B, n Nc, ...): windows (B, n, W, D), valid (B, n), in tensors; each layer's state for B
+        streams at once.
+        """
         hidden, states = self.encoder.run(windows, valid, chunk, states)
         hidden = [y[:, :, :chunk].flatten(1, 2) for y in hidden]
         return self.letters(hidden), self.phonemes(hidden), states

@@ -26,6 +26,7 @@ class Subsampling(nn.Module):
         self.project = nn.Linear(channels * bands, size)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, n_mels), T at least FIELD -> (B, T', size)."""
         frames = (x.shape[1] - FIELD) // STRIDE + 1
         if torch.is_grad_enabled() or frames <= SLICE:
             return self._at_once(x)
@@ -72,15 +73,15 @@ class Encoder(nn.Module):
         return [y[:, :, : latency.chunk].flatten(1, 2)[:, :t] for y in outputs], out_lengths
 
     def run(
-        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State | None]
+        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State | None], whole: bool = False
     ) -> tuple[list[Tensor], list[State | None]]:
         """windows (B, n, Nc + Nr, D), valid (B, n), a state for each layer -> each layer's output, new states.
 
-        Of the last layer's output there are only the chunks (B, n, Nc, 2H).
+        Of the last layer's output there are only the chunks (B, n, Nc, 2H), unless the `whole` windows are wanted.
         """
         outputs, new_states, x = [], [], self.dropout(windows)
         for layer, norm, state in zip(self.layers, self.norms, states):
-            y, state = layer(x, valid, chunk, state, layer is self.layers[-1])
+            y, state = layer(x, valid, chunk, state, layer is self.layers[-1] and not whole)
             y = norm(y)
             outputs.append(y)
             new_states.append(state)

@@ -25,6 +25,8 @@ SUBSAMPLING, LAYERS, HEAD = "subsampling.onnx", "layers.onnx", "model.json"  # t
 
 @dataclass(frozen=True)
 class ExportedOptions:
+    """What rebuilds the model around its graphs."""
+
     frontend: LogMelOptions
     symbols: tuple[str, ...]
     phonemes: tuple[str, ...]
@@ -56,7 +58,8 @@ class ExportedModel:
         if not ahead.shape[2]:  # the graph wants one frame at least; a frame that is no audio changes nothing
             ahead = np.zeros_like(windows[:, :, :1])
         given = {"chunks": chunks, "ahead": ahead, "valid": valid, "states": np.concatenate(layers, 1)}
-        letters, *phonemes, states = self._layers.run(None, given)
+        *heads, states = self._layers.run(None, given)
+        letters, *phonemes = (head.reshape(*chunks.shape[:3], -1) for head in heads)
         return letters, phonemes[0] if phonemes else None, np.split(states, len(layers), 1)
 
 

@@ -10,12 +10,20 @@ import numpy as np
 from asr.acoustics import FIELD, STRIDE, Acoustics, Latency, Layers
 
 
+class Heads(NamedTuple):
+    """Natural log-probabilities of the next T' encoder frames."""
+
+    letters: np.ndarray  # (T', V)
+    phonemes: np.ndarray | None  # (T', P), if the model has that head
+
+
 class EncoderState(NamedTuple):
     """Where a stream stands: a value, so one can go on from it twice."""
 
     frames: np.ndarray  # (t, n_mels); the subsampling still needs them
     hidden: np.ndarray  # (m, D) subsampled frames from the next chunk on; their window is not complete
     layers: Layers  # the forward state of each layer before that chunk
+    ahead: Heads | None = None  # of the first of `hidden`, as the last window heard them: their own will hear more
 
 
 class Portion(NamedTuple):
@@ -24,13 +32,6 @@ class Portion(NamedTuple):
     frames: np.ndarray  # (t, n_mels), the next log-mel frames; any number of them
     state: EncoderState
     last: bool = False  # the stream ends here: give out all that is left
-
-
-class Heads(NamedTuple):
-    """Natural log-probabilities of the next T' encoder frames."""
-
-    letters: np.ndarray  # (T', V)
-    phonemes: np.ndarray | None  # (T', P), if the model has that head
 
 
 class StreamingEncoder:
@@ -45,6 +46,7 @@ class StreamingEncoder:
         self._width = latency.chunk + latency.ahead
 
     def start(self) -> EncoderState:
+        """The state before a stream's first frame."""
         frames = np.zeros((0, self.model.options.frontend.n_mels), np.float32)
         return EncoderState(frames, np.zeros((0, 0), np.float32), self.model.unheard())
 
@@ -60,20 +62,21 @@ class StreamingEncoder:
         counts = [self._windows(n, p.last) for n, p in zip(lengths, portions)]
         layers = [p.state.layers for p in portions]
         outputs: list[list[Heads]] = [[] for _ in portions]  # of each stream, its rounds
+        ahead = [p.state.ahead for p in portions]
         done = 0
         while done < max(counts, default=0):  # a round: as many windows as all that have one can give
             some = [i for i, n in enumerate(counts) if n > done]
             until = min(counts[i] for i in some)
             windows, valid = zip(*(self._cut(hidden[i], done, until) for i in some))
             heads, states = self._advance(np.stack(windows), np.stack(valid), [layers[i] for i in some])
-            for i, found, state in zip(some, heads, states):
+            for i, (found, ahead[i]), state in zip(some, heads, states):
                 outputs[i].append(found)
                 layers[i] = state
             done = until
         return [
             (
                 self._joined(outputs[i], lengths[i]),
-                EncoderState(_tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].copy(), layers[i]),
+                EncoderState(_tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].copy(), layers[i], ahead[i]),
             )
             for i in range(len(portions))
         ]
@@ -114,15 +117,32 @@ class StreamingEncoder:
 
     def _advance(
         self, windows: np.ndarray, valid: np.ndarray, layers: list[Layers]
-    ) -> tuple[list[Heads], list[Layers]]:
-        """windows (B, n, W, D) -> of each stream: the outputs of its n windows, and the state after them."""
+    ) -> tuple[list[tuple[Heads, Heads]], list[Layers]]:
+        """windows (B, n, W, D) -> of each stream: the outputs of its n chunks and of what lies ahead of the last, and
+        the state after them.
+        """
         letters, phonemes, states = self.model.advance(windows, valid, self.latency.chunk, layers)
-        return [Heads(*row) for row in zip(letters, [None] * len(letters) if phonemes is None else phonemes)], states
+        found = []
+        for i, own in enumerate(letters):
+            said = None if phonemes is None else phonemes[i]
+            chunks = Heads(self._chunks(own), None if said is None else self._chunks(said))
+            found.append((chunks, Heads(self._beyond(own), None if said is None else self._beyond(said))))
+        return found, states
+
+    def _chunks(self, head: np.ndarray) -> np.ndarray:
+        """(n, W, P) -> (n Nc, P)"""
+        return head[:, : self.latency.chunk].reshape(-1, head.shape[2])
+
+    def _beyond(self, head: np.ndarray) -> np.ndarray:
+        """(n, W, P) -> (Nr, P) of the last window"""
+        return head[-1, self.latency.chunk :].copy()
 
     def _joined(self, rounds: list[Heads], frames: int) -> Heads:
         """The outputs of a stream's rounds, without those beyond its `frames` subsampled frames."""
         if rounds:
-            return Heads(*(None if part[0] is None else np.concatenate(part)[:frames] for part in zip(*rounds)))
+            letters = np.concatenate([r.letters for r in rounds])[:frames]
+            said = [r.phonemes for r in rounds if r.phonemes is not None]
+            return Heads(letters, np.concatenate(said)[:frames] if said else None)
         phonemes = self.model.options.phonemes
         letters, of_phonemes = (np.zeros((0, n), np.float32) for n in (len(self.model.alphabet), len(phonemes) + 1))
         return Heads(letters, of_phonemes if phonemes else None)

@@ -9,13 +9,14 @@ import numpy as np
 
 from asr.acoustics import STRIDE
 from asr.align import AlignError, loudness
-from asr.decoding import Decoder
+from asr.decoding import Decoder, State
 from asr.partial import Partial
 from asr.streaming_encoder import EncoderState, Heads
 from asr.transcript import Segment, Word
 from asr.words import SECONDS, segment, timed
 
 NOTHING = Partial((), 0)
+SURE = 2  # encoder frames: what is shown of the look-ahead has heard as many frames after it, at least
 LONGEST = 250  # steps without stable words over which the letters are asked at every step: 10 s
 
 
@@ -38,6 +39,7 @@ class Utterance:
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
+        self._ahead: Heads | None = None  # that were looked at after them
         self._judged_at = -1  # the frame at which the pause began ...
         self._judgement: tuple[str, ...] = ()  # ... in which these words were found
         self._times: tuple[Word, ...] = ()  # the words that were shown last
@@ -66,7 +68,13 @@ class Utterance:
         self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
         self._searched = until
         letters = self._part(0, until).letters
-        return self._preferred(self._decoder.so_far(self._search, letters), letters)
+        settled = self._decoder.so_far(self._search, letters)
+        self._ahead = self._look_ahead()
+        if self._ahead is None:
+            return self._preferred(settled, letters, self._search)
+        search = self._decoder.feed(self._search, *self._ahead)
+        letters = np.concatenate([letters, self._ahead.letters])
+        return self._preferred(self._decoder.so_far(search, letters)._replace(stable=settled.stable), letters, search)
 
     def judged(self, partial: Partial, spoken: int) -> Partial:
         """In a pause that began at frame `spoken`: the text that would be final if nothing followed.
@@ -118,13 +126,23 @@ class Utterance:
         part = slice(self._lead + first, self._lead + until)
         return Heads(*(None if h is None else h[part] for h in self._heads))
 
-    def _preferred(self, partial: Partial, letters: np.ndarray) -> Partial:
+    def _look_ahead(self) -> Heads | None:
+        """What the encoder says of frames that it has only looked at ahead, as far as it is worth showing.
+
+        The search goes on from there for the sake of what is shown, and forgets it.
+        """
+        ahead = self.state.ahead
+        if self.end is not None or ahead is None or len(ahead.letters) <= SURE:
+            return None
+        return Heads(*(None if h is None else h[:-SURE] for h in ahead))
+
+    def _preferred(self, partial: Partial, letters: np.ndarray, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
         kept = self._kept(partial.words[: partial.stable])
         open_part = letters[self._step(kept[-1].end) if kept else 0 :]
         if not partial.words or len(open_part) > LONGEST:
             return partial
-        words = self._decoder.likeliest(self._search, open_part, len(kept))
+        words = self._decoder.likeliest(search, open_part, len(kept))
         return Partial(words or partial.words, partial.stable)
 
     def _step(self, time: float) -> int:
@@ -139,5 +157,7 @@ class Utterance:
         """The words laid over the sound from `start` s on; none where they do not fit."""
         with suppress(AlignError):
             part = self._part(self._step(start), self._searched)
+            if self._ahead:
+                part = Heads(*(None if a is None else np.concatenate([a, b]) for a, b in zip(part, self._ahead)))
             return timed(" ".join(words), part, start, self._decoder)
         return ()

@@ -103,6 +103,17 @@ def test_a_pause_shows_what_will_be_final(recognizer):
     assert all(last[r.segment].time <= r.time - 0.1 for r in ended)
 
 
+def test_words_are_shown_before_the_encoder_has_settled_them(recognizer, monkeypatch):
+    """From the frames it has only looked at ahead; what is stable and final stays the same."""
+    runs = [list(Listener(recognizer).over(blocks(CLIPS[0])))]
+    monkeypatch.setattr("asr.utterance.Utterance._look_ahead", lambda self: None)
+    runs.append(list(Listener(recognizer).over(blocks(CLIPS[0]))))
+    assert finals(runs[0]) == finals(runs[1])
+    reached = [{len(r.words): r.time for r in reversed(run) if r.kind == "partial"} for run in runs]
+    sooner = [reached[1][n] - reached[0][n] for n in reached[0].keys() & reached[1].keys()]
+    assert len(sooner) > 5 and 0.08 <= np.median(sooner) <= 0.24 and min(sooner) >= 0
+
+
 def test_words_have_times_while_they_are_said(recognizer):
     results = list(Listener(recognizer).over(blocks(np.concatenate([PAUSE, PAUSE, CLIPS[0], PAUSE]))))
     for result in results:

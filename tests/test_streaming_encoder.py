@@ -118,3 +118,17 @@ def test_a_state_does_not_grow():
     for _ in range(50):
         [(_, state)] = encoder.step([Portion(frames(33), state)])
         assert len(state.frames) < FIELD and len(state.hidden) < 8
+
+
+def test_what_lies_ahead_is_what_a_longer_chunk_says():
+    """After every step: of the frames up to the window's end, from the same forward state."""
+    latency, x = Latency(2, 6), frames(STRIDE * 7 + FIELD)
+    for model in (MODEL, make("lstm", ())):
+        short, long = StreamingEncoder(model, latency), StreamingEncoder(model, Latency(8, 0))
+        [(heads, state)] = short.step([Portion(x[:-1], short.start())])
+        assert not len(heads.letters) and state.ahead is None
+        [(heads, state)] = short.step([Portion(x[-1:], state)])
+        [(wanted, _)] = long.step([Portion(x, long.start())])
+        same(joined([heads, state.ahead]), wanted)
+        [(_, later)] = short.step([Portion(x[:1], state)])  # no window more
+        same(later.ahead, state.ahead)
