@@ -13,6 +13,8 @@ LOG_FLOOR = 1e-8  # power; below the noise of any microphone, above 16-bit round
 
 @dataclass(frozen=True)
 class LogMelOptions:
+    """Windows and mel bands of the front-end, at SAMPLE_RATE."""
+
     n_mels: int = 80
     window: int = 400  # samples: 25 ms
     hop: int = 160  # samples: 10 ms
@@ -30,6 +32,7 @@ def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
 
 
 def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
+    """The inverse of hz_to_mel."""
     mel = np.asarray(mel, np.float64)
     return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
@@ -80,6 +83,7 @@ class LogMel:
         return np.concatenate([frames, self.flush(tail)])
 
     def start(self) -> np.ndarray:
+        """The state before the first sample: an empty tail (0,)."""
         return np.zeros(0, np.float32)
 
     def feed(self, samples: np.ndarray, tail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +94,7 @@ class LogMel:
         return self._frames(samples, count), samples[used:].copy()
 
     def flush(self, tail: np.ndarray) -> np.ndarray:
-        """The frames that begin in the tail, with zeros after its end."""
+        """The state -> the frames (T, n_mels) that begin in the tail, with zeros after its end."""
         count = -(-len(tail) // self.options.hop)
         padded = np.pad(tail, (0, self.options.window))
         return self._frames(padded, count)
@@ -99,8 +103,8 @@ class LogMel:
         hann, filters = self._tables
         if count == 0:
             return np.zeros((0, self.options.n_mels), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(samples, self.options.window)
-        windows = windows[:: self.options.hop][:count]
+        shape, steps = (count, self.options.window), (4 * self.options.hop, 4)  # bytes to the next row and column
+        windows = np.ndarray(shape, np.float32, np.ascontiguousarray(samples, np.float32), strides=steps)
         out = np.empty((count, self.options.n_mels), np.float32)
         for i in range(0, count, 1024):  # a slice at a time stays in the cache
             spectrum = np.fft.rfft(windows[i : i + 1024] * hann)

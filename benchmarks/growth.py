@@ -1,125 +1,127 @@
-"""Cost per second of audio and peak memory against the length of a file; time to the first text.
+"""How cost grows: with a file's length, the number of files, streams, hotwords, the beam, the language model's size.
 
-    python -m benchmarks.growth /work/shared/data/speech/dev.jsonl
+    python -m benchmarks.growth speech/dev.jsonl
+    python -m benchmarks.growth speech/dev.jsonl --of files streams hotwords beams lm --text dialogue.txt.xz
 
-The files are clips of the manifest with short pauses between them, one thread.
+One thread. Each writes a CSV, a table with a sentence and a picture: growth.csv for the length, growth-files.csv ...
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
+from asr.checkpoint import CheckpointError
+from asr.text_files import TextError
+from benchmarks import growth_files, growth_search, growth_streams, measure, tables
 
-from asr import audio
-from benchmarks import measure, tables
+Rows = Iterator[dict[str, object]]
 
-RATE = audio.SAMPLE_RATE
-ENOUGH = 120.0  # s of audio for a steady figure: shorter files are transcribed several times
+
+@dataclass(frozen=True)
+class Dimension:
+    """What grows: a column of the table, and the horizontal axis of the picture."""
+
+    column: str
+    values: tuple[int, ...]  # where none are given
+    rows: Callable[[Sequence[int], Path, argparse.Namespace], Rows]  # of values, with a folder for its files
+    costs: tuple[str, ...]  # columns that are drawn
+
+
+COST, PEAK, SEARCH = "CPU s per audio s", "peak MB", "search, CPU ms per audio s"
+DIMENSIONS = {
+    "length": Dimension("seconds", (1, 10, 60, 600, 3600, 10800), growth_files.by_length, (COST, PEAK)),
+    "files": Dimension("files", (1, 10, 100, 1000), growth_files.by_number, (COST, PEAK)),
+    "streams": Dimension("streams", (1, 4, 16, 64), growth_streams.by_number, ("ms a stream and second", PEAK)),
+    "hotwords": Dimension("hotwords", (0, 10, 100, 1_000, 10_000), growth_search.by_hotwords, (SEARCH, PEAK)),
+    "beams": Dimension("beam", (4, 16, 64, 256, 1024), growth_search.by_beam, (SEARCH, "WER")),
+    "lm": Dimension("n-grams", (10_000, 100_000, 1_000_000), growth_search.by_language_model, (SEARCH, PEAK)),
+}
 
 
 def main() -> int:
-    options = parser().parse_args()
-    machine, rows = measure.machine(), []
-    clips = [row["audio_filepath"] for row in measure.read_manifest(options.manifest)]
+    top = parser()
+    options = top.parse_args()
+    if "lm" in options.of and not options.text:
+        top.error("--of lm needs --text: what the language models are trained on")
+    try:
+        return int(any([grow(name, options) for name in options.of]))
+    except (CheckpointError, TextError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def grow(name: str, options: argparse.Namespace) -> bool:
+    """Measure and report one dimension -> whether anything failed."""
+    dimension, machine, rows = DIMENSIONS[name], measure.machine(), []
     with tempfile.TemporaryDirectory(prefix="asr-growth-") as folder:
-        short = str(chained(clips, 5.0, Path(folder) / "short.wav"))
-        for seconds in options.lengths:
-            path = chained(clips, seconds, Path(folder) / "long.wav")
-            rows.append(cost(path, seconds, short, options))
+        values = sorted(getattr(options, name) or dimension.values)
+        for row in dimension.rows(values, Path(folder), options):
+            rows.append(row)
             print(tables.markdown(rows[-1:]), file=sys.stderr, flush=True)
-        runs = [measure.run(measure.command(short, model=options.model)) for _ in range(options.starts)]
-    report(rows, runs, machine, options)
-    return 1 if any(row["failure"] for row in rows) or any(run.status for run in runs) else 0
+        start = growth_files.starting(Path(folder), options) if name == "length" else ""
+    report(name, rows, machine, start, options)
+    return any(row["failure"] for row in rows) or "failed" in start
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath; all clips are used in turn")
-    top.add_argument("--lengths", type=float, nargs="+", default=[10, 60, 600, 3600, 7200], metavar="S")
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, text; clips are used in turn")
+    top.add_argument("--of", nargs="+", choices=DIMENSIONS, default=["length"], help="what grows (default: length)")
+    for name, dimension in DIMENSIONS.items():
+        option = "--lengths" if name == "length" else f"--{name}"
+        known = " ".join(map(str, dimension.values))
+        top.add_argument(option, dest=name, type=int, nargs="+", metavar="N", help=f"{dimension.column}: {known}")
     top.add_argument("--starts", type=int, default=7, help="of the command with 5 s of speech (default: 7)")
+    top.add_argument("--every", type=int, default=4, metavar="N",
+                     help="of the clips take each N-th only, for hotwords, beams, lm (default: 4)")  # fmt: skip
+    top.add_argument("--text", nargs="+", metavar="FILE", help="for lm: sentences, one a line, to train on")
+    top.add_argument("--lines", type=int, default=300_000, metavar="N", help="of the text, at most (default: 300000)")
     top.add_argument("--model", default="english", help="packaged model or checkpoint")
     top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 
-def chained(clips: list[str], seconds: float, path: Path) -> Path:
-    """Write clips in shuffled order, 0.3 to 1 s of silence between, cut to the length; in little memory."""
-    random, left = np.random.default_rng(0), round(seconds * RATE)
-    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
-        while left:
-            for number in random.permutation(len(clips)):
-                pause = np.zeros(int(random.uniform(0.3, 1.0) * RATE), np.float32)
-                piece = np.concatenate([audio.load(clips[number]), pause])[:left]
-                file.write(piece)
-                left -= len(piece)
-                if not left:
-                    break
-    return path
-
-
-def cost(path: Path, seconds: float, short: str, options: argparse.Namespace) -> dict[str, object]:
-    """Warm up on the short file, then the long one, in one process through the Python API."""
-    times = max(1, round(ENOUGH / seconds))
-    run, result = measure.engine("ours", [short] + [str(path)] * times, options.model)
-    row = {"minutes": seconds / 60, "times": times, "CPU s per audio s": "", "wall s per audio s": "",
-           "peak MB": run.peak, "failure": ""}  # fmt: skip
-    if result is None:
-        return row | {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
-    clips = result["clips"][1:]
-    if broken := [clip["error"] for clip in clips if clip["error"]]:
-        return row | {"failure": broken[0]}
-    row["CPU s per audio s"] = statistics.fmean(clip["cpu"] for clip in clips) / seconds
-    row["wall s per audio s"] = statistics.fmean(clip["wall"] for clip in clips) / seconds
-    return row
-
-
-def report(rows: list[dict], runs: list[measure.Run], machine: str, options: argparse.Namespace) -> None:
-    good = [row["CPU s per audio s"] for row in rows if not row["failure"] and row["minutes"] >= 1]
-    text = f"{options.model}, one thread. {machine}.\n\n{tables.markdown(rows)}\n"
-    if good:
-        spread = 100 * (max(good) / min(good) - 1)
-        text += f"Cost from one minute on: the dearest is {spread:.0f} % above the cheapest.\n"
-    text += starting(runs)
+def report(name: str, rows: list[dict], machine: str, start: str, options: argparse.Namespace) -> None:
+    dimension, stem = DIMENSIONS[name], "growth" if name == "length" else f"growth-{name}"
+    good = [row for row in rows if not row["failure"]]
+    text = f"{options.model}, one thread. {machine}.\n\n{tables.markdown(rows)}\n{sentence(good, dimension)}{start}"
     options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "growth.csv", rows)
-    (options.out / "growth.md").write_text(text)
-    draw([row for row in rows if not row["failure"]], options.out / "growth.png")
+    tables.write_csv(options.out / f"{stem}.csv", rows)
+    (options.out / f"{stem}.md").write_text(text)
+    if good:
+        draw(good, dimension, options.out / f"{stem}.png")
     print(text)
 
 
-def starting(runs: list[measure.Run]) -> str:
-    """One sentence on the runs of the command with 5 s of speech."""
-    if failed := [run for run in runs if run.status]:
-        reason = failed[0].errors.strip()[-200:]
-        return f"`asr transcribe` failed {len(failed)} times of {len(runs)}: {reason}\n"
-    firsts, cpu = sorted(run.first for run in runs), statistics.median(run.cpu for run in runs)
-    return (
-        f"`asr transcribe` on 5 s of speech: first text {statistics.median(firsts):.2f} s after its start "
-        f"({firsts[0]:.2f} to {firsts[-1]:.2f} in {len(runs)} runs), {cpu:.2f} CPU s.\n"
-    )
+def sentence(rows: Sequence[dict], dimension: Dimension) -> str:
+    """What the largest costs against the smallest; nothing where there are no two."""
+    if len(rows) < 2:
+        return ""
+    (first, last), cell = (rows[0], rows[-1]), tables.cell
+    told = [f"{c} {cell(first[c])} to {cell(last[c])} ({cell(last[c] / first[c])} times)" for c in dimension.costs]
+    column = dimension.column
+    return f"From {first[column]} to {last[column]} {column}: {', '.join(told)}.\n"
 
 
-def draw(rows: list[dict], path: Path) -> None:
-    if not rows:
-        return
+def draw(rows: Sequence[dict], dimension: Dimension, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, both = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    labels = {"CPU s per audio s": "CPU seconds per second of audio", "peak MB": "peak memory, MB"}
-    for axes, (key, label) in zip(both, labels.items()):
-        axes.plot([row["minutes"] for row in rows], [row[key] for row in rows], "o-", color="tab:red")
-        axes.set(xscale="log", ylim=(0, None), xlabel="minutes of audio", ylabel=label)
+    figure, both = pyplot.subplots(1, len(dimension.costs), figsize=(9, 3.5), layout="constrained")
+    for axes, cost in zip(both, dimension.costs):
+        axes.plot([row[dimension.column] for row in rows], [row[cost] for row in rows], "o-", color="tab:red")
+        axes.set_xscale("symlog" if rows[0][dimension.column] == 0 else "log")
+        axes.set(ylim=(0, None), xlabel=dimension.column, ylabel=cost)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
+    pyplot.close(figure)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import growth, measure, noise, tables, transcription
+from benchmarks import measure, noise, tables, transcription
 from benchmarks.engines import ENGINES, write_tokens
 from benchmarks.scores import clip_errors, count, difference, summary
 from benchmarks.spelling import cardinal, readings
@@ -159,10 +159,3 @@ def test_clips_of_a_class_are_joined_and_looped(tmp_path):
     assert {name: len(files) for name, files in groups.items()} == {"c: 001_-_Dog_bark": 2, "c: tap": 1}
     looped = noise.looped(groups["c: 001_-_Dog_bark"], 3 * noise.RATE)
     assert looped[:: noise.RATE] == pytest.approx([0.1, 0.2, 0.1], abs=1e-6)
-
-
-def test_chained_file_has_exactly_the_length(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full(noise.RATE, 0.1), noise.RATE)
-    path = growth.chained([str(tmp_path / "a.wav")], 7.25, tmp_path / "long.wav")
-    sound, rate = soundfile.read(path)
-    assert len(sound) == 7.25 * rate and 0.5 < (sound != 0).mean() < 0.95

@@ -86,8 +86,9 @@ class Network:
 
     def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
         """The first ``count`` steps, one at least, over frames (T, n_mels) -> sigmoids (count,), states."""
-        windows = np.lib.stride_tricks.sliding_window_view(frames, self._kernel, axis=0)[:: self._stride][:count]
-        x = windows.transpose(0, 2, 1).reshape(count, -1) @ self._weight + self._bias
+        shape, steps = (count, len(self._weight)), (4 * self._stride * frames.shape[1], 4)  # bytes to row and column
+        windows = np.ndarray(shape, np.float32, np.ascontiguousarray(frames, np.float32), strides=steps)
+        x = windows.copy() @ self._weight + self._bias
         x, new = np.maximum(x, 0), []
         for cell, state in zip(self._cells, layers):
             x, state = cell(x, state)

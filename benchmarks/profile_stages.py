@@ -1,0 +1,133 @@
+"""The stages of the three hot paths, each with the matrix products of a call; what has none lists no arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+import asr.decoding
+import asr.recognizer
+import asr.utterance
+from asr.acoustics import FIELD, STRIDE
+from asr.ctc import AcousticModel
+from asr.decoding import Decoder
+from asr.encoder import Subsampling
+from asr.frontend import LogMel
+from asr.recurrent import LatencyControlled, State
+from asr.rnn_scores import AdaptiveScores, RecurrentScores
+from asr.stream import Stream
+from asr.streaming_encoder import StreamingEncoder
+from asr.vad import STEP, DetectorState, SpeechDetector
+from benchmarks.arithmetic import Product
+from benchmarks.stopwatch import Point
+from wakeword.detector import Detector
+from wakeword.network import CELLS, Network
+
+Products = Iterator[Product]
+
+
+def log_mel(frontend: LogMel, samples: np.ndarray, count: int) -> Products:
+    """A Fourier transform of n samples counts as 1.25 n log2 n multiply-adds."""
+    window, n_mels = frontend.options.window, frontend.options.n_mels
+    yield Product(count, round(1.25 * window * math.log2(window) / n_mels), n_mels)
+    yield Product(count, window // 2 + 1, n_mels)
+
+
+def activity(detector: SpeechDetector, frames: np.ndarray, state: DetectorState) -> Products:
+    inner, size = detector._t["project.weight"].shape
+    steps = (len(state.pending) + len(frames)) // STEP
+    yield Product(steps, inner, size)
+    yield Product(steps, size, 3 * size)
+    for _ in range(steps):
+        yield Product(1, size, 3 * size)
+
+
+def subsampling(layers: Subsampling, x: Tensor) -> Products:
+    b, t, n_mels = x.shape
+    steps, channels = max(0, (t - FIELD) // STRIDE + 1), layers.first.out_channels
+    yield Product(b * (2 * steps + 1) * ((n_mels - 1) // 2), 9, channels, "torch")
+    bands = layers.project.in_features // channels
+    yield Product(b * steps * bands, 9 * channels, channels, "torch")
+    yield Product(b * steps, layers.project.in_features, layers.project.out_features, "torch")
+
+
+def recurrent(
+    layer: LatencyControlled, windows: Tensor, _: Tensor, chunk: int, state: State | None = None, last: bool = False
+) -> Products:
+    """What goes in is one product for all frames, what goes from state to state one a step."""
+    b, n, width, inner = windows.shape
+    size = layer.forwards.hidden_size
+    ahead = 0 if last else width - chunk
+    yield Product(b * n * (chunk + ahead + width), inner, 3 * size, "torch")
+    for rows, steps in ((b, n * chunk), (b * n, ahead + width)):
+        for _ in range(steps):
+            yield Product(rows, size, 3 * size, "torch")
+
+
+def letters(model: AcousticModel, hidden: list[Tensor]) -> Products:
+    yield Product(hidden[0].shape[:-1].numel(), model.head.in_features, model.head.out_features, "torch")
+
+
+def phonemes(model: AcousticModel, hidden: list[Tensor]) -> Products:
+    if model.options.phonemes:
+        head = model.phoneme_head
+        yield Product(hidden[0].shape[:-1].numel(), head.in_features, head.out_features, "torch")
+
+
+def read_words(scores: RecurrentScores, given: np.ndarray, h: np.ndarray) -> Products:
+    yield Product(len(h), *scores._from_h.shape)
+
+
+def next_words(scores: AdaptiveScores, x: np.ndarray, ids: np.ndarray) -> Products:
+    yield Product(len(x), *scores._head.shape)
+    for k, (at, _) in scores._later(ids):
+        yield Product(len(at), *scores._maps[k - 1].shape)
+        yield Product(len(at), *scores._vectors[k].T.shape)
+
+
+def convolution(network: Network, frames: np.ndarray, count: int, layers: tuple) -> Products:
+    yield Product(count, *network._weight.shape)
+
+
+def cell(layer: Any, x: np.ndarray, state: np.ndarray) -> Products:
+    yield Product(len(x), *layer._from_x.shape)
+    for _ in x:
+        yield Product(1, *layer._from_h.shape)
+
+
+MODEL = (
+    Point("front-end", LogMel, "_frames", log_mel),
+    Point("voice activity", SpeechDetector, "probabilities", activity),
+    Point("convolutions", Subsampling, "forward", subsampling),
+    Point("recurrent layers", LatencyControlled, "forward", recurrent),
+    Point("heads", AcousticModel, "letters", letters),
+    Point("heads", AcousticModel, "phonemes", phonemes),
+    Point("encoder, the rest", StreamingEncoder, "step"),
+    Point("search", Decoder, "feed"),
+    Point("n-best list", Decoder, "finish"),
+    Point("letters' opinion", asr.decoding, "ctc_scores"),
+    Point("recurrent language model", RecurrentScores, "ln_probability"),
+    Point("recurrent language model", RecurrentScores, "_read", read_words),
+    Point("recurrent language model", AdaptiveScores, "log_prob", next_words),
+)
+FILE = (*MODEL, Point("times and confidence", asr.recognizer, "segment"))
+STREAM = (
+    *MODEL,
+    Point("words to show", Decoder, "so_far"),
+    Point("words to show", Decoder, "likeliest"),
+    Point("times and confidence", asr.utterance, "segment"),
+    Point("times and confidence", asr.utterance, "timed"),
+    Point("the stream's own", Stream, "hear"),
+    Point("the stream's own", Stream, "step"),
+    Point("the stream's own", Stream, "results"),
+)
+WAKE_WORD = (
+    Point("front-end", LogMel, "_frames", log_mel),
+    Point("convolution and output", Network, "__call__", convolution),
+    *(Point("recurrent layers", kind, "__call__", cell) for kind in (CELLS["gru"], CELLS["lstm"])),
+    Point("the detector's own", Detector, "feed"),
+)
