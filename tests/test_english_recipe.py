@@ -89,7 +89,7 @@ def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
         (CONFIG.replace("streaming", "stream"), r"\[stages\] knows no stream"),
         (
             CONFIG.replace("[train]", "[training]"),
-            r"no section \[training\], only model, attention, train, augment, stages",
+            r"no section \[training\], only frontend, model, attention, train, augment, stages",
         ),
         (CONFIG.replace("room", "rooms"), r"\[augment\] knows no rooms"),
         ("[model]\nlayers = 1", "say how long to train"),

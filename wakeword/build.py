@@ -11,11 +11,14 @@ import numpy as np
 
 from wakeword import negatives, phrases, voices
 from wakeword.detector import DetectorOptions
-from wakeword.holdout import Measured, hold_out
+from wakeword.holdout import HeldOut, Measured, hold_out, look_for, measure
 from wakeword.mixing import Sounds, trim
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.near_misses import near_misses
+from wakeword.phonemes import PhonemeModel
+from wakeword.second_look import LookOptions, SecondLook
 from wakeword.synthesis import Job, Spoken, speak
+from wakeword.tempo import said_slowly
 from wakeword.training import EAR, TrainOptions, forget, measure_bands, save_detector, start_from, train
 
 Report = Callable[[str], None]
@@ -50,7 +53,8 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     real, apart = (negatives.without(negatives.read(split), phrase) for split in ("train", "held-out"))
     texts = tuple(sorted({c.text for c in real if c.text}))
     spoken, near, read = _spoken(phrase, texts, names, folder, options, report)
-    learn, held = (_sounds(clips, spoken, near, held) for clips, held in ((real, False), (apart, True)))
+    seed = options.train.seed
+    learn, held = (_sounds(clips, spoken, near, held, seed) for clips, held in ((real, False), (apart, True)))
     learn = replace(
         learn,
         speech=[*learn.speech, *(s.samples for s in read)],
@@ -63,6 +67,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
     measured = train(model, learn, chosen, options.train, folder, report)
+    measured, look = _looked_again(phrase, model, chosen, options.train, measured, report)
     card = {
         "phrase": phrase,
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
@@ -76,12 +81,26 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
             "own negatives": len(given),
         },
         "minutes": round((time.monotonic() - began) / 60, 1),
-    }
+    } | ({"second look": look.asdict()} if look else {})
     threshold = measured.thresholds[options.train.rate]
     save_detector(model, output, card, DetectorOptions(threshold, options.train.smooth))
     forget(folder)
     report(f"the spoken clips stay in {folder}, for a next training of this phrase")
     return measured
+
+
+def _looked_again(
+    phrase: str, model: TriggerModel, held: HeldOut, options: TrainOptions, before: Measured, report: Report
+) -> tuple[Measured, LookOptions | None]:
+    """Is the detector better with a second look? Not if the phrase is said otherwise than we think."""
+    if model.options.n_mels != PhonemeModel.load().n_mels:
+        return before, None
+    look = look_for(phrase, model, held, options.smooth)
+    after = measure(model, held, options.smooth, options.rate, SecondLook(look))
+    shares = [100 * m.missed[options.rate] for m in (before, after)]
+    better = shares[1] <= shares[0]
+    report(f"with a second look at the phonemes: {shares[1]:.1f} % missed, {'kept' if better else 'not worth it'}")
+    return (after, look) if better else (before, None)
 
 
 def _spoken(
@@ -117,11 +136,12 @@ def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
     return progress
 
 
-def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool) -> Sounds:
+def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool, seed: int) -> Sounds:
     """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
+    phrase, alike = ([s.samples for s in some if s.held_out == held] for some in (spoken, near))
     return Sounds(
-        [s.samples for s in spoken if s.held_out == held],
-        [s.samples for s in near if s.held_out == held],
+        [*phrase, *said_slowly(phrase, seed)],
+        [*alike, *said_slowly(alike, seed + 1)],
         [c.samples for c in clips if c.text],
         [c.samples for c in clips if not c.text],
     )

@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 
 from asr.frontend import SAMPLE_RATE, LogMel, LogMelOptions
 from wakeword.network import Network
+from wakeword.second_look import SecondLook, look_of
 
 if TYPE_CHECKING:
     from wakeword.runtime import ExportedNetwork
 
-FORMAT, VERSION = "wakeword", "1"
+FORMAT, VERSION, READ = "wakeword", "2", ("1", "2")  # 1 knew no second look
 MODELS = Path(__file__).parent / "models"
 AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
 
@@ -55,6 +56,7 @@ class DetectorOptions:
 class StreamState(NamedTuple):
     tail: np.ndarray  # samples that later frames need
     frames: np.ndarray  # (0.., n_mels) frames that later steps need
+    past: np.ndarray  # (0.., n_mels) those before them, for a second look
     layers: tuple[np.ndarray, ...]  # the state of each recurrent layer, (1, H) or (2, H)
     recent: np.ndarray  # (smooth - 1,) last raw scores
     steps: int  # done so far
@@ -101,24 +103,23 @@ class Listening:
 
 
 class Detector(Listening):
-    """A trigger-word RNN with its threshold."""
+    """A trigger-word RNN with its threshold, and a second look at what it has heard, if its card asks for one."""
 
     def __init__(
         self, network: dict[str, np.ndarray] | ExportedNetwork, model: dict, card: dict, options: DetectorOptions
     ):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
+        self.look: SecondLook | None = look_of(card)
         self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
         self._network: Network | ExportedNetwork = Network(network, model) if isinstance(network, dict) else network
 
     def start(self) -> StreamState:
-        no_frames, recent = (
-            np.zeros((0, self.model["n_mels"]), np.float32),
-            np.zeros(self.options.smooth - 1, np.float32),
-        )
-        return StreamState(self.frontend.start(), no_frames, self._network.start(), recent, 0, 0)
+        no_frames = np.zeros((0, self.model["n_mels"]), np.float32)
+        recent = np.zeros(self.options.smooth - 1, np.float32)
+        return StreamState(self.frontend.start(), no_frames, no_frames, self._network.start(), recent, 0, 0)
 
     def scores(self, samples: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
         """(n,) samples -> the smoothed score (m,) of every step now complete, and the new state."""
@@ -132,9 +133,13 @@ class Detector(Listening):
         sums = np.concatenate([[0.0], np.cumsum(raw, dtype=np.float64)])
         smooth = self.options.smooth
         scores = ((sums[smooth:] - sums[:-smooth]) / smooth).astype(np.float32)[:count]
-        rest = frames[count * self._stride :].copy()
-        recent = raw[len(raw) - (smooth - 1) :]
-        return scores, StreamState(tail, rest, layers, recent, state.steps + count, state.quiet_until)
+        done, recent, past = count * self._stride, raw[len(raw) - (smooth - 1) :], state.past
+        if self.look:
+            known = np.concatenate([past, frames])
+            ends = len(past) + self._stride * np.arange(count) + self._kernel
+            scores, past = self.look.scores(scores, known, ends), known[: len(past) + done][-self.look.frames :].copy()
+        rest = frames[done:].copy()
+        return scores, StreamState(tail, rest, past, layers, recent, state.steps + count, state.quiet_until)
 
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""
@@ -219,8 +224,8 @@ def exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
 def check(head: dict[str, str], path: Path) -> None:
     if head.get("format") != FORMAT:
         raise DetectorError(f"{path} is no wake-word detector: make one with `wakeword train PHRASE`")
-    if head.get("version") != VERSION:
-        found = f"version {head.get('version')}, this program reads version {VERSION}"
+    if head.get("version") not in READ:
+        found = f"version {head.get('version')}, this program reads up to version {VERSION}"
         raise DetectorError(f"{path} is a detector of {found}: install the matching release or train it again")
 
 

@@ -12,10 +12,14 @@ from asr.frontend import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.pronunciation import ways
+from wakeword.second_look import LookOptions, SecondLook
 from wakeword.thresholds import RATES, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
 FRAMES_PER_SECOND = 100
+GAP = 1.5  # s; higher scores that are closer belong to one event
+LOOKS = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms are reckoned with in speech of other corpora; see recipes/wake_words
 
 
@@ -62,11 +66,15 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
 
 
 @torch.inference_mode()
-def score(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
+def score(model: TriggerModel, frames: Tensor, smooth: int, look: SecondLook | None = None) -> np.ndarray:
     """(B, T, n_mels) -> smoothed scores (B, n), as wakeword.detector gives them."""
     p = torch.sigmoid(model(frames)[0])
     padded = nn.functional.pad(p, (smooth - 1, 0))
-    return padded.unfold(1, smooth, 1).mean(-1).numpy()
+    scores = padded.unfold(1, smooth, 1).mean(-1).numpy()
+    if look is None:
+        return scores
+    ends = model.options.stride * np.arange(scores.shape[1]) + model.options.kernel
+    return np.stack([look.scores(row, of, ends) for row, of in zip(scores, frames.numpy())])
 
 
 @dataclass(frozen=True)
@@ -86,18 +94,16 @@ class Measured:
         return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
 
 
-def measure(model: TriggerModel, held: HeldOut, smooth: int, rate: float) -> Measured:
+def measure(model: TriggerModel, held: HeldOut, smooth: int, rate: float, look: SecondLook | None = None) -> Measured:
     model.eval()
     step = model.options.step_seconds
-    gap = round(1.5 / step)
-    events = np.concatenate([peaks(row, gap) for streams in held.without for row in score(model, streams, smooth)])
-    found = thresholds(events, held.hours / STRANGERS, RATES)
+    found = thresholds(_events(model, held, smooth, look), held.hours / STRANGERS, RATES)
     best = np.array(
         [
             row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
                 initial=0
             )
-            for row, ends in zip(score(model, held.frames, smooth), held.ends)
+            for row, ends in zip(score(model, held.frames, smooth, look), held.ends)
             for end in ends
             if end / SAMPLE_RATE + LATE < held.frames.shape[1] / FRAMES_PER_SECOND
         ]
@@ -105,3 +111,16 @@ def measure(model: TriggerModel, held: HeldOut, smooth: int, rate: float) -> Mea
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
     model.train()
     return Measured(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
+
+
+def look_for(phrase: str, model: TriggerModel, held: HeldOut, smooth: int) -> LookOptions:
+    """The second look that is taken LOOKS times an hour, in speech without the phrase."""
+    events = np.sort(_events(model.eval(), held, smooth))[::-1]
+    return LookOptions(tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS * held.hours))]))
+
+
+def _events(model: TriggerModel, held: HeldOut, smooth: int, look: SecondLook | None = None) -> np.ndarray:
+    """What could be false alarms, each with its highest score."""
+    gap = round(GAP / model.options.step_seconds)
+    rows = (row for streams in held.without for row in score(model, streams, smooth, look))
+    return np.concatenate([peaks(row, gap) for row in rows])

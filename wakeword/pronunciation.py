@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 from rapidfuzz import process
@@ -17,6 +17,7 @@ from asr.lexicon import read_lexicon
 Phonemes = tuple[str, ...]
 
 LEXICON = Path(asr.__file__).parent / "models" / "english-lexicon.txt.xz"
+MOST_WAYS = 12  # to say a phrase
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 
 
@@ -42,6 +43,12 @@ def pronounce(text: str) -> list[str] | None:
     """Phonemes of a normalised text, by each word's first pronunciation; None if one of its words is unknown."""
     said = [pronunciations(word) for word in text.split()]
     return [phoneme for ways in said for phoneme in ways[0]] if all(said) else None
+
+
+def ways(phrase: str) -> list[Phonemes]:
+    """Ways to say a normalised phrase; words that the lexicon lacks are said by the rules from letters to sounds."""
+    said = [pronunciations(w) or [tuple(way.split()) for way in letter_to_sound.guess(w, {})] for w in phrase.split()]
+    return [sum(way, ()) for way in islice(product(*said), MOST_WAYS)]
 
 
 def compounds(word: str) -> list[tuple[str, str]]:

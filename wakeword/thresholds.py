@@ -13,9 +13,16 @@ CEILING = 1 - 1e-6
 
 
 def peaks(scores: np.ndarray, gap: int) -> np.ndarray:
-    """The highest of every run of ``gap`` steps of scores (n,): events that could each be a false alarm."""
-    n = -(-len(scores) // gap) * gap
-    return np.pad(scores, (0, n - len(scores))).reshape(-1, gap).max(1)
+    """The highest of scores (n,), and of those ``gap`` steps or more away from all higher ones: the highest first.
+
+    Each could be a false alarm.
+    """
+    free, found = np.ones(len(scores), bool), []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        if free[i]:
+            found.append(scores[i])
+            free[max(0, i - gap + 1) : i + gap] = False
+    return np.array(found, scores.dtype)
 
 
 def thresholds(events: np.ndarray, hours: float, rates: Sequence[float]) -> dict[float, float]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr.letter_to_sound import guess
 from asr.recognizer import Recognizer
-from wakeword.pronunciation import pronunciations
+from wakeword.pronunciation import ways
 from wakeword.spotting import Keyword
 
 LEAST = 0.1  # a score from here on confirms: of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
@@ -21,15 +20,8 @@ class VerifyError(ValueError):
 
 
 def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
-    """Every way to say a normalised phrase, in the model's phonemes (``symbols``, numbered from 1).
-
-    Words that the lexicon lacks are said by the rules from letters to sounds.
-    """
-    ways: list[tuple[int, ...]] = [()]
-    for word in phrase.split():
-        said = pronunciations(word) or [tuple(way.split()) for way in guess(word, {})]
-        ways = [way + tuple(symbols.index(p) + 1 for p in s) for way in ways for s in said]
-    return [Keyword(way) for way in ways]
+    """The ways to say a normalised phrase, in the model's phonemes (``symbols``, numbered from 1)."""
+    return [Keyword(tuple(symbols.index(p) + 1 for p in way)) for way in ways(phrase)]
 
 
 class Verifier:

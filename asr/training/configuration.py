@@ -12,12 +12,13 @@ import soundfile
 
 from asr.attention import AttentionOptions
 from asr.ctc import ModelOptions
-from asr.frontend import SAMPLE_RATE
+from asr.frontend import SAMPLE_RATE, LogMelOptions
 from asr.training.augment import AugmentOptions
 from asr.training.data import Lexicon, ManifestError, read_manifest
 from asr.training.schedule import Stage, TrainOptions
 
 SECTIONS = {
+    "frontend": LogMelOptions,
     "model": ModelOptions,
     "attention": AttentionOptions,
     "train": TrainOptions,
@@ -28,8 +29,9 @@ Configuration = tuple[ModelOptions, TrainOptions, AugmentOptions]
 
 
 def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
-    """A TOML file with [model], [train], [augment] and [[stages]] -> options. Raises ValueError on an unknown key.
+    """A TOML file with [frontend], [model], [train], [augment] and [[stages]] -> options.
 
+    Raises ValueError on an unknown key.
     A section [attention], be it empty, gives the model an attention decoder.
     """
     try:
@@ -47,7 +49,12 @@ def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
     if not config["stages"] or not all("updates" in s for s in config["stages"]):
         raise ValueError(f"{path}: say how long to train, with `updates = ...` in at least one [[stages]] and in each")
     attention = AttentionOptions(**config["attention"]) if with_attention else None
-    model = ModelOptions(phonemes=lexicon.phonemes if lexicon else (), attention=attention, **config["model"])
+    model = ModelOptions(
+        LogMelOptions(**config["frontend"]),
+        phonemes=lexicon.phonemes if lexicon else (),
+        attention=attention,
+        **config["model"],
+    )
     train_options = TrainOptions(tuple(Stage(**s) for s in config["stages"]), **config["train"])
     return model, train_options, AugmentOptions(**config["augment"])
 
@@ -55,7 +62,8 @@ def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
 def as_toml(configuration: Configuration) -> str:
     """All settings, so that `read_config` gives the same again with the same lexicon."""
     model, training, augment = configuration
-    named = {"model": model.asdict(), "train": asdict(training), "augment": asdict(augment)}
+    named = {"frontend": asdict(model.frontend), "model": model.asdict()}
+    named |= {"train": asdict(training), "augment": asdict(augment)}
     if model.attention:
         named["attention"] = asdict(model.attention)
     sections = {name: _plain(values) for name, values in named.items()}

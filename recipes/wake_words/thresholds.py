@@ -3,7 +3,8 @@
     python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
-are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten.
+are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten, with the
+second look.
 """
 
 from __future__ import annotations
@@ -18,24 +19,23 @@ from asr import audio
 from asr.checkpoint import update_card
 from asr.frontend import SAMPLE_RATE
 from wakeword.detector import Detector, load
+from wakeword.holdout import GAP, LOOKS
+from wakeword.pronunciation import ways
+from wakeword.second_look import LookOptions, SecondLook
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 
-GAP = 1.5  # s; peaks closer than this are one event
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 
 
-def found(detector: Detector, manifest: Path) -> tuple[dict[float, float], float]:
-    """A threshold for each rate of false alarms an hour, and the hours of speech."""
+def events(detector: Detector, manifest: Path) -> tuple[np.ndarray, float]:
+    """What could be false alarms, the highest score first, and the hours of speech."""
     state, scores, samples = detector.start(), [], 0
     for row in map(json.loads, manifest.read_text().splitlines()):
         for block in [*audio.blocks(str(manifest.parent / row["audio_filepath"])), PAUSE]:
             new, state = detector.scores(block, state)
             scores.append(new)
             samples += len(block)
-    hours = samples / SAMPLE_RATE / 3600
-    steps = round(GAP / (detector.time(1) - detector.time(0)))
-    events = np.sort(peaks(np.concatenate(scores), steps))[::-1]
-    return thresholds(events, hours, RATES) | counted(events, hours), hours
+    return peaks(np.concatenate(scores), round(GAP / detector.step_seconds)), samples / SAMPLE_RATE / 3600
 
 
 def counted(events: np.ndarray, hours: float) -> dict[float, float]:
@@ -50,8 +50,14 @@ def main() -> None:
     parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath")
     options = parser.parse_args()
     detector = load(options.detector)
-    chosen, hours = found(detector, options.speech)
+    detector.look = None
+    heard, hours = events(detector, options.speech)
+    look = LookOptions(tuple(ways(detector.phrase)), float(heard[round(LOOKS * hours)]))
+    detector.look = SecondLook(look)
+    heard, hours = events(detector, options.speech)
+    chosen = thresholds(heard, hours, RATES) | counted(heard, hours)
     more = {
+        "second look": look.asdict(),
         "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
         "thresholds chosen on": f"{hours:.2f} h of real speech of speakers not heard before",
         "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},

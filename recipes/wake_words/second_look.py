@@ -1,0 +1,32 @@
+"""Package the second look's phonemes: a run of recipes.english.train with second_look.toml -> fp16, with a card.
+
+python -m recipes.wake_words.second_look RUN/model.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asr.checkpoint import load_model, save_model
+from wakeword.phonemes import WEIGHTS
+
+CARD = {
+    "name": "phonemes",
+    "data": "as the packaged acoustic model, without the speakers of test.jsonl and of the packaged held-out speech",
+    "licence": "Apache-2.0; the data under CC0, CC BY 4.0, BSD and public domain",
+    "command": "recipes/wake_words/run.sh DATA WORK",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trained", type=Path)
+    options = parser.parse_args()
+    model, card = load_model(options.trained)
+    save_model(model, WEIGHTS, card | CARD, half=True)
+    print(f"{WEIGHTS}: {WEIGHTS.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
