@@ -33,7 +33,9 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
         default="english",
         help="packaged model, checkpoint file, or folder that `asr export` wrote",
     )
-    p.add_argument("--beam", type=_beam, default=64, metavar="N", help="width of the search; 1 is greedy (default: 64)")
+    p.add_argument(
+        "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 256; in letters 64)"
+    )
     p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
     language = p.add_mutually_exclusive_group()
     language.add_argument("--no-lm", action="store_true", help="search without a language model")
@@ -162,7 +164,9 @@ def _decoder(options: argparse.Namespace) -> DecoderOptions:
     weights = read_weights(options.weights) if options.weights else Weights()
     if weights.attention is not None and not options.rescore:
         raise WeightError("the weight of attention needs --rescore attention")
-    search = options.beam, not options.no_lm, not options.letters, options.n_best
+    in_letters = options.letters or options.no_lm  # a search in Python
+    beam = options.beam or (64 if in_letters else DecoderOptions.beam)
+    search = beam, not options.no_lm, not options.letters, options.n_best
     return DecoderOptions(*search, language=options.lm, weights=weights)
 
 

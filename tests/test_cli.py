@@ -1,5 +1,6 @@
 """The command `asr transcribe` as scripts use it: output, messages, exit status."""
 
+import argparse
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr import transcribe
 from asr.cli import main
 
 DATA = Path(__file__).parent / "data"
@@ -149,6 +151,13 @@ def test_a_full_disk_leaves_nothing_half_written(capsys, tmp_path):
         assert [p.name for p in disk.iterdir()] == ["filler"]
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("given, beam", [([], 256), (["--letters"], 64), (["--no-lm"], 64), (["--beam", "1"], 1)])
+def test_the_beam_that_is_used(given, beam):
+    parser = argparse.ArgumentParser()
+    transcribe.add_transcribe(parser)
+    assert transcribe._decoder(parser.parse_args([*given, "x.wav"])).beam == beam
 
 
 def test_help_names_every_option(capsys):
