@@ -47,6 +47,8 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Aligned:
+    """A word on the model's frames, and what speaks for it."""
+
     word: str
     start_frame: float  # of the model; quarters beside a pause
     end_frame: float
@@ -70,7 +72,7 @@ def align(
     if not words:
         return []
     by_letters, by_phonemes = fit_letters(log_probs, words, alphabet, elsewhere), None
-    if sound.words:
+    if sound.words and sound.phonemes is not None:
         with suppress(AlignError):  # said too fast for its phonemes: the letters must do
             by_phonemes = fit(sound.phonemes, sound.words, elsewhere=elsewhere)
     extents = (by_phonemes or by_letters).extents
@@ -78,11 +80,11 @@ def align(
     if sound.loudness is not None and len(sound.loudness):
         edges = _moved_to_pauses(edges, extents, sound.loudness)
     evidence = _evidence(words, by_letters, by_phonemes)
-    return [Aligned(word, *edge, found) for word, edge, found in zip(words, edges.tolist(), evidence)]
+    return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
 
 
 def fit_letters(log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf) -> Fit:
-    """The words as they are spelt, spaces between them."""
+    """The words as they are spelt, spaces between them, over log_probs (T, V). Raises AlignError."""
     separator = spelt(" ", alphabet) if len(words) > 1 else []
     return fit(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
 

@@ -75,7 +75,7 @@ def _in_stretch(stretch: Stretch, words: list[str], extents: np.ndarray, decoder
     try:
         return laid(" ".join(words), stretch.heads, decoder, stretch.loudness, ELSEWHERE)
     except AlignError:
-        return [Aligned(w, *edges, NOTHING) for w, edges in zip(words, extents.astype(float).tolist())]
+        return [Aligned(w, start, end, NOTHING) for w, (start, end) in zip(words, extents.astype(float).tolist())]
 
 
 def _with_neighbours(found: list[list[Aligned]]) -> Iterator[list[Aligned]]:

@@ -26,6 +26,8 @@ IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
 
 @dataclass(frozen=True)
 class AttentionOptions:
+    """Sizes of the decoder, and how it is trained."""
+
     hidden: int = 320  # units of the GRU
     memory: int = 256  # size of the encoder's frames as the decoder sees them, and of the context vector
     energy: int = 128  # units of the network that weighs the frames
@@ -53,6 +55,7 @@ class State(NamedTuple):
     heard: Tensor  # (B, T), the sum of all weights so far
 
     def pick(self, rows: Tensor) -> State:
+        """The states of some of the batch; rows (n,) are their numbers."""
         return State(self.hidden[:, rows], self.weights[rows], self.heard[rows])
 
 
@@ -80,6 +83,7 @@ class AttentionDecoder(nn.Module):
         return Memory(frames, self.keys(frames), inside)
 
     def start(self, memory: Memory, batch: int) -> State:
+        """The state before the first letter of each of ``batch`` texts: nothing has been looked at."""
         hidden = memory.frames.new_zeros(1, batch, self.options.hidden, dtype=torch.float32)
         nowhere = hidden.new_zeros(batch, memory.frames.shape[1])
         return State(hidden, nowhere, nowhere)

@@ -32,4 +32,5 @@ class AttentionJudge:
     def ln_probability(self, frames: np.ndarray, steps: slice, texts: list[str]) -> list[float]:
         """Of each text by the attention decoder, over some of the encoder's steps."""
         hidden, _ = self.model.encode(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), self.latency)
+        assert self.model.attention  # see asr.checkpoint.attach_attention
         return self.model.attention.ln_probability(hidden[-1][0, steps], texts)

@@ -18,6 +18,8 @@ COVERED = 0.5  # sum of the weights at which a frame has been looked at
 
 @dataclass(frozen=True)
 class SpellOptions:
+    """How wide the decoder's own beam search looks, and what its score adds to ln probability."""
+
     beam: int = 8  # hypotheses kept after every letter; 1 is greedy
     coverage: float = 0.1  # ln for every frame looked at
     letters_per_frame: float = 1.0  # at most, of 40 ms
@@ -26,6 +28,8 @@ class SpellOptions:
 
 @dataclass(frozen=True)
 class Spelling:
+    """A text that the decoder has read, letter by letter."""
+
     letters: tuple[int, ...]
     ln_probability: float  # of the letters, and of the end where there is one
     score: float  # the same, and the bonus for coverage

@@ -48,8 +48,10 @@ def save_model(model: AcousticModel, path: Path, card: dict, half: bool = False)
 
 def save_attention(model: AcousticModel, path: Path, card: dict) -> None:
     """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
-    head = {"format": ATTENTION, "options": vars(model.attention.options), "card": card}
-    write_weights(model.attention.state_dict(), path, True, head | {"encoder": fingerprint(model)})
+    decoder = model.attention
+    assert decoder, "the model has no attention decoder"
+    head = {"format": ATTENTION, "options": vars(decoder.options), "card": card}
+    write_weights(decoder.state_dict(), path, True, head | {"encoder": fingerprint(model)})
 
 
 def write_weights(weights: dict[str, Tensor], path: Path, half: bool, head: dict) -> None:

@@ -16,7 +16,7 @@ LONGEST_ORDER = 8  # of a language model
 class CompiledSearch(LexiconSearch):
     """The same results from the same calls, an order of magnitude sooner; only its states cannot be looked into."""
 
-    def __init__(self, *arguments, **named):
+    def __init__(self, *arguments, **named) -> None:
         super().__init__(*arguments, **named)
         said, words, o = self._tree.said, self._tree.words, self.options
         number = {word: i for i, word in enumerate(dict.fromkeys(words))}

@@ -41,6 +41,8 @@ FEATURES = {  # the names of the columns that each calibration weighs
 
 @dataclass(frozen=True)
 class Calibration:
+    """Logistic regression: the probability that a word is right, from its features."""
+
     weights: tuple[float, ...]  # of the features as they are
     bias: float
 
@@ -66,7 +68,8 @@ class Confidence:
         """The probability that each word is right; ``search``, if the calibration asks for it, of each word."""
         if not words or name not in self.calibrations:
             return [word.confidence for word in words]
-        features = [word.evidence + more for word, more in zip(words, search or [()] * len(words), strict=True)]
+        more: Sequence[tuple[float, ...]] = search or [()] * len(words)
+        features = [(*word.evidence, *others) for word, others in zip(words, more, strict=True)]
         return self.calibrations[name](np.array(features)).tolist()
 
 
@@ -124,7 +127,7 @@ def fit(features: np.ndarray, right: np.ndarray, steps: int = 25) -> Calibration
 
 
 def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 10) -> list[tuple[int, float, float]]:
-    """Of equal bins of confidence that have words: how many, their mean confidence, the share that is right."""
+    """confidences, right (W,) -> of equal bins that have words: how many, their mean confidence, the share right."""
     number = np.minimum((confidences * bins).astype(int), bins - 1)
     members = [np.flatnonzero(number == b) for b in range(bins)]
     return [(len(m), float(confidences[m].mean()), float(right[m].mean())) for m in members if len(m)]

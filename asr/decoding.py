@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +26,14 @@ from asr.ngram import load as load_ngram
 from asr.partial import Partial, greedy_so_far, letters_so_far, words_so_far
 from asr.rnn_scores import RecurrentScores
 from asr.rnn_scores import load as load_recurrent
-from asr.search import BeamSearch, Hypothesis, SearchOptions, SearchState, greedy
+from asr.search import BeamSearch, Hypothesis, LanguageModel, SearchOptions, greedy
 from asr.text import LETTERS, Alphabet
 from asr.weights import Weights, weights_for
 
 LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged beside the acoustic models
 RECURRENT = "english-rnn.safetensors"  # packaged too, or not
 HOPELESS = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
-State = SearchState | np.ndarray | None  # of a search, of a grammar, of greedy decoding
+State = Any  # a search's own; a grammar's; None of greedy decoding
 
 
 @dataclass(frozen=True)
@@ -74,36 +75,37 @@ class Decoder:
         self._phonemes = model.options.phonemes
         self._columns = {p: i for i, p in enumerate(self._phonemes, start=1)}
         with_lexicon = bool(options.lexicon and self._phonemes and (MODELS / LEXICON).exists())
-        of_words = isinstance(self.lm, NgramModel)
-        self._in_lexicon = bool(of_words and with_lexicon and options.commands is None)
+        words = self.lm if isinstance(self.lm, NgramModel) and with_lexicon and options.commands is None else None
+        self._in_lexicon = words is not None
         self.weights = weights_for(self.search, options.weights, card)
         if options.commands is not None:
             lexicon = _ways(MODELS / LEXICON) if with_lexicon else {}
             self._grammar = Grammar(
                 options.commands, self.alphabet, self._phonemes if lexicon else (), lexicon, options.rejection
             )
-        elif self._in_lexicon:
-            self._search = self._lexicon_search()
+        elif words:
+            self._search = self._lexicon_search(words)
             weight = options.weights.rnn if options.language else self.weights.rnn  # it knows the packaged one's texts
             self._rnn = _recurrent(MODELS / RECURRENT) if weight else None
         elif options.beam > 1:
             self._search = self._letter_search()
 
-    def _lexicon_search(self) -> LexiconSearch:
+    def _lexicon_search(self, lm: NgramModel) -> LexiconSearch:
         pronunciations, boosts = _lexicon(MODELS / LEXICON), Boosts(self.options.hotwords)
         self._said = dict(reversed(pronunciations))  # the first of several
-        own = [w for w in self.lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
+        own = [w for w in lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
         unlisted = [word for word in dict.fromkeys([*boosts, *own]) if word not in self._said]
         new = [(word, said) for word in unlisted for said in guess(word, _ways(MODELS / LEXICON))]
         self._said |= dict(reversed(new))
-        w, prior = self.weights, self._priors.get("phonemes")
-        words = LexiconOptions(beam=self.options.beam, lm_weight=w.lm, word_bonus=w.word, prior_weight=w.prior)
-        return lexicon_search(self._phonemes, [*pronunciations, *new], self.lm, words, prior, boosts)
+        w, prior = self.weights.given, self._priors.get("phonemes")
+        words = LexiconOptions(self.options.beam, lm_weight=w["lm"], word_bonus=w["word"], prior_weight=w["prior"])
+        return lexicon_search(self._phonemes, [*pronunciations, *new], lm, words, prior, boosts)
 
     def _letter_search(self) -> BeamSearch:
-        letters, lm = SearchOptions(beam=self.options.beam, word_bonus=0.0), self.lm
+        lm: LanguageModel | None = self.lm
+        letters, w = SearchOptions(beam=self.options.beam, word_bonus=0.0), self.weights.given
         if lm:
-            letters = replace(letters, lm_weight=self.weights.lm, word_bonus=self.weights.word)
+            letters = replace(letters, lm_weight=w["lm"], word_bonus=w["word"])
         if self.options.hotwords:
             lm = BoostedLanguage(lm, Boosts(self.options.hotwords), letters.lm_weight)
         return BeamSearch(self.alphabet, letters, lm)
@@ -120,16 +122,20 @@ class Decoder:
         return "lexicon" if self._in_lexicon else "letters"
 
     def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
+        """Of a whole utterance, (T, V) and (T, P) natural log: the likeliest texts, best first."""
         return self.finish(self.feed(self.start(), letters, phonemes), letters)
 
     def pronounced(self, text: str) -> list[list[int]]:
         """The phonemes of each word, as columns; empty where the lexicon lacks a word, or is not searched."""
-        said = [self._said.get(word) for word in text.split()]
-        return [] if None in said else [[self._columns[p] for p in phonemes.split()] for phonemes in said]
+        words = text.split()
+        if not all(word in self._said for word in words):
+            return []
+        return [[self._columns[p] for p in self._said[word].split()] for word in words]
 
     # The same for a stream: finish(feed(start(), letters, phonemes), letters), with any number of feeds.
 
     def start(self) -> State:
+        """Before the first frame."""
         return self._search.start() if self._search else None
 
     def feed(self, state: State, letters: np.ndarray, phonemes: np.ndarray | None) -> State:
@@ -138,9 +144,11 @@ class Decoder:
             return self._grammar.feed(state, phonemes)
         if self._search is None:
             return None
-        if self._in_lexicon:
+        if isinstance(self._search, LexiconSearch):
+            assert phonemes is not None  # or there would be no search in the lexicon
             return self._search.feed(state, phonemes)
-        return self._search.feed(state, letters - self.weights.prior * self._priors.get("letters", np.float32(0)))
+        prior = self.weights.given["prior"] * self._priors.get("letters", np.float32(0))
+        return self._search.feed(state, letters - prior)
 
     def so_far(self, state: State, letters: np.ndarray) -> Partial:
         """The words to show; letters (T, V) of all frames since the start. A command is told when it is whole."""
@@ -148,7 +156,7 @@ class Decoder:
             return Partial((), 0)
         if self._search is None:
             return greedy_so_far(greedy(letters, self.alphabet).text)
-        if self._in_lexicon:
+        if isinstance(self._search, LexiconSearch):
             return words_so_far(state, self._search)
         return letters_so_far(state, self.alphabet)
 
@@ -157,7 +165,7 @@ class Decoder:
 
         letters (T, V): of the frames since the first `settled` words, which begin all texts of the beam, have ended.
         """
-        if not (self._in_lexicon and self.weights.letters):
+        if not (isinstance(self._search, LexiconSearch) and self.weights.letters):
             return ()
         found = self._search.best(state, self.options.candidates)
         texts = [h.text.split() for h in found]
@@ -171,7 +179,7 @@ class Decoder:
             return self._grammar.best(state, letters, self.options.n_best)
         if self._search is None:
             return [greedy(letters, self.alphabet)]
-        if not self._in_lexicon:
+        if not isinstance(self._search, LexiconSearch):
             return self._search.best(state, self.options.n_best)
         found = self._search.best(state, max(self.options.candidates, self.options.n_best))
         texts = [h.text for h in found]

@@ -10,6 +10,8 @@ from asr.vad import SegmenterOptions, VadError
 
 @dataclass(frozen=True)
 class EndpointOptions:
+    """When a sentence has ended. Raises asr.vad.VadError where the times contradict each other."""
+
     nothing: float = 5.0  # s without a word, since the start or the last sentence, that are told once; inf: never
     silence: float = 0.6  # s of silence after speech that end a sentence
     too_long: float = 30.0  # s; longer speech is cut where it pauses most

@@ -99,15 +99,14 @@ def judge(name: str, utterances: list[Utterance], models: tuple[AcousticModel, A
 def transcribe(model: AcousticModel, card: dict, utterances: list[Utterance]) -> list[str]:
     """The texts by the search that `asr transcribe` uses, without voice activity detection."""
     from asr.decoding import Decoder, DecoderOptions
-    from asr.recognizer import Recognizer
+    from asr.streaming_encoder import encode
     from asr.training.data import read_samples
 
-    decoder = Decoder(model, card, DecoderOptions())
-    recognizer, texts = Recognizer(model.to("cpu").eval(), decoder), {}
+    model, decoder, texts = model.to("cpu").eval(), Decoder(model, card, DecoderOptions()), {}
     order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
     for start in range(0, len(order), 16):
         some = order[start : start + 16]
-        heads = recognizer.log_probs([model.frontend(read_samples(utterances[i])) for i in some])
+        heads = encode(model, [model.frontend(read_samples(utterances[i])) for i in some])
         texts |= {i: decoder(*h)[0].text for i, h in zip(some, heads)}
     return [texts[i] for i in range(len(utterances))]
 
@@ -117,7 +116,7 @@ def report(judged: list[Judged]) -> str:
     from asr.score_report import table
     from asr.training.scoring import compare, interval, rate
 
-    rows = [("WER %", "before", "95 %", "after", "95 %", "difference", "95 %", "utterances")]
+    rows: list[tuple] = [("WER %", "before", "95 %", "after", "95 %", "difference", "95 %", "utterances")]
     for j in judged:
         c, cells = compare(*j.wrong, j.total), []
         for wrong in j.wrong:

@@ -46,6 +46,7 @@ class Grammar:
         self._first = np.cumsum([0, *(len(of) for of in ways[:-1])])
 
     def start(self) -> np.ndarray | None:
+        """Before the first frame."""
         return None
 
     def feed(self, state: np.ndarray | None, phonemes: np.ndarray | None) -> np.ndarray | None:
@@ -53,7 +54,7 @@ class Grammar:
         return phonemes if state is None or phonemes is None else np.concatenate([state, phonemes])
 
     def best(self, state: np.ndarray | None, letters: np.ndarray, n: int = 1) -> list[Hypothesis]:
-        """The n likeliest commands, best first; or the empty text alone, where nothing comes near."""
+        """letters (T, V) -> the n likeliest commands, best first; or the empty text alone, where nothing comes near."""
         if not len(letters):
             return [NOTHING]
         scores = self.scores(letters, state)
@@ -64,7 +65,7 @@ class Grammar:
         return [Hypothesis(self.commands[i], s, s, 0.0) for i, s in zip(order, total)]
 
     def scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
-        """Of each command ln of its probability over that of the best free path, a letter of the command."""
+        """letters (T, V), phonemes (T, P) -> (commands,): ln of its probability over the best free path's, a letter."""
         scores = ctc_scores(letters, self._letters) - letters.max(1).sum(dtype=np.float64)
         if phonemes is not None and self._said:
             said = ctc_scores(phonemes, self._said)

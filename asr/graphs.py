@@ -30,6 +30,7 @@ class Subsampling(nn.Module):
         self.model = model
 
     def forward(self, frames: Tensor) -> Tensor:
+        """T at least asr.acoustics.FIELD."""
         return self.model.encoder.subsampling(self.model.normalise(frames))
 
 
@@ -42,6 +43,7 @@ class Layers(nn.Module):
         self.model = model
 
     def forward(self, chunks: Tensor, ahead: Tensor, valid: Tensor, states: Tensor) -> tuple[Tensor, ...]:
+        """Shapes as above."""
         windows = torch.cat([chunks, ahead], 2)
         letters, phonemes, states = self.model.windows(windows, valid, chunks.shape[2], list(states.split(1)))
         heads = [letters] if phonemes is None else [letters, phonemes]

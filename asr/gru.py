@@ -18,6 +18,7 @@ class GRU(nn.GRU):
         super().__init__(input_size, hidden_size, batch_first=True)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, T, D), state (1, B, H), zero where there is none -> y (B, T, H) and the state after it."""
         if state is None:
             state = x.new_zeros(1, x.shape[0], self.hidden_size)
         training = torch.is_grad_enabled() and torch.is_autocast_enabled("cpu") and x.device.type == "cpu"

@@ -23,6 +23,8 @@ class HotwordError(ValueError):
 
 
 class Hotword(NamedTuple):
+    """A word or phrase to expect, as it is spoken: a to z, apostrophes, spaces."""
+
     text: str
     weight: float = WEIGHT  # ln, added to the score of a text for each time it has the word or phrase
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ FALLBACK = (0.5, 1.0, 1.5)  # discounts for texts too small to estimate them, as
 
 @dataclass(frozen=True)
 class TrainingOptions:
+    """What is counted, and what is kept of it."""
+
     order: int = 3  # words in the longest n-grams
     min_word: int = 1  # words seen less often become <unk>
     max_words: int | None = None  # of those left, keep only this many, the most frequent
@@ -31,8 +33,8 @@ class _Grams:
     suffix: np.ndarray  # (N,) place of the last n - 1 words in the level below
     count: np.ndarray  # (N,) how often it is in the text
     opens: np.ndarray  # (N,) whether it begins with <s>
-    prob: np.ndarray | None = None  # (N,) of the word after the context
-    backoff: np.ndarray | None = None  # (N,) weight of the shorter context where this is the context
+    prob: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (N,) of the word after the context
+    backoff: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (N,) weight of the shorter context after this
 
 
 def train(lines: Iterable[str], options: TrainingOptions = TrainingOptions()) -> NgramModel:
@@ -178,7 +180,7 @@ def _select(levels: list[_Grams], keep: list[np.ndarray]) -> list[_Grams]:
     """The n-grams to keep, with their places counted anew."""
     kept, places = [], np.zeros(1, np.int64)
     for grams, mask in zip(levels, keep):
-        columns = {name: None if c is None else c[mask] for name, c in vars(grams).items()}
+        columns = {name: c[mask] for name, c in vars(grams).items()}
         columns["context"] = places[columns["context"]] if kept else columns["context"]
         columns["suffix"] = places[columns["suffix"]] if kept else columns["suffix"]
         kept.append(_Grams(**columns))

@@ -22,6 +22,8 @@ class LanguageError(ValueError):
 
 
 class Language(Protocol):
+    """What the commands ask of a language model, n-gram or recurrent; probabilities are natural logs."""
+
     end: int  # id of the end of a sentence
 
     def ln_probability(self, texts: list[str]) -> list[float]:
@@ -30,20 +32,25 @@ class Language(Protocol):
     def tokens(self, text: str) -> list[str]:
         """What is predicted before the end: words or characters."""
 
-    def knows(self, token: str) -> bool: ...
+    def knows(self, token: str) -> bool:
+        """Whether it is in the vocabulary."""
 
     def start(self) -> Any:
         """The state before the first token."""
 
     def distribution(self, state: Any) -> np.ndarray:
-        """ln probability of every id as the next one; -inf for what is never said."""
+        """(ids,): ln probability of every id as the next one; -inf for what is never said."""
 
-    def after(self, state: Any, token: int) -> Any: ...
+    def after(self, state: Any, token: int) -> Any:
+        """The state after one more token, by its id."""
 
-    def join(self, ids: Sequence[int]) -> str: ...
+    def join(self, ids: Sequence[int]) -> str:
+        """The text of these tokens."""
 
 
 class NgramLanguage:
+    """Of words, by an n-gram model."""
+
     end = END
 
     def __init__(self, model: NgramModel):
@@ -93,6 +100,8 @@ class CharacterNgrams(NgramLanguage):
 
 
 class RnnLanguage:
+    """Of words or characters, by a recurrent network; brings torch with it."""
+
     def __init__(self, model: Any):
         """model: asr.rnn_language.RnnLanguageModel"""
         from asr.rnn_language import EOS, UNKNOWN

@@ -26,10 +26,10 @@ def read_lexicon(path: Path | str) -> list[Pronunciation]:
         raise LexiconError(f"there is no lexicon {path}") from None
     except (OSError, lzma.LZMAError, EOFError, UnicodeDecodeError):
         raise LexiconError(f"{path} is damaged or not a lexicon: expected text, word<TAB>phonemes") from None
-    pairs = [tuple(line.split("\t")) for line in lines if line and line[0] != "#"]
+    pairs = [line.split("\t") for line in lines if line and line[0] != "#"]
     if any(len(pair) != 2 for pair in pairs):
         raise LexiconError(f"{path} is not a lexicon: every line must be word<TAB>phonemes")
-    return pairs
+    return [(word, said) for word, said in pairs]
 
 
 class Node:

@@ -27,6 +27,8 @@ LEAST_SHOWN = 0.007  # of a place's probability against the best one's (5 nats),
 
 @dataclass(frozen=True)
 class LexiconOptions(SearchOptions):
+    """Those of a search over words instead of letters."""
+
     lm_weight: float = 1.1
     unknown: float = -3.3
     word_bonus: float = 0.0
@@ -41,11 +43,11 @@ class Text:
 
     def __init__(self, word: str, parent: Text | None, state: State, spot: Spot, language: float, fused: float):
         self.word, self.parent, self.state, self.spot = word, parent, state, spot
-        self.number = hash((parent.number, word)) if parent else 0  # stands for the whole text
+        self.number: int = hash((parent.number, word)) if parent else 0  # stands for the whole text
         self.future = hash((state, spot))  # stands for all that scores of later words depend on
         self.language = language  # ln probability of the words
         self.fused = fused  # the same weighted, with bonuses
-        self.ahead: Context | None = None  # of the nodes after it
+        self.ahead: Context  # of the nodes after it; see LexiconSearch._text
         self.ends: dict[Node, list[tuple[float, Text]]] = {}  # see LexiconSearch.ends
 
     def words(self) -> list[str]:
@@ -56,7 +58,8 @@ class Text:
         return words[::-1]
 
 
-Beam = list[tuple[Text, Node, float, float]]
+Entry = tuple[Text, Node, float, float]
+Beam = list[Entry]
 Grown = list[tuple[float, Text, Node]]
 
 
@@ -95,11 +98,12 @@ class LexiconSearch:
         """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
         return self.best(self.feed(self.start(), log_probs), n)
 
-    def start(self) -> SearchState:
+    def start(self) -> SearchState[Entry]:
+        """Before the first frame: the tree's root alone."""
         text = self._text("", None, self.lm.start(), self.boosts.start, 0.0, 0.0)
         return SearchState([(text, self._tree.root, 1.0, 0.0)], 0.0, resting=True)
 
-    def feed(self, state: SearchState, log_probs: np.ndarray) -> SearchState:
+    def feed(self, state: SearchState[Entry], log_probs: np.ndarray) -> SearchState[Entry]:
         """The state after the frames of log_probs (T, V), natural log."""
         beam, offset, resting = state.beam, state.offset, state.resting
         for blank, symbols in busy_frames(self._fair(log_probs), self.options):
@@ -112,7 +116,7 @@ class LexiconSearch:
                 offset += blank
         return SearchState(beam, offset, resting)
 
-    def best(self, state: SearchState, n: int = 1, final: bool = True) -> list[Hypothesis]:
+    def best(self, state: SearchState[Entry], n: int = 1, final: bool = True) -> list[Hypothesis]:
         """The n best texts so far, best first. An unfinished last word is left out; if `final`, so are texts with
         one, unless there is nothing else.
         """
@@ -138,7 +142,7 @@ class LexiconSearch:
             found = text.ends[node] = sorted(found, key=lambda end: -end[0])
         return found
 
-    def so_far(self, state: SearchState) -> tuple[list[str], int]:
+    def so_far(self, state: SearchState[Entry]) -> tuple[list[str], int]:
         """The likeliest text if speech ended here, or the finished words of the best if no word ends; and how many
         of its words begin every text of the beam.
 
@@ -186,7 +190,7 @@ class LexiconSearch:
         Returns the new beam, scaled to a best place of 1, and ln of the scale.
         """
         again = dict(symbols).get
-        after = {
+        after: dict[int, list] = {
             text.future ^ node.number: [text, node, (b + s) * blank, s * again(node.symbol, 0.0)]
             for text, node, b, s in beam
         }

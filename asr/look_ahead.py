@@ -84,4 +84,4 @@ def _bigrams(tree: PronunciationTree, lm: NgramModel, weight: float) -> tuple[li
     order = np.argsort(context * len(places) + place, kind="stable")
     starts = np.searchsorted(context[order], np.arange(len(lm.words) + 1)).tolist()
     score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), LEAST))
-    return starts, memoryview(place[order].astype(np.int32)), memoryview(score)
+    return starts, place[order].astype(np.int32).data, score.data

@@ -173,8 +173,8 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             self._stream.close()
         self._stream = None
 
-    def _callback(self, data: np.ndarray, frames: int, _: object, status: object) -> None:
-        """PortAudio's thread: data (frames, channels); must never wait."""
+    def _callback(self, data: np.ndarray, frames: int, _: object, status) -> None:
+        """PortAudio's thread: data (frames, channels), status: its CallbackFlags; must never wait."""
         self._heard = time.monotonic()
         self.overflows += bool(status.input_overflow)
         if self._queue.qsize() < self._options.queue / self._options.block:

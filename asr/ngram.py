@@ -54,7 +54,7 @@ class NgramModel:
         self.words = list(words)
         self.levels = list(levels)
         self._ids = {word: i for i, word in enumerate(self.words)}
-        self._tables = [tuple(map(memoryview, (x.word, x.first, x.log_prob, x.backoff))) for x in self.levels]
+        self._tables = [(x.word.data, x.first.data, x.log_prob.data, x.backoff.data) for x in self.levels]
         self._sorted: list[str] = []  # the vocabulary in alphabetical order, made when first asked for
         self.score = lru_cache(CACHED)(self._score)
         self.best_completion = lru_cache(CACHED)(self._best_completion)
@@ -148,9 +148,9 @@ def save(model: NgramModel, path: Path | str) -> None:
         arrays[f"children{n}"] = _smallest(np.diff(level.first))
         for name in ("log_prob", "backoff"):
             values = getattr(level, name)
-            arrays[f"{name}{n}"], arrays[f"{name}_table{n}"] = _quantise(values) if n > 1 else (values, [])
+            arrays[f"{name}{n}"], arrays[f"{name}_table{n}"] = _quantise(values) if n > 1 else (values, np.zeros(0))
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     write_atomically(Path(path), file.getvalue())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from asr.vad import Segment as Span
 from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
 from asr.weights import WeightError
 from asr.words import SureDecoder, segment
+
+if TYPE_CHECKING:
+    from asr.ctc import AcousticModel
 
 FRAMES_PER_SECOND = 100  # of the front-end
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
@@ -97,7 +101,8 @@ class Recognizer:
         if options.attention:
             from asr.attention_rescoring import AttentionJudge  # it brings torch with it
 
-            self._judge = AttentionJudge(model, decoder.weights.attention, self._latency)
+            weight = decoder.weights.given["attention"]
+            self._judge = AttentionJudge(cast("AcousticModel", model), weight, self._latency)
 
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
@@ -163,7 +168,7 @@ class Recognizer:
         outputs: dict[Span, Heads] = {}
         for batch in _batches(pieces, self.options.batch * FRAMES_PER_SECOND):
             for piece, (letters, phonemes) in zip(batch, self.log_probs([p.frames for p in batch])):
-                outputs[piece.span] = letters[piece.steps], None if phonemes is None else phonemes[piece.steps]
+                outputs[piece.span] = Heads(letters[piece.steps], None if phonemes is None else phonemes[piece.steps])
         for piece in pieces:
             yield piece, outputs.pop(piece.span)
 
@@ -214,7 +219,7 @@ def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOp
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     if Path(model).is_dir():
         raise CheckpointError(f"{model} has no attention decoder: give the checkpoint it was exported from")
-    attach_attention(acoustic, model)
+    attach_attention(cast("AcousticModel", acoustic), model)
 
 
 def open_model(model: str | Path, threads: int | None) -> tuple[Acoustics, dict]:

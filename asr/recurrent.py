@@ -7,13 +7,14 @@ serves any number of streams.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from asr.gru import GRU
 
-State = Tensor | tuple[Tensor, Tensor]
+State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 
 
 class PeepholeLSTM(nn.Module):
@@ -33,6 +34,7 @@ class PeepholeLSTM(nn.Module):
             self.input.bias[hidden_size : 2 * hidden_size] = 1.0
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple]:
+        """x (B, T, D), state (h, c) or None for zeros -> y (B, T, H) and the state after it."""
         if state is None:
             zero = x.new_zeros(1, len(x), self.hidden_size)
             state = zero, zero

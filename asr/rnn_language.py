@@ -27,6 +27,8 @@ SPECIAL = ("<eos>", "<unk>")
 
 @dataclass(frozen=True)
 class LanguageOptions:
+    """What rebuilds a recurrent language model: its cell, its unit, and the sizes of its layers."""
+
     cell: str = "gru"  # gru, lstm (with forget gate) or peephole (LSTM whose gates see the cell)
     unit: str = "word"  # what a token is: word or character
     size: int = 192  # of a token's vector

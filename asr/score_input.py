@@ -134,4 +134,5 @@ def normaliser(name: str) -> Callable[[str], str]:
         except ImportError:
             raise ScoreError("Whisper's normalisation needs a package: pip install whisper-normalizer") from None
         return EnglishTextNormalizer()
-    return {"letters": normalise, "none": str}[name]
+    plain: dict[str, Callable[[str], str]] = {"letters": normalise, "none": str}
+    return plain[name]

@@ -39,7 +39,7 @@ def as_text(systems: Sequence[Scored], worst: int, pairs: int, coloured: bool, i
 
 
 def _rates(systems: Sequence[Scored]) -> str:
-    rows = [("WER %", "95 % interval", "substituted", "deleted", "inserted", "CER %", "without error %",
+    rows: list[tuple] = [("WER %", "95 % interval", "substituted", "deleted", "inserted", "CER %", "without error %",
              "utterances", "words", "")]  # fmt: skip
     for letter, system in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", systems):
         s, name = summary(system), f"{letter}: {system.name}" if len(systems) > 1 else system.name
@@ -60,7 +60,7 @@ def _grouped(systems: Sequence[Scored], kind: str) -> Iterator[str]:
     rows.sort(key=lambda row: -row[1][0]["wer"])
     hidden = max(0, len(rows) - GROUPS) if kind == "speaker" else 0
     head = [f"WER % {chr(65 + n)}" if len(systems) > 1 else "WER %" for n in range(len(systems))]
-    lines = [(kind, *(h for name in head for h in (name, "95 % interval")), "utterances", "words")]
+    lines: list[tuple] = [(kind, *(h for name in head for h in (name, "95 % interval")), "utterances", "words")]
     for name, found in rows[: len(rows) - hidden]:
         cells = [c for s in found for c in (f"{s['wer']:.1f}", _span(s))]
         lines.append((name, *cells, found[0]["utterances"], found[0]["words"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ SLACK = math.exp(-2.0)  # how far the language model may set back a likely symbo
 
 @dataclass(frozen=True)
 class Hypothesis:
+    """A text that a search has found; scores are natural logarithms."""
+
     text: str
     score: float  # what the search maximises: acoustic + lm_weight * language + word_bonus * words
     acoustic: float  # ln of the probability of all alignments of the text that were kept
@@ -30,14 +32,22 @@ class LanguageModel(Protocol):
     """What the search asks of an n-gram or recurrent model; probabilities are natural logs."""
 
     def start(self) -> Any: ...
-    def score(self, state: Any, word: str) -> tuple[float, Any]: ...
-    def end(self, state: Any) -> float: ...
+    def score(self, state: Any, word: str) -> tuple[float, Any]:
+        """ln probability of the word after the words before it, and the state after it."""
+
+    def end(self, state: Any) -> float:
+        """ln probability that the sentence ends here."""
+
     def __contains__(self, word: str) -> bool: ...
-    def best_completion(self, beginning: str) -> float | None: ...
+
+    def best_completion(self, beginning: str) -> float | None:
+        """ln probability, without context, of the likeliest word with this beginning; None where there is none."""
 
 
 @dataclass(frozen=True)
 class SearchOptions:
+    """How wide the search looks, and what its score is made of; natural logarithms."""
+
     beam: int = 32  # prefixes kept after every frame
     lm_weight: float = 0.6  # of the language model's ln probability
     word_bonus: float = 1.0  # ln added per word: makes up for the language model's taste for few words
@@ -67,7 +77,7 @@ class Prefix:
     def __init__(self, symbol: int, parent: Prefix | None, state: Any):
         self.symbol = symbol
         self.parent = parent
-        self.number = hash((parent.number, symbol)) if parent else 0  # 64 bits that stand for the whole text
+        self.number: int = hash((parent.number, symbol)) if parent else 0  # 64 bits that stand for the whole text
         self.factors: dict[int, float] = {}  # of the language model, on a next symbol's probability
         self.fused = 0.0  # ln of the product of the factors of all symbols
         self.language = 0.0  # ln probability of the finished words
@@ -76,14 +86,16 @@ class Prefix:
         self.ahead = 0.0  # look-ahead score of the unfinished word, contained in `fused`
 
 
-Beam = list[tuple[Prefix, float, float]]
+Entry = tuple[Prefix, float, float]
+Beam = list[Entry]
+Any_Entry = TypeVar("Any_Entry")
 
 
 @dataclass(frozen=True)
-class SearchState:
+class SearchState(Generic[Any_Entry]):
     """Where a search stands: a value, so one can go on from it twice."""
 
-    beam: Beam  # best first; each with the probability of its alignments ending in blank, and in its symbol
+    beam: list[Any_Entry]  # best first; each with the probability of its alignments ending in blank, and in its symbol
     offset: float  # ln of what the probabilities in `beam` are to be multiplied by
     resting: bool  # the last frame was surely blank: all alignments end in blank
 
@@ -117,11 +129,11 @@ class BeamSearch:
         """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
         return self.best(self.feed(self.start(), log_probs), n)
 
-    def start(self) -> SearchState:
+    def start(self) -> SearchState[Entry]:
         root = Prefix(NO_SYMBOL, None, self.lm.start() if self.lm else None)
         return SearchState([(root, 1.0, 0.0)], 0.0, resting=True)
 
-    def feed(self, state: SearchState, log_probs: np.ndarray) -> SearchState:
+    def feed(self, state: SearchState[Entry], log_probs: np.ndarray) -> SearchState[Entry]:
         """The state after the frames of log_probs (T, V), natural log."""
         if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
             raise ValueError(
@@ -139,7 +151,7 @@ class BeamSearch:
                 offset += blank
         return SearchState(beam, offset, resting)
 
-    def best(self, state: SearchState, n: int = 1, final: bool = True) -> list[Hypothesis]:
+    def best(self, state: SearchState[Entry], n: int = 1, final: bool = True) -> list[Hypothesis]:
         """The n best texts so far, best first. Unless `final`, an unfinished last word is not scored yet."""
         texts: dict[str, Hypothesis] = {}
         for prefix, in_blank, in_symbol in state.beam:
@@ -231,7 +243,7 @@ class BeamSearch:
         if not self.lm:
             return 0.0
         if symbol == self._space:
-            score, _ = self._word_score(prefix)
+            score, _ = self._word_score(self.lm, prefix)
             return self.options.lm_weight * score + self.options.word_bonus - prefix.ahead
         return self._look_ahead(prefix.word + self.alphabet[symbol]) - prefix.ahead
 
@@ -243,14 +255,14 @@ class BeamSearch:
             child.word = parent.word + self.alphabet[symbol]
             child.ahead = self._look_ahead(child.word)
         elif self.lm:
-            score, child.state = self._word_score(parent)
+            score, child.state = self._word_score(self.lm, parent)
             child.language += score
         return child
 
-    def _word_score(self, prefix: Prefix) -> tuple[float, Any]:
+    def _word_score(self, lm: LanguageModel, prefix: Prefix) -> tuple[float, Any]:
         """ln probability of the prefix's unfinished word as if it ended here, and the state after it."""
-        score, state = self.lm.score(prefix.state, prefix.word)
-        return score + (0.0 if prefix.word in self.lm else self.options.unknown * len(prefix.word)), state
+        score, state = lm.score(prefix.state, prefix.word)
+        return score + (0.0 if prefix.word in lm else self.options.unknown * len(prefix.word)), state
 
     def _look_ahead(self, beginning: str) -> float:
         if not (self.lm and self.options.look_ahead):
@@ -263,7 +275,7 @@ class BeamSearch:
         o = self.options
         language, weighted, state = prefix.language, prefix.fused, prefix.state
         if self.lm and prefix.word:
-            score, state = self._word_score(prefix)
+            score, state = self._word_score(self.lm, prefix)
             language += score
             weighted += o.lm_weight * score + o.word_bonus - prefix.ahead
         if self.lm and o.sentence_end:

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from asr.audio import AudioError
 from asr.terminal import fail, say
 
 if TYPE_CHECKING:
+    from asr.ctc import AcousticModel
     from asr.recognizer import Recognizer, Recording
 
 LONGEST = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences
@@ -94,7 +95,7 @@ def _load(name: str) -> Recognizer | str:
     wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=LONGEST))
     try:
         recognizer = load(name, wanted)
-        attach_attention(recognizer.model, name)
+        attach_attention(cast("AcousticModel", recognizer.model), name)
     except CheckpointError as error:
         return str(error)
     return recognizer
@@ -106,7 +107,8 @@ def read(recognizer: Recognizer, recording: Recording) -> Iterator[Spelled]:
 
     from asr.attention_search import spell
 
-    model = recognizer.model
+    model = cast("AcousticModel", recognizer.model)
+    assert model.attention  # see _load
     for piece, (letters, _) in recognizer.heads(recording.blocks()):
         if not letters.argmax(1).any():
             continue

@@ -19,6 +19,8 @@ LINES = 2  # lines in a caption
 
 @dataclass(frozen=True)
 class Word:
+    """A word, when it was said, and the probability that it is right."""
+
     text: str
     start: float  # seconds
     end: float  # seconds
@@ -27,6 +29,8 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
+    """A stretch of speech, from the start of its first word to the end of its last."""
+
     start: float  # seconds
     end: float  # seconds
     words: tuple[Word, ...]
@@ -34,6 +38,7 @@ class Segment:
 
     @property
     def text(self) -> str:
+        """Its words, a space between them."""
         return " ".join(word.text for word in self.words)
 
     @property
@@ -44,6 +49,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
+    """What was said in a file, in order of time."""
+
     file: str
     duration: float  # seconds
     segments: tuple[Segment, ...]
@@ -51,6 +58,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
+        """All of it in one line."""
         return " ".join(segment.text for segment in self.segments if segment.words)
 
 
@@ -59,6 +67,8 @@ class OutputError(Exception):
 
 
 class Writer(ABC):
+    """A format of transcripts, for people or programs."""
+
     @abstractmethod
     def write(self, transcript: Transcript, file: TextIO) -> None:
         """Write the whole transcript; ``file`` stays open."""
@@ -208,6 +218,7 @@ def _lines(words: list[Word]) -> list[str]:
 
 
 def fields(item: Segment | Word) -> dict[str, float | str]:
+    """What JSON says of a word or a segment: times in seconds, to the millisecond."""
     return {
         "start": round(item.start, 3),
         "end": round(item.end, 3),

@@ -32,6 +32,8 @@ class VadError(ValueError):
 
 
 class DetectorState(NamedTuple):
+    """Where a stream stands: a value, so one can go on from it twice."""
+
     pending: np.ndarray  # (0..3, n_mels) frames that do not fill a step yet
     hidden: np.ndarray  # (H,)
 
@@ -61,6 +63,7 @@ class SpeechDetector:
             raise VadError(message) from error
 
     def start(self) -> DetectorState:
+        """The state before a stream's first frame."""
         hidden = np.zeros(len(self._t["gru.w_h"]), np.float32)
         return DetectorState(np.zeros((0, self.n_mels), np.float32), hidden)
 
@@ -105,6 +108,8 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SegmenterOptions:
+    """From probabilities of speech to segments: hysteresis, padding, cuts. Raises VadError."""
+
     on: float = 0.2  # speech begins at this probability
     off: float = 0.12  # and lasts while the probability stays above this one
     min_speech: float = 0.2  # s; shorter bursts are dropped
@@ -190,6 +195,7 @@ class Segmenter:
         return Pause(STEP * self._last, STEP * (self._now - self._last))
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Segment]:
+        """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
         for p in np.asarray(probabilities, np.float64).tolist():
             segment = self._step(p)
             if segment:
@@ -198,7 +204,7 @@ class Segmenter:
     def flush(self) -> Iterator[Segment]:
         """End of the recording: the segment that is still open, if any."""
         if self._start is not None:
-            segment = self._close(min(self._last + self._padding, self._now))
+            segment = self._close(self._start, min(self._last + self._padding, self._now))
             if segment:
                 yield segment
 
@@ -214,28 +220,28 @@ class Segmenter:
         if p >= self.options.off:
             self._last = now + 1
         elif self._now - self._last >= self._min_silence:
-            return self._close(self._last + self._padding)
+            return self._close(self._start, self._last + self._padding)
         if self._now - self._start >= self._max_length:
-            return self._cut()
+            return self._cut(self._start)
         return None
 
-    def _close(self, end: int) -> Segment | None:
-        start, cut_left, spoken = self._start, self._cut_left, self._last - self._onset
+    def _close(self, start: int, end: int) -> Segment | None:
+        cut_left, spoken = self._cut_left, self._last - self._onset
         self._idle()
         if spoken < self._min_speech and not cut_left:
             return None
         self._free = end
         return Segment(STEP * start, STEP * end, cut_left)
 
-    def _cut(self) -> Segment | None:
+    def _cut(self, start: int) -> Segment | None:
         """Split speech that went on for too long in the deepest dip of its second half."""
         smooth = np.convolve(self._p, np.ones(5) / 5, mode="valid")  # a dip of 0.2 s, not a single step
         half = len(smooth) // 2
         offset = half + int(np.argmin(smooth[half:])) + 2
-        cut = self._start + offset
+        cut = start + offset
         if self._last <= cut:  # silent since then
-            return self._close(cut)
-        segment = Segment(STEP * self._start, STEP * cut, self._cut_left, True)
+            return self._close(start, cut)
+        segment = Segment(STEP * start, STEP * cut, self._cut_left, True)
         self._start = self._onset = self._free = cut
         self._cut_left, self._p = True, self._p[offset:]
         return segment

@@ -75,13 +75,13 @@ def viterbi(
     for block in blocks[:-1]:
         after = trellis.advance(_window(fronts[-1], fronts[-1].low, _reach(fronts[-1], block, states)), block)
         fronts.append(_pruned(after, width))
-    path, state, score = np.empty(len(log_probs), np.int64), states - 1, None
+    path, state, score = np.empty(len(log_probs), np.int64), states - 1, -np.inf
     for number in range(len(blocks) - 1, -1, -1):
         block, front = blocks[number], fronts[number]
         low = max(0, state - 2 * len(block) - 1)
         steps = np.empty((len(block), state + 1 - low), np.int8)
         after = trellis.advance(_window(front, low, state + 1), block, steps)
-        if score is None:
+        if number == len(blocks) - 1:
             last, before = after.scores[-1], after.scores[-2] if states > 1 else -np.inf
             state -= int(before > last)
             score = float(max(last, before)) + after.offset

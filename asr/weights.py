@@ -31,6 +31,7 @@ class Weights:
 
     @property
     def given(self) -> dict[str, float]:
+        """Those that are not None, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

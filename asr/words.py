@@ -18,7 +18,7 @@ from asr.transcript import Segment, Word
 SECONDS = STRIDE / 100  # an encoder frame
 FEW = 3  # words; a segment of so few is noise where the model doubts them
 SLOWEST = 1.0  # words a second that somebody says who is really speaking
-Heads = tuple[np.ndarray, np.ndarray | None]  # log-probabilities of letters (T, V), phonemes (T, P)
+Heads = tuple[np.ndarray, np.ndarray | None]  # log-probabilities of letters (T, V), phonemes (T, P); natural log
 
 
 class SureDecoder(Decoder):
@@ -68,7 +68,9 @@ def segment(
     loudness: np.ndarray,
     least_confidence: float,
 ) -> Segment | None:
-    """The best of the hypotheses with its times; None where it says nothing, or nothing that could be trusted."""
+    """The best of the hypotheses with its times; None where it says nothing, or nothing that could be trusted: few
+    words whose letters' mean confidence (0..1) is below the least. start: s; loudness (n,): dB of every 10 ms.
+    """
     best, *others = hypotheses
     try:
         found = laid(best.text, heads, decoder, loudness)

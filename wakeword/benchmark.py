@@ -49,6 +49,8 @@ from wakeword.sources import (
 
 @dataclass(frozen=True)
 class ProtocolOptions:
+    """The settings of Picovoice's wake-word-benchmark. Raises EvaluationError."""
+
     hours: float = 24.0  # of the stream, a little more with the clips
     snr: float = 10.0  # dB
     heard: float = 0.2  # share of the background utterances that are not silenced

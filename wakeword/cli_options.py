@@ -13,8 +13,6 @@ from wakeword.listen import Heard
 if TYPE_CHECKING:
     from asr.recognizer import Recognizer
 
-MODEL = {"metavar": "NAME_OR_FILE", "help": "packaged detector or a file"}
-
 
 class UsageError(ValueError):
     """One sentence: what is wrong with the command line."""
@@ -22,7 +20,7 @@ class UsageError(ValueError):
 
 def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None) -> None:
     """name: how the detector is given, as "--model" or as an argument without dashes."""
-    p.add_argument(*name, **MODEL, **({"nargs": nargs} if nargs else {}))
+    p.add_argument(*name, nargs=nargs, metavar="NAME_OR_FILE", help="packaged detector or a file")
     p.add_argument(
         "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
     )

@@ -17,6 +17,8 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class ClipOptions:
+    """How clips of the phrase are heard, and what is a hit. Raises EvaluationError."""
+
     snrs: tuple[float, ...] = (20.0, 10.0, 5.0, 0.0)  # dB, as wakeword.sources defines it
     lead_in: float = 1.0  # s heard before each clip: digital silence, or the condition's noise
     late: float = 0.5  # s heard after it; a hit falls between the clip's start and this long after its end
@@ -29,6 +31,8 @@ class ClipOptions:
 
 @dataclass(frozen=True)
 class Clips:
+    """What a detector made of each clip, in every condition."""
+
     windows: np.ndarray  # (n, 2) s of each clip's trace: where a detection is a hit
     word_ends: np.ndarray  # (n,) s of the trace
     traces: dict[str, list[np.ndarray]]  # condition -> the scores (steps,) of each clip

@@ -10,7 +10,7 @@ import numpy as np
 from asr.frontend import SAMPLE_RATE
 from asr.listener import Listener
 from asr.transcript import Word
-from wakeword.detector import Detection, Detector
+from wakeword.detector import Detection, Listening
 from wakeword.listen import BEFORE, Heard
 
 LATE = 0.12  # s by which a detection may come after the word's end: the command is heard from so long before it
@@ -26,7 +26,7 @@ class Command:
 
 
 def commands(
-    detector: Detector,
+    detector: Listening,
     listener: Listener,
     blocks: Iterable[np.ndarray],
     on_word: Callable[[Heard], object] = lambda heard: None,
@@ -54,9 +54,8 @@ class _Source:
         self.now = 0  # samples read
 
     def read(self) -> np.ndarray | None:
-        block, self._given_back = self._given_back, self._given_back[:0]
-        if not len(block):
-            block = next(self._blocks, None)
+        given_back, self._given_back = self._given_back, self._given_back[:0]
+        block = given_back if len(given_back) else next(self._blocks, None)
         if block is not None:
             self.now += len(block)
         return block
@@ -66,7 +65,7 @@ class _Source:
         self.now -= len(samples)
 
 
-def _wait(detector: Detector, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
+def _wait(detector: Listening, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
     """Until the word has been said; the source then stands where the command may begin. None at the end."""
     began, state, recent = source.now, detector.start(), np.zeros(0, np.float32)
     most, late = round((BEFORE + 1) * SAMPLE_RATE), round(LATE * SAMPLE_RATE)

@@ -31,10 +31,12 @@ class Voice(ABC):
 
 
 def to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Samples (n,) at ``rate`` Hz -> at 16 kHz."""
     return soxr.resample(samples, rate, SAMPLE_RATE, quality="MQ")
 
 
 def found(*packages: str) -> bool:
+    """Whether all of them are installed; none is imported."""
     return all(find_spec(name) for name in packages)
 
 

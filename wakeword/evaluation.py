@@ -48,6 +48,8 @@ DET_POINTS = 40
 
 @dataclass(frozen=True)
 class EvaluationOptions:
+    """At which rates of false alarms misses are told. Raises EvaluationError."""
+
     rates: tuple[float, ...] = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a threshold is swept
     clips: ClipOptions = ClipOptions()
 
@@ -85,6 +87,8 @@ def evaluate(
 
 
 class StreamTrace(NamedTuple):
+    """The scores over one source of audio without the phrase."""
+
     source: str
     kind: str
     scores: np.ndarray  # (steps,)

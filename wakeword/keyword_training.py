@@ -27,6 +27,8 @@ MASKS = AugmentOptions(time_masks=4, time_width=15, band_masks=1, band_width=8) 
 
 
 class Clip(Protocol):
+    """A recording of one of the classes."""
+
     label: str
 
     def samples(self) -> np.ndarray:
@@ -35,6 +37,8 @@ class Clip(Protocol):
 
 @dataclass(frozen=True)
 class KeywordTraining:
+    """The settings of a classifier's training."""
+
     epochs: int = 30
     batch: int = 64  # clips
     learning_rate: float = 3e-3
@@ -116,7 +120,7 @@ def train(
     """Run (or resume) training in ``folder`` -> accuracy on "validation" of the best epoch, whose weights are left."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    progress = {"epoch": 0, "best": -1.0}
+    progress: dict = {"epoch": 0, "best": -1.0}
     if (folder / STATE).exists():
         progress |= load_state(folder / STATE, model, optimizer)
         report(f"going on after epoch {progress['epoch']}")
@@ -138,7 +142,7 @@ def train(
 def learn(model: KeywordModel, optimizer: torch.optim.Optimizer, examples: Examples) -> float:
     """One epoch -> its mean loss."""
     o, losses, device = examples.options, [], next(model.parameters()).device
-    update = examples.epoch * -(-len(examples) // o.batch)
+    update = (examples.epoch or 0) * -(-len(examples) // o.batch)
     total = o.epochs * -(-len(examples) // o.batch)
     model.train()
     for frames, classes in _loader(examples):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr.checkpoint import damaged, read_weights, write_weights
+from asr.checkpoint import CheckpointError, damaged, read_weights, write_weights
 from asr.frontend import SAMPLE_RATE, LogMel
 from wakeword.model import TriggerModel, TriggerOptions
 
@@ -28,7 +28,7 @@ class KeywordModel(TriggerModel):
         self.classes = tuple(classes)
         self.output = nn.Linear(options.hidden, len(classes))
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> Tensor:  # type: ignore[override]
         """frames (B, T, n_mels) of clips of one length -> logits (B, classes)."""
         steps, _ = self.trunk(frames)
         return self.output(steps.mean(1))
@@ -67,6 +67,8 @@ def save(model: KeywordModel, path: Path, card: dict) -> None:
 def load(path: str | Path) -> Classifier:
     """Raises asr.checkpoint.CheckpointError."""
     path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no keyword classifier {path}: train one with `recipes.speech_commands.train`")
     weights, head = read_weights(path, FORMAT, "keyword classifier")
     try:
         options, classes = TriggerOptions(**json.loads(head["options"])), tuple(json.loads(head["classes"]))

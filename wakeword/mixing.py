@@ -20,6 +20,8 @@ Clip = np.ndarray  # (n,) float32 at 16 kHz
 
 @dataclass(frozen=True)
 class MixOptions:
+    """What the examples of a training are like."""
+
     seconds: float = 8.0  # of an example
     positive: float = 0.3  # probability that the next clip is the phrase
     near_miss: float = 0.2  # ... is one of its near-misses
@@ -53,11 +55,15 @@ class Sounds:
 
 @dataclass(frozen=True)
 class Example:
+    """Sound, and where in it the phrase was said."""
+
     samples: np.ndarray  # (n,) float32
     ends: tuple[int, ...]  # first sample after each phrase
 
 
 class Mixer:
+    """Clips laid over backgrounds at random, as the lecture makes its examples: so it is known where each word ends."""
+
     def __init__(self, sounds: Sounds, options: MixOptions = MixOptions()):
         self.sounds, self.options = sounds, options
 
@@ -123,8 +129,8 @@ class Mixer:
 
     def _babble(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n,) of one to four other people talking at once, in a room, at a loudness of 1."""
-        talk = sum(_looped(_any(self.sounds.speech, rng), n, rng) for _ in range(rng.integers(1, 5)))
-        talk = room(talk, rng)
+        voices = (_looped(_any(self.sounds.speech, rng), n, rng) for _ in range(rng.integers(1, 5)))
+        talk = room(sum(voices, np.zeros(n, np.float32)), rng)
         return talk / max(loudness(talk), 1e-4)
 
 
@@ -147,7 +153,7 @@ def _ratio(loud: float, snr: tuple[float, float], rng: np.random.Generator) -> f
 
 
 def _any(clips: Sequence[Clip], rng: np.random.Generator) -> Clip:
-    return clips[rng.integers(len(clips))]
+    return clips[int(rng.integers(len(clips)))]
 
 
 def _piece(clip: Clip, rng: np.random.Generator) -> Clip:

@@ -16,6 +16,8 @@ from asr.recurrent import State, recurrent
 
 @dataclass(frozen=True)
 class TriggerOptions:
+    """What rebuilds a detector's network."""
+
     kind: str = "gru"  # gru, lstm or peephole
     layers: int = 2
     hidden: int = 96
@@ -27,10 +29,12 @@ class TriggerOptions:
 
     @property
     def frontend(self) -> LogMelOptions:
+        """The log-mel frames that it hears."""
         return LogMelOptions(n_mels=self.n_mels)
 
     @property
     def step_seconds(self) -> float:
+        """From one score to the next."""
         return self.stride * self.frontend.hop / SAMPLE_RATE
 
     def asdict(self) -> dict:

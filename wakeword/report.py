@@ -6,10 +6,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wakeword.plots import PlotError, det
 
-Row = dict[str, object]
+Row = dict[str, Any]  # a column's name: a text or a number
 COUNTED = "counted"  # all streams together that false alarms an hour are counted over
 DELAY, DELAY_95 = "delay s, median", "delay s, 95 %"
 
@@ -26,6 +27,8 @@ audio, in hits only.
 
 @dataclass(frozen=True)
 class Report:
+    """What an evaluation has found."""
+
     phrase: str
     misses: list[Row]  # one for each operating point and condition
     alarms: list[Row]  # one for each operating point and source of negatives, and for their sums

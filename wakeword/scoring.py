@@ -26,11 +26,14 @@ class Scorer(Protocol):
     step_seconds: float
     card: dict  # "phrase" and "thresholds" {false alarms an hour: threshold}, where they are known
 
-    def start(self) -> Any: ...
+    def start(self) -> Any:
+        """The state before a stream."""
 
-    def scores(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, Any]: ...
+    def scores(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """(n,) float32 at 16 kHz -> the scores (m,) of the steps now complete, and the new state."""
 
-    def time(self, step: int) -> float: ...
+    def time(self, step: int) -> float:
+        """Seconds of the stream at which a step's last sample was heard."""
 
 
 def trace(scorer: Scorer, pieces: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
@@ -90,6 +93,7 @@ def fixed_points(scorer: Scorer) -> list[Point]:
 
 
 def swept_points(lowest: Sequence[float], rates: Sequence[float], hours: float) -> list[Point]:
+    """Of each rate the lowest threshold that keeps it; ``lowest`` as ``sweep`` gives it."""
     return [Point(SWEPT, rate, lowest[allowed(rate, hours)]) for rate in rates]
 
 

@@ -25,6 +25,8 @@ class EvaluationError(ValueError):
 
 
 class Recording(NamedTuple):
+    """An audio file and what is known of it."""
+
     path: str
     source: str  # the manifest's corpus, or the folder
     text: str | None  # normalised; "" where nothing is said, None where no manifest tells
@@ -68,6 +70,7 @@ def with_phrase(files: Sequence[Recording], phrase: str) -> list[Recording]:
 
 
 def without_phrase(files: Sequence[Recording], phrase: str) -> list[Recording]:
+    """Those that do not say it, and those that nobody labelled."""
     return [r for r in files if not r.says(phrase)]
 
 
@@ -114,5 +117,5 @@ def loudest(samples: np.ndarray) -> float:
 
 
 def noise_gain(speech: np.ndarray, noise: np.ndarray, snr: float) -> float:
-    """The factor that brings noise to ``snr`` dB below speech, loudest frame against loudest frame."""
+    """The factor that brings noise (m,) to ``snr`` dB below speech (n,), loudest frame against loudest frame."""
     return float(np.sqrt(loudest(speech) / loudest(noise)) * 10 ** (-snr / 20))

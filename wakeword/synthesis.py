@@ -37,6 +37,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Spoken:
+    """A clip of a synthetic voice."""
+
     samples: np.ndarray  # (n,) float32 at 16 kHz, trimmed: speech from the first sample to the last
     text: str
     speaker: str
@@ -81,7 +83,7 @@ def _rows(manifest: Path) -> list[dict]:
 
 def _kept(folder: Path, numbers: range, clips: list[Spoken | None], log) -> Iterator[dict]:
     for number, clip in zip(numbers, clips):
-        row = {"number": number, "file": "", "text": "", "speaker": ""}
+        row: dict = {"number": number, "file": "", "text": "", "speaker": ""}
         if clip is not None:
             row |= {"file": f"{number:06d}.opus", "text": clip.text, "speaker": clip.speaker}
             file = folder / row["file"]

@@ -19,7 +19,7 @@ class Work(Protocol):
 class Engine:
     """Takes turns between the kinds of work, so that none of them waits for more than a step of each other."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.changed = threading.Condition()  # notified when work arrives
         self._works: Sequence[Work] = ()
         self._stopped = False

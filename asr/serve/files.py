@@ -54,6 +54,7 @@ class Job:
 
     def advance(self, recognizer: Recognizer) -> bool:
         """In the engine's thread: the next segment; False when there is none."""
+        found: Segment | UploadError | None
         try:
             if self.cancelled:
                 return False

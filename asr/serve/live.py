@@ -162,23 +162,23 @@ class Live:
         self._metrics.heard("live", sum(len(block) for _, block in heard) / SAMPLE_RATE)
 
     def _feed(self, heard: list[tuple[Session, np.ndarray]]) -> None:
-        spoken = [(s, block) for s, block in heard if s.stream]
+        spoken = [(s, s.stream, block) for s, block in heard if s.stream]
         try:
             for session, block in heard:
                 session.tell(session.watch.feed(block) if session.watch else [])
-            results = self._listener.feed([s.stream for s, _ in spoken], [block for _, block in spoken])
+            results = self._listener.feed([stream for _, stream, _ in spoken], [block for _, _, block in spoken])
         except Exception:
             return self._failed([s for s, _ in heard])
-        for (session, _), found in zip(spoken, results):
+        for (session, _, _), found in zip(spoken, results):
             session.tell(found)
 
     def _flush(self, ended: list[Session]) -> None:
-        spoken = [s for s in ended if s.stream]
+        spoken = [(s, s.stream) for s in ended if s.stream]
         try:
-            results = self._listener.flush([s.stream for s in spoken])
+            results = self._listener.flush([stream for _, stream in spoken])
         except Exception:
-            return self._failed(spoken)
-        for session, found in zip(spoken, results):
+            return self._failed([s for s, _ in spoken])
+        for (session, _), found in zip(spoken, results):
             session.tell(found)
         for session in ended:
             session.tell([], last=True)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import soundfile
 
@@ -37,7 +37,7 @@ async def playable(upload: BinaryIO, service: Service) -> AsyncIterator[str]:
             yield wav.name
 
 
-def _copy(upload: BinaryIO, copy: BinaryIO) -> int:
+def _copy(upload: BinaryIO, copy: IO[bytes]) -> int:
     upload.seek(0)
     shutil.copyfileobj(upload, copy)
     copy.flush()

@@ -94,7 +94,8 @@ class LiveText:
 
     async def _read(self, socket: WebSocket, session: Session, pcm: PcmReader, first: dict) -> None:
         """Sound to the session until the client's end, or the server's."""
-        message, longest = first, self._service.limits.stream
+        message: dict | None = first
+        longest = self._service.limits.stream
         until = time.monotonic() + longest
         while message:
             if message.get("bytes") is not None:

@@ -36,7 +36,8 @@ async def wyoming_server(service: Service, listening: socket.socket, allowed: Se
     tasks: set[asyncio.Task] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
+        if task := asyncio.current_task():
+            tasks.add(task)
         try:
             if _admitted(service, writer, allowed, len(tasks)):
                 await Connection(service, reader, writer).run()

@@ -16,6 +16,8 @@ from asr.training.sounds import MADE
 
 @dataclass(frozen=True)
 class AugmentOptions:
+    """How much an utterance is changed each time it is heard."""
+
     speed: float = 0.12  # tempo and pitch by 1 +- this much (Ko et al. 2015)
     warp: float = 0.12  # formants by 1 +- this much (vocal tract length perturbation)
     room: float = 0.35  # probability of a simulated room
@@ -58,7 +60,7 @@ class Augmenter:
         return np.round(np.clip(x, -1, 1) * 32767).astype(np.float32) / 32768
 
     def background(self, seconds: float, rng: np.random.Generator) -> np.ndarray:
-        """Noise alone, for examples in which nothing is said."""
+        """Samples (n,) of noise alone, for examples in which nothing is said."""
         n = int(seconds * SAMPLE_RATE)
         if not self._noises or rng.random() < 0.2:
             return rng.normal(0, 10 ** rng.uniform(-6, -2), n).astype(np.float32)
@@ -78,23 +80,23 @@ class Augmenter:
         """SpecAugment on (T, n_mels); masked values become ``fill`` (n_mels,), the mean."""
         o, t = self.options, len(frames)
         for _ in range(rng.integers(0, 1 + round(o.time_masks * t / 400))):
-            width = rng.integers(1, o.time_width + 1)
+            width = int(rng.integers(1, o.time_width + 1))
             start = rng.integers(max(1, t - width))
             frames[start : start + width] = fill
         for _ in range(rng.integers(0, o.band_masks + 1)):
-            width = rng.integers(1, o.band_width + 1)
+            width = int(rng.integers(1, o.band_width + 1))
             start = rng.integers(max(1, frames.shape[1] - width + 1))
             frames[:, start : start + width] = fill[start : start + width]
         return frames
 
 
 def speed(x: np.ndarray, factor: float) -> np.ndarray:
-    """Played ``factor`` times faster: tempo, pitch and formants move together."""
+    """Samples (n,) -> (n / factor,): tempo, pitch and formants move together (Ko et al. 2015)."""
     return soxr.resample(x, SAMPLE_RATE * factor, SAMPLE_RATE, quality="QQ")
 
 
 def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A simulated room: decaying noise after a direct path, 0.1 to 0.7 s of reverberation."""
+    """Samples (n,) in a simulated room: decaying noise after a direct path, 0.1 to 0.7 s of reverberation."""
     rt60 = rng.uniform(0.1, 0.7)  # seconds
     n = int(rt60 * SAMPLE_RATE * 0.8)
     t = np.arange(n) / SAMPLE_RATE
@@ -108,7 +110,7 @@ def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A microphone or line: a smooth random response, sometimes cut to a telephone's band."""
+    """Samples (n,) by a microphone or line: a smooth random response, sometimes cut to a telephone's band."""
     size = 1 << (len(x) - 1).bit_length()
     hz = np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
     gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))  # dB
@@ -123,7 +125,7 @@ def _pause(rng: np.random.Generator, longest: float) -> np.ndarray:
 
 
 def loudness(x: np.ndarray) -> float:
-    """RMS of the loudest half of 20 ms pieces: pauses don't count."""
+    """RMS (1: full scale) of the loudest half of 20 ms pieces of (n,): pauses don't count."""
     n = len(x) // 320 * 320
     if n == 0:
         return float(np.sqrt((x**2).mean())) if len(x) else 0.0

@@ -24,6 +24,8 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Utterance:
+    """A recording, or a part of one, and what is said in it."""
+
     path: Path
     duration: float  # seconds
     text: str  # normalised
@@ -206,5 +208,5 @@ class Lexicon:
 
     def __call__(self, text: str) -> list[str] | None:
         """Phonemes of a sentence, or None when a word is not in the lexicon."""
-        words = [self._words.get(w) for w in text.split()]
-        return None if None in words else [p for w in words for p in w]
+        words = text.split()
+        return [p for w in words for p in self._words[w]] if all(w in self._words for w in words) else None

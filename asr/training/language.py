@@ -30,6 +30,8 @@ POOL = 64  # batches' worth of sentences that are sorted by length together
 
 @dataclass(frozen=True)
 class LanguageTraining:
+    """The settings of a recurrent language model's training."""
+
     epochs: float = 4.0  # times through the text
     vocabulary: int = 20_000  # tokens, <eos> and <unk> among them
     batch_tokens: int = 2048

@@ -24,6 +24,7 @@ from asr.ctc import AcousticModel, ctc_loss
 from asr.encoder import Latency
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
+from asr.training.corpus import Joined
 from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
 from asr.training.log import RunLog
 from asr.training.muon import Muon
@@ -38,7 +39,7 @@ class Examples:
     def __init__(
         self,
         utterances: list[Utterance],
-        audio: Audio,
+        audio: Audio | Joined,
         augmenter: Augmenter,
         model: AcousticModel,
         lexicon: Lexicon | None,
@@ -72,8 +73,8 @@ class Examples:
             frames.append(self.augmenter.frames(seen, fill, rng))
             space = [self.model.alphabet.index(" ")]
             letters.append([c for k, i in enumerate(example) for c in (space if k else []) + self.letters[i]])
-            parts = [self.phonemes[i] for i in example]
-            phonemes.append(None if None in parts else [p for ps in parts for p in ps])
+            known = [ps for i in example if (ps := self.phonemes[i]) is not None]
+            phonemes.append([p for ps in known for p in ps] if len(known) == len(example) else None)
         return *pad(frames), letters, phonemes
 
 
@@ -110,7 +111,7 @@ def evaluate(
     model.eval()
     by_phonemes = model.options.units == "phonemes"
     alphabet = Phonemes(model.options.phonemes) if by_phonemes else model.alphabet
-    texts = [" ".join(lexicon(u.text)) if by_phonemes else u.text for u in utterances]
+    texts = [" ".join(lexicon(u.text) or ()) if by_phonemes and lexicon else u.text for u in utterances]
     device = next(model.parameters()).device
     durations = np.array([u.duration for u in utterances])
     references, hypotheses, losses = [], [], []
@@ -119,7 +120,8 @@ def evaluate(
         targets = [alphabet.encode(texts[i]) for [i] in batch]
         with torch.autocast(device.type, dtype=torch.bfloat16):
             if by_phonemes:
-                _, log_probs, out_lengths = model.both(frames.to(device), lengths.to(device))
+                letters, phonemes, out_lengths = model.both(frames.to(device), lengths.to(device))
+                log_probs = letters if phonemes is None else phonemes
             else:
                 log_probs, out_lengths = model(frames.to(device), lengths.to(device))
         losses.append(ctc_loss(log_probs, out_lengths, targets).item())
@@ -147,7 +149,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     model.to(pick_device(device)).train()
     optimizer = Muon(model, options.learning_rate, options.weight_decay)
-    progress = {"update": 0, "stage": 0, "epoch": 0, "batch": 0, "scale": 1.0, "bad": 0, "best": [], "heard": 0.0}
+    progress: dict = {"update": 0, "stage": 0, "epoch": 0, "batch": 0, "scale": 1.0, "bad": 0, "best": [], "heard": 0.0}
     if (folder / "state.safetensors").exists():
         progress |= load_state(folder / "state.safetensors", model, optimizer)
     log, total = RunLog(folder, progress["update"], active=rank == 0), sum(s.updates for s in options.stages)
@@ -245,7 +247,10 @@ def backward(
     if on_attention is not None:
         loss = torch.lerp(loss, on_attention, options.attention_weight)
     (loss + 0.0 * sum(p.sum() for p in model.parameters())).backward()  # every rank has every gradient
-    return tuple(math.nan if part is None else part.item() for part in (on_letters, on_phonemes, on_attention))
+    letters_loss, phonemes_loss, attention_loss = (
+        math.nan if part is None else part.item() for part in (on_letters, on_phonemes, on_attention)
+    )
+    return letters_loss, phonemes_loss, attention_loss
 
 
 def step(model: AcousticModel, optimizer: Muon, rate_now: float, clip: float) -> float:

@@ -22,6 +22,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class TrainOptions:
+    """The loop's settings; what an update does follows from these and its number."""
+
     stages: tuple[Stage, ...]
     batch_seconds: float = 160.0  # of padded audio, for each process
     learning_rate: float = 1e-3

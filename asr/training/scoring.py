@@ -34,15 +34,17 @@ Pair = tuple[str, str]  # of the reference and of the hypothesis; "" where one h
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
     """Both sequences of symbols side by side, with the fewest errors."""
     pairs: list[Pair] = []
-    for kind, a, b, c, d in Levenshtein.opcodes(reference, hypothesis):
-        if kind in ("equal", "replace"):
-            pairs += zip(reference[a:b], hypothesis[c:d])
+    for code in Levenshtein.opcodes(reference, hypothesis):
+        said, heard = reference[code.src_start : code.src_end], hypothesis[code.dest_start : code.dest_end]
+        if code.tag in ("equal", "replace"):
+            pairs += zip(said, heard)
         else:
-            pairs += [(r, "") for r in reference[a:b]] + [("", h) for h in hypothesis[c:d]]
+            pairs += [(r, "") for r in said] + [("", h) for h in heard]
     return pairs
 
 
 def count(pairs: Sequence[Pair]) -> Edits:
+    """What the aligned pairs come to."""
     deleted, inserted = sum(not h for _, h in pairs), sum(not r for r, _ in pairs)
     substituted = sum(r != h for r, h in pairs) - deleted - inserted
     return Edits(substituted, deleted, inserted, len(pairs) - inserted)
@@ -60,6 +62,7 @@ def word_errors(references: list[str], hypotheses: list[str]) -> tuple[np.ndarra
 
 
 def rate(wrong: np.ndarray, total: np.ndarray) -> float:
+    """Errors and reference symbols of each utterance (n,) -> the error rate, 1 for 100 %."""
     return float(wrong.sum() / max(1, total.sum()))
 
 

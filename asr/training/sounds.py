@@ -21,7 +21,7 @@ def coloured_noise(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def hum(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Mains hum, motors and beeps: a steady tone with random harmonics."""
+    """(n,) of mains hum, motors and beeps: a steady tone with random harmonics."""
     base = rng.choice([50, 60, rng.uniform(40, 300), rng.uniform(300, 3000)])
     t, tone = np.arange(n) / SAMPLE_RATE, np.zeros(n)
     for k in range(1, rng.integers(2, 16)):
@@ -33,7 +33,7 @@ def hum(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def clicks(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Keys, knocks, ticks: short decaying bursts, at random or in time."""
+    """(n,) of keys, knocks, ticks: short decaying bursts, at random or in time."""
     out = np.zeros(n)
     gap = int(SAMPLE_RATE * rng.uniform(0.1, 2))
     starts = np.arange(rng.integers(gap), n, gap) if rng.random() < 0.5 else rng.integers(0, n, 1 + n // gap)
@@ -46,7 +46,7 @@ def clicks(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def music(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Melody, chords and drums on a random scale, in random timbres and tempo."""
+    """(n,) of melody, chords and drums on a random scale, in random timbres and tempo."""
     out, beat = np.zeros(n), int(SAMPLE_RATE * rng.uniform(0.15, 0.6))
     scale = np.cumsum(rng.choice([1, 2, 2, 3], 24)) + rng.integers(28, 44)  # MIDI note numbers
     parts = [(rng.integers(6, 24), 1, rng.uniform(0.4, 1.5)), (rng.integers(0, 8), 3, rng.uniform(1, 4))]

@@ -5,6 +5,7 @@ A line for each file: its name, the word, the probability. From Python: wakeword
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import numpy as np
@@ -16,13 +17,15 @@ from wakeword.keywords import load
 
 
 def main() -> None:
-    if len(sys.argv) < 3:
-        sys.exit(__doc__.strip())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="KEYWORDS", help="what `recipes.speech_commands.train` wrote")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="audio files and folders")
+    options = parser.parse_args()
     try:
-        classifier = load(sys.argv[1])
+        classifier = load(options.model)
     except CheckpointError as error:
         sys.exit(f"classify: {error}")
-    faults = [fault for source in audio.find(sys.argv[2:]) if (fault := _tell(classifier, source))]
+    faults = [fault for source in audio.find(options.files) if (fault := _tell(classifier, source))]
     sys.exit("\n".join(faults) or 0)
 
 
