@@ -66,7 +66,7 @@ def test_variants_change_how_a_phrase_is_written_and_nothing_else():
     written = variants("hey computer")
     assert {"hey computer", "Hey computer?", "Hey, computer!"} <= set(written) and len(set(written)) == len(written)
     assert {normalise(text) for text in written} == {"hey computer"}
-    assert not any("," in text for text in variants("smart mirror"))  # only a greeting has a pause after it
+    assert "smart, mirror" in variants("smart mirror")  # 21 % of real recordings have a gap of 0.1 s or more
     assert {normalise(text) for text in variants("snowboy")} == {"snowboy", "snow boy"}
 
 

@@ -14,13 +14,14 @@ from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.pronunciation import ways
 from wakeword.second_look import LookOptions, SecondLook
-from wakeword.thresholds import RATES, logit, peaks, thresholds
+from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
 FRAMES_PER_SECOND = 100
 GAP = 1.5  # s; higher scores that are closer belong to one event
 LOOKS = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms are reckoned with in speech of other corpora; see recipes/wake_words
+LOOKED_STRANGERS = 2.0  # ... of a detector that takes a second look
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Measured:
     """A model on held-out voices and backgrounds.
 
     Held-out speech is of the same corpora and recordings as what was learnt from, so a threshold for N false alarms an
-    hour is set where it gives N / STRANGERS.
+    hour is set where it gives N / STRANGERS, or N / LOOKED_STRANGERS.
     """
 
     thresholds: dict[float, float]  # false alarms an hour -> threshold
@@ -97,7 +98,9 @@ class Measured:
 def measure(model: TriggerModel, held: HeldOut, smooth: int, rate: float, look: SecondLook | None = None) -> Measured:
     model.eval()
     step = model.options.step_seconds
-    found = thresholds(_events(model, held, smooth, look), held.hours / STRANGERS, RATES)
+    events = _events(model, held, smooth, look)
+    hours, tail = (held.hours / LOOKED_STRANGERS, LOOKED_TAIL) if look else (held.hours / STRANGERS, TAIL)
+    found = thresholds(events, hours, RATES, tail)
     best = np.array(
         [
             row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(

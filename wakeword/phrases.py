@@ -70,10 +70,17 @@ def variants(text: str) -> list[str]:
 
 
 def punctuated(text: str) -> list[str]:
-    """A normalised text with and without the marks that change its melody: "hey, computer!"."""
+    """A normalised text with and without the marks that change its melody, and with a pause: "hey, computer!"."""
     first, _, rest = text.partition(" ")
-    paused = [f"{first}, {rest}"] if rest and first in _GREETINGS else []
-    return [written for t in (text, *paused) for written in (t, *(t[0].upper() + t[1:] + mark for mark in ".!?"))]
+    paused = f"{first}, {rest}"
+    written = _marked(text, ".!?")
+    if not rest:
+        return written
+    return [*written, *_marked(paused, ".!?" if first in _GREETINGS else ".")]
+
+
+def _marked(text: str, marks: str) -> list[str]:
+    return [text, *(text[0].upper() + text[1:] + mark for mark in marks)]
 
 
 def slug(phrase: str) -> str:

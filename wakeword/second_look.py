@@ -17,7 +17,7 @@ from wakeword.spotting import Keyword
 FRAMES_PER_SECOND = 100
 LEAST = 1e-4  # of what is heard: what is not there at all
 NEUTRAL = 0.1  # heard, that leaves a score as it was
-WEIGHT = 1.5  # of the logarithm of what is heard, beside the logit of the RNN's score
+WEIGHT = 2.0  # of the logarithm of what is heard, beside the logit of the RNN's score
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 RATES = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a detector knows a threshold
 USUAL = 0.5  # ... unless another one is asked for
 TAIL = 25  # highest peaks that the tail is fitted to
+LOOKED_TAIL = 12  # ... after a second look: lower ones say little, they were looked at because of noise
 CEILING = 1 - 1e-6
 
 
@@ -25,13 +26,13 @@ def peaks(scores: np.ndarray, gap: int) -> np.ndarray:
     return np.array(found, scores.dtype)
 
 
-def thresholds(events: np.ndarray, hours: float, rates: Sequence[float]) -> dict[float, float]:
+def thresholds(events: np.ndarray, hours: float, rates: Sequence[float], tail: int = TAIL) -> dict[float, float]:
     """Peaks (n,) in ``hours`` of audio without the phrase -> a threshold for each rate of false alarms an hour.
 
     The highest peaks' logits are taken to fall off exponentially (the tail of most distributions: Pickands 1975), so
     that an hour of audio says something about rates below one an hour; a single odd clip does not decide.
     """
-    logits = np.sort(logit(events))[::-1][: TAIL + 1]
+    logits = np.sort(logit(events))[::-1][: tail + 1]
     if len(logits) < 2:
         return {rate: 0.5 for rate in rates}
     k = len(logits) - 1

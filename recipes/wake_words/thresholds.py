@@ -22,7 +22,7 @@ from wakeword.detector import Detector, load
 from wakeword.holdout import GAP, LOOKS
 from wakeword.pronunciation import ways
 from wakeword.second_look import LookOptions, SecondLook
-from wakeword.thresholds import RATES, USUAL, peaks, thresholds
+from wakeword.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 
@@ -55,7 +55,7 @@ def main() -> None:
     look = LookOptions(tuple(ways(detector.phrase)), float(heard[round(LOOKS * hours)]))
     detector.look = SecondLook(look)
     heard, hours = events(detector, options.speech)
-    chosen = thresholds(heard, hours, RATES) | counted(heard, hours)
+    chosen = thresholds(heard, hours, RATES, LOOKED_TAIL) | counted(heard, hours)
     more = {
         "second look": look.asdict(),
         "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},

@@ -1,0 +1,159 @@
+"""Wake-word engines beside each other on the same audio: misses, false alarms, delay, cost.
+
+    python -m benchmarks.wake_words snowboy --detector snowboy.safetensors --positives wake-dev.jsonl \\
+        --negatives dev.jsonl --noise noise.jsonl
+
+writes wake-words-snowboy.csv, .md and a DET plot for each condition. Engines that have no model of the phrase are
+left out. Without --positives, installed synthesisers speak the phrase: by voices that no --detector was trained with
+or, where there is none, by speakers held out. The peers get a virtual environment of their own, once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from asr import audio
+from benchmarks import measure
+from benchmarks.peers import ENVIRONMENT, install
+from benchmarks.transcription import spread
+from benchmarks.wake_engines import ENGINES
+from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
+from benchmarks.wake_table import Entry, Outcome, write
+from wakeword.benchmark import ProtocolOptions
+from wakeword.detector import load
+from wakeword.evaluation import EvaluationOptions
+from wakeword.phrases import check, slug
+from wakeword.sources import Recording, recordings, with_phrase, without_phrase
+
+PATIENCE = 48 * 3600  # s for one engine
+
+
+def main() -> int:
+    options, machine, left_out = parser().parse_args(), measure.machine(), []
+    with tempfile.TemporaryDirectory(prefix="asr-benchmark-", dir=options.scratch) as name:
+        folder = Path(name)
+        (folder / "wavs").mkdir()
+        try:
+            options.phrase = check(options.phrase)
+            clips = spread(with_phrase(positives(options), options.phrase), options.limit)
+            material = laid_out(clips, options, folder / "wavs", left_out)
+        except (ValueError, OSError, audio.AudioError) as error:  # each holds one sentence
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        outcomes = []
+        for entry in entries(options):
+            outcomes.append(outcome(entry, material, folder, options))
+            print(entry.name, outcomes[-1].failure or "done", file=sys.stderr, flush=True)
+    about = f"{described(clips, material, options)} One thread each. {machine}."
+    name = f"wake-words-{slug(options.phrase)}" + ("-picovoice" if options.protocol == "picovoice" else "")
+    print(write(outcomes, about, left_out, options.out / name))
+    return 1 if any(o.failure for o in outcomes) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("phrase", help='for example "hey jarvis"')
+    top.add_argument("--detector", nargs="+", default=[], metavar="NAME_OR_FILE", help="ours: packaged, or files")
+    top.add_argument("--positives", nargs="+", metavar="PATH", help="recordings of the phrase: manifests, folders")
+    top.add_argument("--speak", type=int, default=200, metavar="N", help="without them: clips by synthesisers")
+    top.add_argument("--voices", default="", metavar="A,B", help="that speak them (default: all that are installed)")
+    top.add_argument("--negatives", nargs="+", required=True, metavar="PATH", help="speech without the phrase")
+    top.add_argument("--noise", nargs="+", required=True, metavar="PATH", help="laid under the phrase")
+    top.add_argument("--snr", type=float, default=10.0, metavar="DB", help="loudest frame against loudest frame")
+    top.add_argument("--limit", type=int, metavar="N", help="N clips, spread evenly over them")
+    top.add_argument("--every", type=int, default=1, metavar="N", help="of the negatives take each N-th only")
+    top.add_argument("--protocol", choices=("everyday", "picovoice"), default="everyday",
+                     help="clips one by one, or all in one stream over noise (default: everyday)")  # fmt: skip
+    top.add_argument("--hours", type=float, default=24.0, help="of the stream of Picovoice's protocol")
+    top.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {'; '.join(ENGINES)}")
+    top.add_argument("--environment", type=Path, metavar="DIR", default=ENVIRONMENT.with_name("asr-wake-words"),
+                     help="virtual environment of the peers: made, and filled where it lacks a package")  # fmt: skip
+    top.add_argument("--scratch", type=Path, metavar="DIR", help="for the audio, 115 MB an hour (default: /tmp)")
+    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
+    return top
+
+
+def laid_out(clips: list[Recording], options: argparse.Namespace, folder: Path, left_out: list[str]) -> Material:
+    speech = without_phrase(recordings(options.negatives), options.phrase)[:: options.every]
+    noises = recordings(options.noise)
+    if options.protocol == "picovoice":
+        return picovoice(clips, speech, noises, folder, ProtocolOptions(options.hours, options.snr))
+    return everyday(clips, speech, noises, folder, options.snr, left_out)
+
+
+def positives(options: argparse.Namespace) -> list[Recording]:
+    if options.positives:
+        return recordings(options.positives)
+    known = frozenset(voice for name in options.detector for voice in load(name).card.get("voices", ()))
+    wanted = SpeakOptions(options.speak, tuple(filter(None, options.voices.split(","))), known)
+    folder = options.environment.with_name(f"{options.environment.name}-spoken") / slug(options.phrase)
+    return spoken(options.phrase, folder, wanted, lambda done: print(done, "clips spoken", file=sys.stderr))
+
+
+def entries(options: argparse.Namespace) -> list[Entry]:
+    found = []
+    for name in options.only or ENGINES:
+        if name == "ours":
+            found += [Entry(f"ours: {Path(model).stem}", name, detector_path(model)) for model in options.detector]
+        else:
+            found.append(Entry(name, name, ENGINES[name].model(options.phrase)))
+    return found
+
+
+def detector_path(name: str) -> str:
+    """Files are found from here, engines run elsewhere."""
+    return str(Path(name).resolve()) if Path(name).is_file() else name
+
+
+def outcome(entry: Entry, material: Material, folder: Path, options: argparse.Namespace) -> Outcome:
+    """Two processes: the scores of everything, and what listening costs."""
+    if entry.model is None:
+        return Outcome(entry)
+    packages, python = ENGINES[entry.engine].packages, sys.executable
+    if packages:
+        python = str(options.environment / "bin" / "python")
+        if problem := install(options.environment, packages):
+            return Outcome(entry, problem)
+    found = {}
+    longest = max(material.wavs, key=lambda wav: Path(wav).stat().st_size)
+    for cost, wavs in ((False, material.wavs), (True, [longest])):
+        job = {"engine": entry.engine, "model": entry.model, "wavs": wavs, "cost": cost}
+        problem, result = work(python, job, folder)
+        if problem:
+            return Outcome(entry, problem)
+        found |= result
+    heard = Heard(*(float(found[key]) for key in ("threshold", "step", "first")))
+    measured = material.heard(heard, [found[f"scores {i}"] for i in range(len(material.wavs))])
+    facts = {key: float(found[key]) for key in ("CPU s an hour", "peak MB")}
+    facts |= {key: str(found[key]) for key in ("model", "versions")}
+    return Outcome(entry, "", measured.report(options.phrase, EvaluationOptions(), []), facts)
+
+
+def work(python: str, job: dict, folder: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """-> what went wrong, or the result of benchmarks.wake_engines.work."""
+    question, answer = folder / "job.json", folder / "result.npz"
+    question.write_text(json.dumps(job))
+    done = measure.run([python, "-m", "benchmarks.wake_engines", str(question), str(answer)], PATIENCE)
+    if done.status:
+        return f"exit status {done.status}: {(done.errors.strip().splitlines() or ['no message'])[-1]}", {}
+    with np.load(answer) as file:
+        return "", dict(file)
+
+
+def described(clips: list[Recording], material: Material, options: argparse.Namespace) -> str:
+    number, hours = len(material.taped.clips.windows), sum(stream.hours for stream in material.taped.counted)
+    sources = ", ".join(dict.fromkeys(clip.source for clip in clips))
+    others = ", ".join(Path(path).name for path in options.negatives)
+    if options.protocol == "picovoice":
+        return f"Picovoice's protocol: {number} clips ({sources}) in {hours:.2f} h, between them speech of {others}."
+    return f"{number} clips ({sources}); {hours:.2f} h of speech without the phrase ({others})."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
