@@ -11,12 +11,12 @@ import numpy as np
 
 from wakeword import negatives, phrases, voices
 from wakeword.detector import DetectorOptions
-from wakeword.holdout import HeldOut, Measured, hold_out, look_for, measure
+from wakeword.holdout import HeldOut, Measured, hold_out, look_for, measure, phonemes_heard
 from wakeword.mixing import Sounds, trim
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.near_misses import near_misses
 from wakeword.phonemes import PhonemeModel
-from wakeword.second_look import LookOptions, SecondLook
+from wakeword.second_look import NEUTRAL, LookOptions, SecondLook
 from wakeword.synthesis import Job, Spoken, speak
 from wakeword.tempo import said_slowly
 from wakeword.training import EAR, TrainOptions, forget, measure_bands, save_detector, start_from, train
@@ -67,7 +67,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
     measured = train(model, learn, chosen, options.train, folder, report)
-    measured, look = _looked_again(phrase, model, chosen, options.train, measured, report)
+    measured, look = _looked_again(phrase, model, chosen, options.train, report) or (measured, None)
     card = {
         "phrase": phrase,
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
@@ -90,17 +90,21 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
 
 
 def _looked_again(
-    phrase: str, model: TriggerModel, held: HeldOut, options: TrainOptions, before: Measured, report: Report
-) -> tuple[Measured, LookOptions | None]:
-    """Is the detector better with a second look? Not if the phrase is said otherwise than we think."""
+    phrase: str, model: TriggerModel, held: HeldOut, options: TrainOptions, report: Report
+) -> tuple[Measured, LookOptions] | None:
+    """The detector with a second look; None where the phrase is not said as we think it is."""
     if model.options.n_mels != PhonemeModel.load().n_mels:
-        return before, None
-    look = look_for(phrase, model, held, options.smooth)
-    after = measure(model, held, options.smooth, options.rate, SecondLook(look))
-    shares = [100 * m.missed[options.rate] for m in (before, after)]
-    better = shares[1] <= shares[0]
-    report(f"with a second look at the phonemes: {shares[1]:.1f} % missed, {'kept' if better else 'not worth it'}")
-    return (after, look) if better else (before, None)
+        return None
+    wanted = look_for(phrase, model, held, options.smooth)
+    look = SecondLook(wanted)
+    heard = float(np.median(phonemes_heard(held, look)))
+    if heard < NEUTRAL:
+        report(f"no second look: in the phonemes of held-out voices the phrase is heard at {heard:.2f} only")
+        return None
+    measured = measure(model, held, options.smooth, options.rate, look)
+    missed = 100 * measured.missed[options.rate]
+    report(f"with a second look at the phonemes {missed:.1f} % missed")
+    return measured, wanted
 
 
 def _spoken(
