@@ -13,6 +13,14 @@ python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
 
 python -m recipes.wake_words.rest "$data" "$work"
+
+python -m recipes.english.train --out "$work/phonemes" --config "$here/second_look.toml" --dev "$data/speech/dev.jsonl" \
+    --noise "$data/noise.jsonl" "$work/more.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
+    "$work"/{piper,flite,hibari}/manifest.jsonl
+python -m recipes.wake_words.second_look "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
+
 for phrase in computer jarvis activate; do
-    wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors" --negatives "$work/more.jsonl"
+    detector=wakeword/models/$phrase.safetensors
+    wakeword train "$phrase" --output "$detector" --negatives "$work/more.jsonl"
+    python -m recipes.wake_words.thresholds "$detector" "$work/test.jsonl"
 done
