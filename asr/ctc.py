@@ -156,16 +156,6 @@ class AcousticModel(nn.Module):
         letters, phonemes = self.letters(hidden), self.phonemes(hidden)
         return letters.numpy(), None if phonemes is None else phonemes.numpy(), list(zip(*map(apart, states)))
 
-    def windows(
-        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State]
-    ) -> tuple[Tensor, Tensor | None, list[State]]:
-        """Of the chunks alone (B, n Nc, ...): windows (B, n, W, D), valid (B, n), in tensors; each layer's state for B
-        streams at once.
-        """
-        hidden, states = self.encoder.run(windows, valid, chunk, states)
-        hidden = [y[:, :, :chunk].flatten(1, 2) for y in hidden]
-        return self.letters(hidden), self.phonemes(hidden), states
-
     def _masked(self, frames: Tensor, lengths: Tensor) -> Tensor:
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
         return self.normalise(frames) * inside[..., None]

@@ -36,7 +36,8 @@ class Subsampling(nn.Module):
 
 class Layers(nn.Module):
     """chunks (B, n, Nc, D) and what lies ahead of each (B, n, Nr, D), Nr at least 1, valid (B, n) frames of both that
-    are audio, states (layers, B, H) -> log-probabilities of letters and, if there is the head, phonemes; new states."""
+    are audio, states (layers, B, H) -> log-probabilities (B, n, Nc + Nr, ...) of letters and, if there is the head,
+    phonemes; new states."""
 
     def __init__(self, model: AcousticModel):
         super().__init__()
@@ -45,9 +46,10 @@ class Layers(nn.Module):
     def forward(self, chunks: Tensor, ahead: Tensor, valid: Tensor, states: Tensor) -> tuple[Tensor, ...]:
         """Shapes as above."""
         windows = torch.cat([chunks, ahead], 2)
-        letters, phonemes, states = self.model.windows(windows, valid, chunks.shape[2], list(states.split(1)))
+        hidden, new = self.model.encoder.run(windows, valid, chunks.shape[2], list(states.split(1)), whole=True)
+        letters, phonemes = self.model.letters(hidden), self.model.phonemes(hidden)
         heads = [letters] if phonemes is None else [letters, phonemes]
-        return *heads, torch.cat(states)
+        return *heads, torch.cat(new)
 
 
 def write(model: AcousticModel, card: dict, folder: Path) -> None:
@@ -66,7 +68,8 @@ def write(model: AcousticModel, card: dict, folder: Path) -> None:
         "valid": (torch.full((2, 3), 8), "streams", "windows"),
         "states": (states, None, "streams"),
     }
-    outputs = {"letters": ("streams", "steps")} | ({"phonemes": ("streams", "steps")} if o.phonemes else {})
+    axes = "streams", "windows", "frames"
+    outputs = {"letters": axes} | ({"phonemes": axes} if o.phonemes else {})
     trace(Layers(model), folder / LAYERS, inputs, outputs | {"new_states": (None, "streams")})
     head = {"format": FORMAT, "version": VERSION, "options": o.asdict(), "mean": model.mean.tolist(), "card": card}
     (folder / HEAD).write_text(json.dumps(head))

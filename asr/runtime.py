@@ -59,7 +59,8 @@ class ExportedModel:
             ahead = np.zeros_like(windows[:, :, :1])
         given = {"chunks": chunks, "ahead": ahead, "valid": valid, "states": np.concatenate(layers, 1)}
         *heads, states = self._layers.run(None, given)
-        letters, *phonemes = (head.reshape(*chunks.shape[:3], -1) for head in heads)
+        b, n, width = windows.shape[:3]  # graphs of before give out the chunks alone, one after the other
+        letters, *phonemes = (head.reshape(b, n, -1, head.shape[-1])[:, :, :width] for head in heads)
         return letters, phonemes[0] if phonemes else None, np.split(states, len(layers), 1)
 
 

@@ -66,7 +66,8 @@ class Examples:
         frames, letters, phonemes = [], [], []
         for example in batch:
             if rng.random() < self.options.silent:
-                samples, example = self.augmenter.background(rng.uniform(1, 8), rng), []
+                seconds = sum(self.durations[i] for i in example)  # no longer than what it is batched with
+                samples, example = self.augmenter.background(max(1.0, seconds), rng), []
             else:
                 samples = self.augmenter.waveform([self.audio[i] for i in example], rng)
             seen = self.model.frontend.warped(samples, rng.uniform(1 - o.warp, 1 + o.warp))
