@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,16 @@ class Heads(NamedTuple):
 
     letters: np.ndarray  # (T', V)
     phonemes: np.ndarray | None  # (T', P), if the model has that head
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Heads:
+        """The same change to every head that there is."""
+        return Heads(change(self.letters), None if self.phonemes is None else change(self.phonemes))
+
+    def then(self, *later: Heads) -> Heads:
+        """These frames and those of ``later``, one after the other."""
+        heads = (self, *later)
+        said = [h.phonemes for h in heads if h.phonemes is not None]
+        return Heads(np.concatenate([h.letters for h in heads]), np.concatenate(said) if said else None)
 
 
 class EncoderState(NamedTuple):
@@ -122,12 +132,8 @@ class StreamingEncoder:
         the state after them.
         """
         letters, phonemes, states = self.model.advance(windows, valid, self.latency.chunk, layers)
-        found = []
-        for i, own in enumerate(letters):
-            said = None if phonemes is None else phonemes[i]
-            chunks = Heads(self._chunks(own), None if said is None else self._chunks(said))
-            found.append((chunks, Heads(self._beyond(own), None if said is None else self._beyond(said))))
-        return found, states
+        rows = map(Heads, letters, [None] * len(letters) if phonemes is None else phonemes)
+        return [(heads.each(self._chunks), heads.each(self._beyond)) for heads in rows], states
 
     def _chunks(self, head: np.ndarray) -> np.ndarray:
         """(n, W, P) -> (n Nc, P)"""
@@ -140,9 +146,7 @@ class StreamingEncoder:
     def _joined(self, rounds: list[Heads], frames: int) -> Heads:
         """The outputs of a stream's rounds, without those beyond its `frames` subsampled frames."""
         if rounds:
-            letters = np.concatenate([r.letters for r in rounds])[:frames]
-            said = [r.phonemes for r in rounds if r.phonemes is not None]
-            return Heads(letters, np.concatenate(said)[:frames] if said else None)
+            return rounds[0].then(*rounds[1:]).each(lambda head: head[:frames])
         phonemes = self.model.options.phonemes
         letters, of_phonemes = (np.zeros((0, n), np.float32) for n in (len(self.model.alphabet), len(phonemes) + 1))
         return Heads(letters, of_phonemes if phonemes else None)

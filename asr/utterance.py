@@ -52,7 +52,7 @@ class Utterance:
     def add(self, heads: Heads, state: EncoderState) -> None:
         """The encoder's next outputs."""
         if self._heads is not None:
-            heads = Heads(*(None if b is None else np.concatenate([a, b]) for a, b in zip(self._heads, heads)))
+            heads = self._heads.then(heads)
         self._heads, self.state = heads, state
 
     @property
@@ -124,7 +124,7 @@ class Utterance:
 
     def _part(self, first: int, until: int) -> Heads:
         part = slice(self._lead + first, self._lead + until)
-        return Heads(*(None if h is None else h[part] for h in self._heads))
+        return self._heads.each(lambda head: head[part])
 
     def _look_ahead(self) -> Heads | None:
         """What the encoder says of frames that it has only looked at ahead, as far as it is worth showing.
@@ -134,7 +134,7 @@ class Utterance:
         ahead = self.state.ahead
         if self.end is not None or ahead is None or len(ahead.letters) <= SURE:
             return None
-        return Heads(*(None if h is None else h[:-SURE] for h in ahead))
+        return ahead.each(lambda head: head[:-SURE])
 
     def _preferred(self, partial: Partial, letters: np.ndarray, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
@@ -158,6 +158,6 @@ class Utterance:
         with suppress(AlignError):
             part = self._part(self._step(start), self._searched)
             if self._ahead:
-                part = Heads(*(None if a is None else np.concatenate([a, b]) for a, b in zip(part, self._ahead)))
+                part = part.then(self._ahead)
             return timed(" ".join(words), part, start, self._decoder)
         return ()

@@ -138,10 +138,7 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     detector = options.detector or "weights by chance"
     text = f"{options.model}, latency 320 ms; wake word: {detector}; {options.seconds:g} s a stream. {machine}.\n\n"
     text += tables.markdown(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "streams.csv", rows)
-    (options.out / "streams.md").write_text(text)
-    print(text)
+    tables.write(options.out, "streams", rows, text)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from wakeword.report import write_csv
 
-__all__ = ["Row", "cell", "markdown", "write_csv"]
+__all__ = ["Row", "cell", "markdown", "write", "write_csv"]
 
 Row = Mapping[str, object]
 
@@ -18,6 +19,14 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = [columns, ["--:" if right else "---" for right in numeric]]
     lines += [[cell(row.get(column, "")) for column in columns] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write(folder: Path, name: str, rows: Sequence[Row], text: str) -> None:
+    """``name``.csv of the rows and ``name``.md of the text, which is printed, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / f"{name}.csv", rows)
+    (folder / f"{name}.md").write_text(text)
+    print(text)
 
 
 def cell(value: object) -> str:

@@ -101,10 +101,7 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     one, *more = [r for r in rows if not r["failure"]] or [None]
     for r in more:
         text += f"{r['processes']} processes: {r['an hour'] / one['an hour']:.2f} times {one['processes']}.\n"
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "training.csv", rows)
-    (options.out / "training.md").write_text(text)
-    print(text)
+    tables.write(options.out, "training", rows, text)
 
 
 if __name__ == "__main__":

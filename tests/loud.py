@@ -1,4 +1,4 @@
-"""A detector that fires where it is loud, and a stream with two loud places: for tests of all that listens."""
+"""A detector and a scorer that go by loudness, and a stream with two loud places: for tests of all that listens."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.frontend import SAMPLE_RATE
 from wakeword.detector import Detector, DetectorOptions
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.training import save_detector
 
+STEP = 640  # samples of Loudness
 OPTIONS = DetectorOptions(0.5, refractory=1.0)
 
 
@@ -45,3 +47,23 @@ def stream() -> np.ndarray:
     for start in (32_000, 64_000):
         x[start : start + 8_000] *= 5_000
     return x
+
+
+class Loudness:
+    """Scores each 40 ms by its highest sample; fires when they have passed."""
+
+    step_seconds = STEP / SAMPLE_RATE
+
+    def __init__(self, threshold=0.5, card=None, refractory=1.5):
+        self.options, self.card = DetectorOptions(threshold, refractory=refractory), card or {}
+
+    def start(self):
+        return np.zeros(0, np.float32)
+
+    def scores(self, samples, state):
+        samples = np.concatenate([state, samples])
+        n = len(samples) // STEP
+        return np.abs(samples[: n * STEP].reshape(n, STEP)).max(1, initial=0), samples[n * STEP :]
+
+    def time(self, step):
+        return (step + 1) * STEP / SAMPLE_RATE

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from loud import Loudness
 
 from benchmarks import wake_engines, wake_sound, wake_words
 from benchmarks.wake_engines import ENGINES, RATE
@@ -22,28 +23,6 @@ from wakeword.evaluation import EvaluationOptions, evaluate
 from wakeword.scoring import trace
 from wakeword.sources import recordings
 from wakeword.synthesis import Spoken
-
-STEP = 640  # samples
-
-
-class Loudness:
-    """Scores each 40 ms by its highest sample."""
-
-    step_seconds, card = STEP / RATE, {}
-
-    def __init__(self, threshold=0.4):
-        self.options = detector.DetectorOptions(threshold)
-
-    def start(self):
-        return np.zeros(0, np.float32)
-
-    def scores(self, samples, state):
-        samples = np.concatenate([state, samples])
-        n = len(samples) // STEP
-        return np.abs(samples[: n * STEP].reshape(n, STEP)).max(1, initial=0), samples[n * STEP :]
-
-    def time(self, step):
-        return (step + 1) * STEP / RATE
 
 
 def beep(seconds, at, level):
@@ -83,8 +62,8 @@ def test_an_engine_that_hears_the_tape_is_measured_as_if_it_had_been_there(mater
     (tmp_path / "tape").mkdir()
     found = everyday(clips, speech, noise, tmp_path / "tape", 10.0, left_out := [])
     options = EvaluationOptions((1.0, 60.0, 200.0), ClipOptions((10.0,), wake_sound.LEAD_IN))
-    one = replayed(found, Loudness()).report("jarvis", options, left_out)
-    other = evaluate(Loudness(), *([path] for path in material), options)
+    one = replayed(found, Loudness(0.4)).report("jarvis", options, left_out)
+    other = evaluate(Loudness(0.4), *([path] for path in material), options)
     assert [row["missed"] for row in one.misses] == [row["missed"] for row in other.misses]
     assert one.misses[0]["missed"] == 2 and one.conditions == ["clean", "10 dB"]  # one beep is louder than all speech
     for key in ("alarms", "hours", "per hour"):
@@ -96,8 +75,8 @@ def test_picovoices_protocol_counts_as_it_does_for_a_detector_of_ours(material, 
     options = ProtocolOptions(hours=0.04, rate=50.0, snr=20.0, heard=0.5)
     (tmp_path / "tape").mkdir()
     found = picovoice(*(recordings([path]) for path in material), tmp_path / "tape", options)
-    report = replayed(found, Loudness()).report("jarvis", EvaluationOptions((50.0,)), [])
-    rows = benchmark.benchmark(Loudness(), *([path] for path in material), options)
+    report = replayed(found, Loudness(0.4)).report("jarvis", EvaluationOptions((50.0,)), [])
+    rows = benchmark.benchmark(Loudness(0.4), *([path] for path in material), options)
     assert [row["missed"] for row in report.misses] == [row["missed"] for row in rows]
     assert [row["alarms"] for row in report.alarms] == [row["alarms"] for row in rows]
     assert report.alarms[0]["alarms"] <= 2 and report.misses[0]["clips"] == 3
@@ -108,7 +87,7 @@ def test_what_cannot_be_read_is_left_out_and_named(material, tmp_path):
     (tmp_path / "tape").mkdir()
     found = everyday(*(recordings([path]) for path in material), tmp_path / "tape", 10.0, left_out := [])
     assert len(left_out) == 1 and "1.wav" in left_out[0]
-    assert len(replayed(found, Loudness()).clips.windows) == 2
+    assert len(replayed(found, Loudness(0.4)).clips.windows) == 2
 
 
 # --- engines -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loud import Loudness
 
 from asr.frontend import SAMPLE_RATE
 from wakeword import benchmark, clips, scoring, sources
@@ -19,28 +20,6 @@ from wakeword.detector import Detector, DetectorOptions
 from wakeword.evaluation import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.plots import det
 from wakeword.report import COUNTED
-
-STEP = 640  # samples
-
-
-class Loudness:
-    """Scores each 40 ms by its highest sample; fires when they have passed."""
-
-    step_seconds = STEP / SAMPLE_RATE
-
-    def __init__(self, threshold=0.5, card=None, refractory=1.5):
-        self.options, self.card = DetectorOptions(threshold, refractory=refractory), card or {}
-
-    def start(self):
-        return np.zeros(0, np.float32)
-
-    def scores(self, samples, state):
-        samples = np.concatenate([state, samples])
-        n = len(samples) // STEP
-        return np.abs(samples[: n * STEP].reshape(n, STEP)).max(1, initial=0), samples[n * STEP :]
-
-    def time(self, step):
-        return (step + 1) * STEP / SAMPLE_RATE
 
 
 def beeps(seconds, *at, level=0.5, length=0.1):

@@ -13,11 +13,10 @@ from asr.training.augment import loudness
 from wakeword.mixing import Mixer, MixOptions, Sounds
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.pronunciation import ways
-from wakeword.second_look import LookOptions, SecondLook
+from wakeword.second_look import FRAMES_PER_SECOND, LookOptions, SecondLook
 from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
-FRAMES_PER_SECOND = 100
 GAP = 1.5  # s; higher scores that are closer belong to one event
 LOOKS = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora

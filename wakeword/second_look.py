@@ -36,8 +36,7 @@ class SecondLook:
     def __init__(self, options: LookOptions, model: PhonemeModel | None = None):
         """Raises ValueError for a phoneme that the model does not know."""
         self.options, self._model = options, model or PhonemeModel.load()
-        symbols = self._model.symbols
-        self._keywords = [Keyword(tuple(symbols.index(p) + 1 for p in way)) for way in options.ways]
+        self._keywords = [Keyword.of(way, self._model.symbols) for way in options.ways]
         longest = max(len(way) for way in options.ways)
         self.frames = round((1.0 + 0.14 * longest) * FRAMES_PER_SECOND)  # that are looked at
 

@@ -6,6 +6,7 @@ content over the same frames (a keyword-filler network: Rose & Paul 1990; with C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,11 @@ class Keyword:
     def __post_init__(self):
         if not self.symbols or BLANK in self.symbols:
             raise ValueError("a keyword needs at least one symbol, and none of them the blank")
+
+    @staticmethod
+    def of(phonemes: Sequence[str], symbols: Sequence[str]) -> Keyword:
+        """A phrase's phonemes, where the head's are ``symbols``, numbered from 1. ValueError for one it has not."""
+        return Keyword(tuple(symbols.index(p) + 1 for p in phonemes))
 
     def start(self) -> np.ndarray:
         """The state: the log-score of the best path into each place, (2 L,)."""

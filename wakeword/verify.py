@@ -21,7 +21,7 @@ class VerifyError(ValueError):
 
 def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
     """The ways to say a normalised phrase, in the model's phonemes (``symbols``, numbered from 1)."""
-    return [Keyword(tuple(symbols.index(p) + 1 for p in way)) for way in ways(phrase)]
+    return [Keyword.of(way, symbols) for way in ways(phrase)]
 
 
 class Verifier:
