@@ -34,6 +34,7 @@ class ModelOptions:
     units: str = "letters"  # of the top layer: letters, subwords, or phonemes, with letters on the middle one
     pieces: int = 200  # subwords that are learnt from the training texts, at most
     scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
+    deep_phonemes: bool = False  # the head of the phonemes reads the last layer beside its middle one
 
     def __post_init__(self):
         if self.units not in UNITS:
@@ -52,6 +53,7 @@ class ModelOptions:
         """Without what older versions do not know, where it is not used."""
         left_out = [] if self.attention else ["attention"]
         left_out += ["units", "pieces", "scores"] if self.units == "letters" else []
+        left_out += [] if self.deep_phonemes else ["deep_phonemes"]
         return {k: v for k, v in asdict(self).items() if k not in left_out}
 
 
@@ -69,15 +71,17 @@ class AcousticModel(nn.Module):
         self.encoder = Encoder(n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout)
         self.head = nn.Linear(self.encoder.size, len(self.alphabet))
         if options.phonemes:
-            self.phoneme_head = nn.Linear(self.encoder.size, len(options.phonemes) + 1)
+            self.phoneme_head = nn.Linear(len(self.read[1]) * self.encoder.size, len(options.phonemes) + 1)
         wanted = options.attention
         self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
 
     @property
-    def read(self) -> tuple[int, int]:
+    def read(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one."""
         top, middle = self.options.layers - 1, self.options.layers // 2
-        return (middle, top) if self.options.units == "phonemes" else (top, middle)
+        if self.options.units == "phonemes":
+            return (middle,), (top,)
+        return (top,), (middle, top) if self.options.deep_phonemes else (middle,)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
@@ -113,7 +117,7 @@ class AcousticModel(nn.Module):
         said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
         if said:
             known = list(said)
-            of_phonemes = self.phoneme_head(hidden[self.read[1]][known]).float().log_softmax(-1)
+            of_phonemes = self.phonemes([layer[known] for layer in hidden])
             on_phonemes = ctc_loss(of_phonemes, lengths[known], list(said.values()))
         if self.attention:
             spoken = letter_frames(log_probs, lengths, letters)
@@ -126,11 +130,13 @@ class AcousticModel(nn.Module):
 
     def letters(self, hidden: list[Tensor]) -> Tensor:
         """The output of every layer -> log-probabilities of letters (B, T', V)."""
-        return self.head(hidden[self.read[0]]).float().log_softmax(-1)
+        return self.head(_side_by_side(hidden, self.read[0])).float().log_softmax(-1)
 
     def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
         """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
-        return self.phoneme_head(hidden[self.read[1]]).float().log_softmax(-1) if self.options.phonemes else None
+        if not self.options.phonemes:
+            return None
+        return self.phoneme_head(_side_by_side(hidden, self.read[1])).float().log_softmax(-1)
 
     # asr.acoustics.Acoustics: what files and streams use
 
@@ -159,6 +165,11 @@ class AcousticModel(nn.Module):
     def _masked(self, frames: Tensor, lengths: Tensor) -> Tensor:
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
         return self.normalise(frames) * inside[..., None]
+
+
+def _side_by_side(hidden: list[Tensor], layers: tuple[int, ...]) -> Tensor:
+    """(B, T', 2H) of every layer -> (B, T', n 2H) of those that are named."""
+    return hidden[layers[0]] if len(layers) == 1 else torch.cat([hidden[i] for i in layers], -1)
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:

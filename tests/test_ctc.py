@@ -93,7 +93,8 @@ def test_frames_are_normalised_by_the_stored_mean():
 
 def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     model = make(phonemes=("AH", "K"), layers=3)
-    assert model.read == (2, 1) and make(phonemes=("AH", "K"), layers=3, units="phonemes").read == (1, 2)
+    assert model.read == ((2,), (1,))
+    assert make(phonemes=("AH", "K"), layers=3, units="phonemes").read == ((1,), (2,))
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))
@@ -110,8 +111,20 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     assert model.encoder.layers[2].forwards.weight_ih_l0.grad is None  # above the middle
 
 
-def test_every_weight_gets_a_gradient():
-    model = make(phonemes=("AH",))
+def test_deep_phonemes_are_read_from_the_middle_and_the_last_layer():
+    model = make(phonemes=("AH", "K"), layers=3, deep_phonemes=True)
+    assert model.read == ((2,), (1, 2))
+    frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
+    hidden, _ = model.encoder(model.normalise(frames), lengths)
+    expected = model.phoneme_head(torch.cat([hidden[1][0], hidden[2][0]], -1)).log_softmax(-1)
+    torch.testing.assert_close(model.both(frames, lengths)[1][0], expected)
+    assert ModelOptions.from_dict(model.options.asdict()) == model.options
+    assert "deep_phonemes" not in make().options.asdict()  # for those who do not know it
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_every_weight_gets_a_gradient(deep):
+    model = make(phonemes=("AH",), deep_phonemes=deep)
     batch = torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]]
     on_letters, on_phonemes = model.losses(*batch, Latency(4, 2))[:2]
     (on_letters + on_phonemes).backward()

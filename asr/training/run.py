@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as distributed
+from torch import Tensor
 
 from asr.checkpoint import load_model, save_model
 from asr.ctc import AcousticModel
@@ -43,7 +44,8 @@ def train_run(
 ) -> Path:
     """Train in ``folder``, or go on there -> its model.safetensors, with a card that the search can use.
 
-    start: weights to begin with, of the same shape; those of an attention decoder may be missing.
+    start: weights to begin with, of the same shape; those of an attention decoder may be missing, and those by which
+        the head of the phonemes reads the last layer.
     Raises ManifestError, CheckpointError, TrainingError, ValueError, OSError.
     """
     model_options, train_options, augment_options = configuration
@@ -62,8 +64,7 @@ def train_run(
     augmenter = Augmenter(augment_options, material.noises)
     examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)
     if start:
-        begun = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")}  # unless the file has it
-        load_weights(model, begun | load_model(start)[0].state_dict(), start)
+        load_weights(model, begun_with(model, load_model(start)[0]), start)
     else:
         measure_mean(model, examples)
     dev_audio = Audio(material.dev, cache)
@@ -74,6 +75,15 @@ def train_run(
     if first_process():
         _add_priors(folder / "model.safetensors", utterances, audio)
     return folder / "model.safetensors"
+
+
+def begun_with(model: AcousticModel, other: AcousticModel) -> dict[str, Tensor]:
+    """The other's weights; what only this one has: of an attention decoder as it is, of the phonemes' head zeros."""
+    weights = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")} | other.state_dict()
+    if model.options.deep_phonemes and other.options.phonemes and not other.options.deep_phonemes:
+        narrow = weights["phoneme_head.weight"]
+        weights["phoneme_head.weight"] = torch.cat([narrow, torch.zeros_like(narrow)], 1)
+    return weights
 
 
 def first_process() -> bool:
