@@ -31,8 +31,16 @@ def add_finetune(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model, for asr transcribe --model")
     p.add_argument("--model", default="english", metavar="NAME", help="to begin with: packaged, or a checkpoint file")
     p.add_argument("--others", type=Path, metavar="PATH", help="recordings of others: what the model loses on them")
+    p.add_argument("--share", type=share, default=1.0, metavar="X", help="of what was learnt in the weights that are "
+                   "written, the rest is the old model's: 0.5 costs others less (default: 1)")  # fmt: skip
     p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
     p.set_defaults(run=lambda options: guarded(finetune, options))
+
+
+def share(text: str) -> float:
+    if not 0 < (value := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give a number above 0, and 1 at most")
+    return value
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ def finetune(options: argparse.Namespace) -> int:
     if not first_process():
         return 0
     tuned, _ = load_model(trained)
+    blend(tuned, base, options.share)
     sets = {"held out": tests} | ({"others": read_usable(options.others)} if options.others else {})
     judged = [judge(name, utterances, (base, tuned), card) for name, utterances in sets.items()]
     print(report(judged))
@@ -79,6 +88,7 @@ def finetune(options: argparse.Namespace) -> int:
     notes = {
         "name": options.out.stem,
         "started_from": str(options.model),
+        "share": options.share,
         "data": data,
         "wer_before_and_after": results,
     }
@@ -86,6 +96,12 @@ def finetune(options: argparse.Namespace) -> int:
     shutil.rmtree(folder / "cache", ignore_errors=True)
     say(f"{options.out} is ready: asr transcribe --model {options.out} (log and curves: {folder})")
     return 0
+
+
+def blend(tuned: AcousticModel, base: AcousticModel, share: float) -> None:
+    """The tuned weights become ``share`` of themselves and the rest of the base's (Wortsman et al. 2022)."""
+    old = base.state_dict()
+    tuned.load_state_dict({name: old[name].lerp(new, share) for name, new in tuned.state_dict().items()})
 
 
 def judge(name: str, utterances: list[Utterance], models: tuple[AcousticModel, AcousticModel], card: dict) -> Judged:

@@ -133,8 +133,8 @@ class Stream:
         if self._endpointer.speaking and not current:
             start = self._endpointer.keep_from
             lead = min(CONTEXT, start) if self._endpointer.cut_left else 0
-            state, decoder = self._listener.encoder.start(), self._listener.recognizer.decoder
-            self._open.append(Utterance(self._number, start, lead, state, decoder))
+            encoder, decoder = self._listener.encoder, self._listener.recognizer.decoder
+            self._open.append(Utterance(self._number, start, lead, encoder, decoder))
             self._number += 1
 
     def _portion(self, utterance: Utterance, last: bool) -> Portion | None:

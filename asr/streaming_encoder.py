@@ -60,6 +60,12 @@ class StreamingEncoder:
         frames = np.zeros((0, self.model.options.frontend.n_mels), np.float32)
         return EncoderState(frames, np.zeros((0, 0), np.float32), self.model.unheard())
 
+    def nothing(self) -> Heads:
+        """The outputs before a stream's first."""
+        phonemes = self.model.options.phonemes
+        letters, of_phonemes = (np.zeros((0, n), np.float32) for n in (len(self.model.alphabet), len(phonemes) + 1))
+        return Heads(letters, of_phonemes if phonemes else None)
+
     def outputs(self, frames: int) -> int:
         """How many outputs there are after that many log-mel frames, while the stream goes on."""
         return self.latency.chunk * self._windows(_fields(frames), last=False)
@@ -145,11 +151,7 @@ class StreamingEncoder:
 
     def _joined(self, rounds: list[Heads], frames: int) -> Heads:
         """The outputs of a stream's rounds, without those beyond its `frames` subsampled frames."""
-        if rounds:
-            return rounds[0].then(*rounds[1:]).each(lambda head: head[:frames])
-        phonemes = self.model.options.phonemes
-        letters, of_phonemes = (np.zeros((0, n), np.float32) for n in (len(self.model.alphabet), len(phonemes) + 1))
-        return Heads(letters, of_phonemes if phonemes else None)
+        return self.nothing().then(*rounds).each(lambda head: head[:frames])
 
 
 def encode(model: Acoustics, frames: Sequence[np.ndarray], latency: Latency | None = None) -> list[Heads]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from asr.text import normalise
@@ -35,7 +36,7 @@ def read_lines(path: str) -> list[str]:
     return lines
 
 
-def spoken(lines: list[str]) -> list[str]:
+def spoken(lines: Iterable[str]) -> list[str]:
     """Lines to train on, as the recogniser writes them; not those with digits: how are they said? Raises TextError."""
     found = [normalise(line.replace("&", " and ")) for line in lines if not any(c.isdigit() for c in line)]
     found = [line for line in found if line]

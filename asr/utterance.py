@@ -9,11 +9,11 @@ import numpy as np
 
 from asr.acoustics import STRIDE
 from asr.align import AlignError, loudness
-from asr.decoding import Decoder, State
+from asr.decoding import State
 from asr.partial import Partial
-from asr.streaming_encoder import EncoderState, Heads
+from asr.streaming_encoder import EncoderState, Heads, StreamingEncoder
 from asr.transcript import Segment, Word
-from asr.words import SECONDS, segment, timed
+from asr.words import SECONDS, SureDecoder, segment, timed
 
 NOTHING = Partial((), 0)
 SURE = 2  # encoder frames: what is shown of the look-ahead has heard as many frames after it, at least
@@ -26,16 +26,16 @@ class Utterance:
     The encoder hears `lead` frames before the start, where running speech was cut.
     """
 
-    def __init__(self, number: int, start: int, lead: int, state: EncoderState, decoder: Decoder):
+    def __init__(self, number: int, start: int, lead: int, encoder: StreamingEncoder, decoder: SureDecoder):
         self.number, self.start = number, start
         self.begin = self.given = start - lead  # the frames begin .. given - 1 have gone to the encoder
-        self.state = state  # of the encoder after them
+        self.state = encoder.start()  # of the encoder after them
         self.end: int | None = None  # frame, once it is known
         self.endpoint = ""  # what ended it
         self.shown = NOTHING  # what the last partial result said
         self.said = False  # some partial result had words
         self._lead = lead // STRIDE
-        self._heads: Heads | None = None  # all outputs so far, the lead's too
+        self._heads = encoder.nothing()  # all outputs so far, the lead's too
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
@@ -51,18 +51,16 @@ class Utterance:
 
     def add(self, heads: Heads, state: EncoderState) -> None:
         """The encoder's next outputs."""
-        if self._heads is not None:
-            heads = self._heads.then(heads)
-        self._heads, self.state = heads, state
+        self._heads, self.state = self._heads.then(heads), state
 
     @property
     def complete(self) -> bool:
         """It has ended, and all its outputs are there."""
-        return self.end is not None and self._available >= self._steps
+        return self.end is not None and self._available >= self._steps(self.end)
 
     def advance(self) -> Partial:
         """Search the outputs that are there."""
-        until = self._available if self.end is None else min(self._available, self._steps)
+        until = self._available if self.end is None else min(self._available, self._steps(self.end))
         if until <= self._searched:
             return self.shown
         self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
@@ -102,25 +100,24 @@ class Utterance:
         return found
 
     def final(self, least_confidence: float) -> Segment | None:
-        """The text of a complete utterance; None where it was noise."""
-        if not self._steps:
+        """The text of a complete utterance; None where it was noise, or has not ended."""
+        if self.end is None or not (steps := self._steps(self.end)):
             return None
-        heads = self._part(0, self._steps)
-        if self._searched > self._steps:  # it was cut where the search had passed already
+        heads = self._part(0, steps)
+        if self._searched > steps:  # it was cut where the search had passed already
             hypotheses = self._decoder(*heads)
         else:
-            state = self._decoder.feed(self._search, *self._part(self._searched, self._steps))
+            state = self._decoder.feed(self._search, *self._part(self._searched, steps))
             hypotheses = self._decoder.finish(state, heads.letters)
         loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
         return segment(hypotheses, heads, self.start / 100, self._decoder, loud, least_confidence)
 
-    @property
-    def _steps(self) -> int:
-        return -(-(self.end - self.start) // STRIDE)
+    def _steps(self, end: int) -> int:
+        return -(-(end - self.start) // STRIDE)
 
     @property
     def _available(self) -> int:
-        return max(0, len(self._heads.letters) - self._lead) if self._heads else 0
+        return max(0, len(self._heads.letters) - self._lead)
 
     def _part(self, first: int, until: int) -> Heads:
         part = slice(self._lead + first, self._lead + until)

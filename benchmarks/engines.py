@@ -14,7 +14,7 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,9 +54,7 @@ def pocketsphinx(_: str) -> Recognise:
 
 
 def moonshine_folder() -> Path:
-    from importlib.util import find_spec
-
-    return Path(find_spec("moonshine_voice").submodule_search_locations[0]) / "assets" / "tiny-en"
+    return Path(str(distribution("moonshine-voice").locate_file("moonshine_voice/assets/tiny-en")))
 
 
 def moonshine(_: str) -> Recognise:
@@ -154,7 +152,7 @@ def work(job: dict) -> dict:
     began, cpu = time.perf_counter(), time.process_time()
     engine = ENGINES[job["engine"]]
     recognise = engine.load(job["model"])
-    result = {"load": time.perf_counter() - began, "load_cpu": time.process_time() - cpu, "clips": []}
+    loading, clips = {"load": time.perf_counter() - began, "load_cpu": time.process_time() - cpu}, []
     for wav in job["wavs"]:
         began, cpu, error = time.perf_counter(), time.process_time(), ""
         try:
@@ -162,10 +160,10 @@ def work(job: dict) -> dict:
         except Exception as failure:  # whatever a peer raises belongs in the table
             text, error = "", f"{type(failure).__name__}: {failure}"
         clip = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - began}
-        result["clips"].append({"text": text, "error": error} | clip)
+        clips.append({"text": text, "error": error} | clip)
         print(text, flush=True)  # the start-up time ends at the first
     names = [package.split("=")[0] for package in engine.packages]
-    return result | {"versions": {name: version(name) for name in names}}
+    return loading | {"clips": clips, "versions": {name: version(name) for name in names}}
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def grow(name: str, options: argparse.Namespace) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, text; clips are used in turn")
+    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text: clips, used in turn")
     top.add_argument("--of", nargs="+", choices=DIMENSIONS, default=["length"], help="what grows (default: length)")
     for name, dimension in DIMENSIONS.items():
         option = "--lengths" if name == "length" else f"--{name}"

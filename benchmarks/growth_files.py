@@ -21,7 +21,7 @@ SHORT = 5.0  # s of the file that warms up, and of the one whose first text is a
 
 def by_length(lengths: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """Clips with short pauses between them, in one file."""
-    clips = _clips(options)
+    clips = [row["audio_filepath"] for row in measure.read_manifest(options.manifest)]
     short = str(chained(clips, SHORT, folder / "short.wav"))
     for seconds in lengths:
         path = chained(clips, seconds, folder / "long.wav")
@@ -30,13 +30,13 @@ def by_length(lengths: Sequence[int], folder: Path, options: argparse.Namespace)
 
 def by_number(numbers: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """So many clips by one command, its start included."""
-    clips = _clips(options)
+    rows = measure.read_manifest(options.manifest)
     for number in numbers:
-        place = folder / str(number)
+        place, some = folder / str(number), list(itertools.islice(itertools.cycle(rows), number))
         place.mkdir()
-        for i, clip in zip(range(number), itertools.cycle(clips)):
-            (place / f"{i:06}{Path(clip).suffix}").symlink_to(Path(clip).resolve())
-        seconds = sum(audio.duration(clip) * len(range(i, number, len(clips))) for i, clip in enumerate(clips[:number]))
+        for i, clip in enumerate(Path(row["audio_filepath"]) for row in some):
+            (place / f"{i:06}{clip.suffix}").symlink_to(clip.resolve())
+        seconds = sum(row["duration"] for row in some)
         run = measure.run(measure.command(str(place), model=options.model))
         yield {
             "files": number,
@@ -47,10 +47,6 @@ def by_number(numbers: Sequence[int], folder: Path, options: argparse.Namespace)
             "peak MB": run.peak,
             "failure": f"exit status {run.status}: {run.errors.strip()[-200:]}" if run.status else "",
         }
-
-
-def _clips(options: argparse.Namespace) -> list[str]:
-    return [row["audio_filepath"] for row in measure.read_manifest(options.manifest)]
 
 
 def chained(clips: list[str], seconds: float, path: Path) -> Path:
@@ -72,8 +68,8 @@ def cost(path: Path, seconds: float, short: str, options: argparse.Namespace) ->
     """Warm up on the short file, then the long one, in one process through the Python API."""
     times = max(1, round(ENOUGH / seconds))
     run, result = measure.engine("ours", [short] + [str(path)] * times, options.model)
-    row = {"seconds": seconds, "times": times, "CPU s per audio s": "", "wall s per audio s": "",
-           "peak MB": run.peak, "failure": ""}  # fmt: skip
+    row: dict = {"seconds": seconds, "times": times, "CPU s per audio s": "", "wall s per audio s": "",
+                 "peak MB": run.peak, "failure": ""}  # fmt: skip
     if result is None:
         return row | {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
     clips = result["clips"][1:]

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def by_language_model(sizes: Sequence[int], folder: Path, options: argparse.Name
 def lay_out(folder: Path, options: argparse.Namespace) -> list[dict]:
     """What the model says of each piece of speech, into heads.npz -> the clips."""
     clips = measure.read_manifest(options.manifest)[:: options.every]
-    recognizer, arrays, of = load(options.model, RecognizerOptions(DecoderOptions(beam=1)), threads=1), {}, []
+    recognizer, of = load(options.model, RecognizerOptions(DecoderOptions(beam=1)), threads=1), []
+    arrays: dict[str, Any] = {}
     for clip, row in enumerate(clips):
         for _, (letters, phonemes) in recognizer.heads(audio.blocks(row["audio_filepath"])):
             arrays[f"letters{len(of)}"] = letters
@@ -79,7 +81,7 @@ def search(folder: Path, clips: list[dict], options: argparse.Namespace, beam: i
     run = measure.run([sys.executable, "-m", "benchmarks.growth_search", str(job), str(result)])
     if run.status:
         return {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
-    found, seconds = json.loads(result.read_text()), sum(audio.duration(row["audio_filepath"]) for row in clips)
+    found, seconds = json.loads(result.read_text()), sum(row["duration"] for row in clips)
     said = [" ".join(text for clip, text in found["texts"] if clip == i) for i in range(len(clips))]
     return {
         "search, CPU ms per audio s": 1e3 * found["search"] / seconds,

@@ -34,6 +34,7 @@ def run(command: list[str], timeout: float = 7200) -> Run:
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, env=one_thread())
+        assert process.stdout
         watchdog = Timer(timeout, process.kill)
         watchdog.start()
         line = process.stdout.readline()

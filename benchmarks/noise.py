@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 def sounds(manifest: Path) -> dict[str, Callable[[int], np.ndarray]]:
     """Name of each sound -> a maker of that many samples."""
-    made = {
+    made: dict[str, Callable[[int], np.ndarray]] = {
         "silence": np.zeros,
         "hum 50 Hz": lambda n: hum(n, 50),
         "hum 60 Hz": lambda n: hum(n, 60),
@@ -83,7 +83,7 @@ def looped(files: list[str], count: int) -> np.ndarray:
 def hum(count: int, mains: int) -> np.ndarray:
     """Mains hum: the fundamental and its first harmonics, falling by 1 / k."""
     time = np.arange(count) / RATE
-    return scaled(sum(np.sin(2 * np.pi * mains * k * time) / k for k in range(1, 8)))
+    return scaled(sum((np.sin(2 * np.pi * mains * k * time) / k for k in range(1, 8)), np.zeros(count)))
 
 
 def white(count: int) -> np.ndarray:

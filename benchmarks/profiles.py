@@ -81,12 +81,12 @@ def file(recognizer: Recognizer, path: str, watch: Stopwatch) -> None:
         pass
 
 
-def stream(listener: Listener, blocks: Sequence[np.ndarray], _: Stopwatch) -> None:
+def stream(listener: Listener, blocks: Sequence[np.ndarray], watch: Stopwatch) -> None:
     for _ in listener.over(blocks):
         pass
 
 
-def listen(detector: Detector, blocks: Sequence[np.ndarray], _: Stopwatch) -> None:
+def listen(detector: Detector, blocks: Sequence[np.ndarray], watch: Stopwatch) -> None:
     state = detector.start()
     for block in blocks:
         _, state = detector.feed(block, state)
@@ -107,7 +107,7 @@ def profile(path: str, points: Sequence[Point], run: Run, seconds: float) -> lis
         run(watch)
     total = sum(watch.spent.values())
     rows = []
-    for stage, spent in watch.spent.most_common():
+    for stage, spent in sorted(watch.spent.items(), key=lambda item: -item[1]):
         work = watch.work[stage]
         needed = arithmetic.seconds(work)
         row = {"path": path, "stage": stage, "CPU ms": 1e3 * spent / seconds, "% of the path": 100 * spent / total}

@@ -100,7 +100,7 @@ def exported(model: str) -> bool:
 def forbid(model: str) -> None:
     """Where it has to do without torch, nothing can import it."""
     if exported(model):
-        sys.modules["torch"] = None
+        sys.modules["torch"] = None  # type: ignore[assignment]  # None: to import it fails
 
 
 def start(model: str) -> dict[str, float]:

@@ -15,15 +15,14 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asr import arpa
 from asr.checkpoint import load_model
-from asr.decoding import Decoder, DecoderOptions
 from asr.lexicon_search import LexiconOptions
 from asr.ngram import load as load_ngram
-from asr.recognizer import Recognizer
 from asr.search import SearchOptions
 from asr.training.data import Utterance, read_manifest
 from asr.weights import Weights, weights_for
@@ -68,16 +67,17 @@ def parser() -> argparse.ArgumentParser:
 def lay_out(utterances: list[Utterance], model: str, folder: Path) -> None:
     """For benchmarks.searches: log-probabilities with the priors divided out, options, the language model as ARPA."""
     acoustic, card = load_model(model)
-    heads = all_log_probs(Recognizer(acoustic, Decoder(acoustic, card, DecoderOptions(beam=1))), utterances)
-    weights = {search: weights_for(search, Weights(), card) for search in ("lexicon", "letters")}
-    found = {"phonemes": acoustic.options.phonemes, "seconds": [u.duration for u in utterances]}
+    heads = all_log_probs(acoustic, utterances)
+    weights = {search: weights_for(search, Weights(), card).given for search in ("lexicon", "letters")}
+    found: dict[str, Any] = {"phonemes": acoustic.options.phonemes, "seconds": [u.duration for u in utterances]}
     for i, pair in enumerate(heads):
         for what, search, rows in zip(("letters", "phonemes"), ("letters", "lexicon"), pair):
-            rows = rows - weights[search].prior * np.array(card["log_priors"][what], np.float32)
+            assert rows is not None  # the lexicon is searched by the phonemes
+            rows = rows - weights[search]["prior"] * np.array(card["log_priors"][what], np.float32)
             found[f"{what}{i}"] = rows - np.logaddexp.reduce(rows, axis=1, keepdims=True)
     np.savez(folder / "heads.npz", **found)
     kinds = {"lexicon": LexiconOptions, "letters": SearchOptions}
-    options = {s: asdict(kinds[s](lm_weight=w.lm, word_bonus=w.word)) for s, w in weights.items()}
+    options = {s: asdict(kinds[s](lm_weight=w["lm"], word_bonus=w["word"])) for s, w in weights.items()}
     (folder / "options.json").write_text(json.dumps(options))
     arpa.write(load_ngram(MODELS / "english-lm.npz"), folder / "lm.arpa")
 

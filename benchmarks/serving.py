@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,9 @@ def serving(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
     def one_core() -> None:
         os.sched_setaffinity(0, {options.core})
 
-    pinned = {"preexec_fn": one_core} if options.core is not None else {}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=measure.one_thread(), **pinned) as process:
+    pinned, environment = one_core if options.core is not None else None, measure.one_thread()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=pinned) as process:
+        assert process.stderr
         try:
             yield next(m[1] for line in process.stderr if (m := re.search(r"//(\S+);", line))), process.pid
         finally:
@@ -145,8 +146,8 @@ async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds
     began, before = time.monotonic(), cpu(pid)
     alone = (stream(address, sound, i / count, seconds) for i in range(count))
     heard = await asyncio.gather(*alone, return_exceptions=True)
-    wrong = sum(isinstance(one, Exception) or not one for one in heard)
-    delays = [delay for one in heard if not isinstance(one, Exception) for delay in one]
+    wrong = sum(isinstance(one, BaseException) or not one for one in heard)
+    delays = [delay for one in heard if not isinstance(one, BaseException) for delay in one]
     spent = time.monotonic() - began, cpu(pid) - before
     return Load(f"{count} live streams", count, wrong, *spent, count * seconds, peak(pid), quantiles(delays))
 
@@ -175,7 +176,7 @@ async def stream(address: str, sound: np.ndarray, wait: float, seconds: float) -
     return delays
 
 
-def quantiles(values: list[float]) -> tuple[float, float]:
+def quantiles(values: Sequence[float]) -> tuple[float, float]:
     return tuple(np.percentile(values or [np.nan], [50, 95]).tolist())
 
 
@@ -187,7 +188,7 @@ def cpu(pid: int) -> float:
 
 def peak(pid: int) -> float:
     """MB."""
-    return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1_000
+    return int(re.findall(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1_000
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Stopwatch:
     """
 
     def __init__(self, clock: Callable[[], float] = time.process_time):
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
         self.work: defaultdict[str, Counter[Product]] = defaultdict(Counter)  # how often each product is calculated
         self._clock, self._stages, self._since = clock, [REST], 0.0

@@ -163,8 +163,8 @@ def brief(row: dict) -> dict:
         "final after last word": "final after last word",
     }
     for title, name in columns.items():
-        values = [row.get(f"{name} {q} % s") for q in QUANTILES]
-        short[f"{title}, s"] = "" if None in values else "{:.2f}, {:.2f}".format(*values)
+        known = [key for q in QUANTILES if (key := f"{name} {q} % s") in row]
+        short[f"{title}, s"] = ", ".join(f"{row[key]:.2f}" for key in known)
     short["changes a word"] = row.get("changes a word", "")
     return short | {"CPU s per audio s": row.get("CPU s per audio s", "")}
 

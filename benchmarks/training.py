@@ -28,9 +28,10 @@ def main() -> int:
         top.error("--warm-up must lie between 1 and two less than --updates")
     machine, rows = measure.machine(), []
     with tempfile.TemporaryDirectory(prefix="asr-training-") as folder:
-        paths = (str(path.resolve()) if path else None for path in (options.manifest, options.dev, options.noise))
+        manifest, config = str(options.manifest.resolve()), str(options.config.resolve())
+        dev, noise = (str(path.resolve()) if path else None for path in (options.dev, options.noise))
         size = options.layers, options.hidden, options.updates, options.every
-        work = Work(*paths, str(options.config.resolve()), *size, cache=folder)
+        work = Work(manifest, dev, noise, config, *size, cache=folder)
         run(replace(work, updates=1), 1)  # decodes the audio
         for processes in options.processes:
             found = run(work, processes)
@@ -98,9 +99,9 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
         f"{settings}, one thread a process. {machine}.\n\nStages in CPU milliseconds for a second of audio; hours as "
         f"augmented, with random pauses, without padding.\n\n{tables.markdown(rows)}\n"
     )
-    one, *more = [r for r in rows if not r["failure"]] or [None]
-    for r in more:
-        text += f"{r['processes']} processes: {r['an hour'] / one['an hour']:.2f} times {one['processes']}.\n"
+    done = [r for r in rows if not r["failure"]]
+    for r in done[1:]:
+        text += f"{r['processes']} processes: {r['an hour'] / done[0]['an hour']:.2f} times {done[0]['processes']}.\n"
     tables.write(options.out, "training", rows, text)
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -26,6 +28,7 @@ from benchmarks.scores import count, difference, summary
 
 OURS = "ours"  # the row that every other is compared with
 STARTS = 3  # of the process with one clip; the median counts
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Outcome:
 
     name: str
     failure: str = ""
-    run: measure.Run | None = None  # the process over all clips
-    result: dict | None = None  # of benchmarks.engines.work
+    peak: float = math.nan  # MB of the process over all clips
+    result: dict = field(default_factory=dict)  # of benchmarks.engines.work
     start: float = 0.0  # seconds from the start of a process to the text of a clip of about 5 s
 
     @property
@@ -74,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def spread(rows: list[dict], limit: int | None) -> list[dict]:
+def spread(rows: list[T], limit: int | None) -> list[T]:
     count = min(limit or len(rows), len(rows))
     return [rows[i * len(rows) // count] for i in range(count)]
 
@@ -93,17 +96,18 @@ def outcome(name: str, wavs: list[str], short: str, options: argparse.Namespace)
         python = str(options.environment / "bin" / "python")
         if problem := install(options.environment, packages):
             return Outcome(name, problem)
-    starts = []
+    starts, result = [], {}
     for files in [[short]] * STARTS + [wavs]:
-        run, result = measure.engine(name, files, options.model, python)
+        run, found = measure.engine(name, files, options.model, python)
         starts.append(run.first)
-        if result is None:
+        if found is None:
             last = (run.errors.strip().splitlines() or ["no message"])[-1]
-            return Outcome(name, f"exit status {run.status}: {last}", run)
+            return Outcome(name, f"exit status {run.status}: {last}")
+        result = found
     start = statistics.median(starts[:STARTS])
     if broken := [clip["error"] for clip in result["clips"] if clip["error"]]:
-        return Outcome(name, f"{len(broken)} of {len(wavs)} clips, {broken[0]}", run, result, start)
-    return Outcome(name, "", run, result, start)
+        return Outcome(name, f"{len(broken)} of {len(wavs)} clips, {broken[0]}", run.peak, result, start)
+    return Outcome(name, "", run.peak, result, start)
 
 
 def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: argparse.Namespace) -> None:
@@ -113,7 +117,7 @@ def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: arg
     counts = {o.name: count([row["text"] for row in rows], o.texts) for o in done}
     table = []
     for o in outcomes:
-        row = {"engine": o.name, "settings": ENGINES[o.name].settings, "failure": o.failure}
+        row: dict = {"engine": o.name, "settings": ENGINES[o.name].settings, "failure": o.failure}
         if o.result:
             row |= scores(o.name, counts, rows) | costs(o, rows)
             if whisper:
@@ -152,7 +156,7 @@ def costs(o: Outcome, rows: list[dict]) -> dict[str, object]:
         "wall s per audio s": sum(clip["wall"] for clip in clips) / seconds,
         "load CPU s": o.result["load_cpu"],
         "first text s": o.start,
-        "peak MB": o.run.peak,
+        "peak MB": o.peak,
         "versions": ", ".join(f"{k} {v}" for k, v in o.result["versions"].items()),
     }
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -250,17 +250,16 @@ def peak() -> float:
     return int(found[1]) / 1024 if found else math.nan
 
 
-def work(job: dict) -> dict[str, np.ndarray]:
+def work(job: dict) -> dict[str, Any]:
     """{"engine", "model", "wavs", "cost"} -> the scores of each file, or, of the first, what listening costs."""
     engine = ENGINES[job["engine"]]
     loaded = engine.load(job["model"], not job["cost"])
     if job["cost"]:
-        return {"CPU s an hour": np.array(cost(loaded, job["wavs"][0])), "peak MB": np.array(peak())}
-    found = {f"scores {i}": scores(loaded, wav) for i, wav in enumerate(job["wavs"])}
+        return {"CPU s an hour": cost(loaded, job["wavs"][0]), "peak MB": peak()}
+    found: dict[str, Any] = {f"scores {i}": scores(loaded, wav) for i, wav in enumerate(job["wavs"])}
     versions = ", ".join(f"{name} {version(name)}" for name in (p.partition("=")[0] for p in engine.packages))
-    facts = {"model": loaded.model, "versions": versions}
-    facts |= {"threshold": loaded.threshold, "step": loaded.step, "first": loaded.first}
-    return found | {name: np.array(fact) for name, fact in facts.items()}
+    found |= {"model": loaded.model, "versions": versions}
+    return found | {"threshold": loaded.threshold, "step": loaded.step, "first": loaded.first}
 
 
 if __name__ == "__main__":

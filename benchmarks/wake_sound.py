@@ -7,7 +7,7 @@ gives to the tape's files take its place afterwards. So nothing is measured here
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +56,16 @@ class Tape:
         return float(step)
 
 
-@dataclass(frozen=True)
 class Heard:
-    """An engine of which only scores are known: a wakeword.scoring.Scorer that is given nothing to score any more."""
+    """An engine of which only scores are known: a wakeword.scoring.Scorer that is given nothing to score any more.
 
-    threshold: float  # its own
-    step_seconds: float
-    first: float  # s of the stream at which the first score is known
-    card: dict = field(default_factory=dict)
+    After a detection every engine is deaf for equally long.
+    """
 
-    @property
-    def options(self) -> DetectorOptions:
-        """After a detection every engine is deaf for equally long."""
-        return DetectorOptions(self.threshold)
+    def __init__(self, threshold: float, step_seconds: float, first: float):
+        """threshold: the engine's own; first: s of the stream at which the first score is known."""
+        self.options, self.step_seconds, self.card = DetectorOptions(threshold), step_seconds, {}
+        self.first = first
 
     def start(self) -> None:
         raise NotImplementedError("these scores come from another process")

@@ -29,6 +29,7 @@ from wakeword.benchmark import ProtocolOptions
 from wakeword.detector import load
 from wakeword.evaluation import EvaluationOptions
 from wakeword.phrases import check, slug
+from wakeword.report import Row
 from wakeword.sources import Recording, recordings, with_phrase, without_phrase
 
 PATIENCE = 48 * 3600  # s for one engine
@@ -130,7 +131,7 @@ def outcome(entry: Entry, material: Material, folder: Path, options: argparse.Na
         found |= result
     heard = Heard(*(float(found[key]) for key in ("threshold", "step", "first")))
     measured = material.heard(heard, [found[f"scores {i}"] for i in range(len(material.wavs))])
-    facts = {key: float(found[key]) for key in ("CPU s an hour", "peak MB")}
+    facts: Row = {key: float(found[key]) for key in ("CPU s an hour", "peak MB")}
     facts |= {key: str(found[key]) for key in ("model", "versions")}
     return Outcome(entry, "", measured.report(options.phrase, EvaluationOptions(), []), facts)
 

@@ -83,6 +83,13 @@ def test_train_then_finetune_and_transcribe(folder, capsys):
     assert set(card["wer_before_and_after"]) == {"held out", "others"} and card["weights"] == tuned
     assert main(["transcribe", "--quiet", "--model", str(folder / "mine.safetensors"), str(folder / "data/0.wav")]) == 0
 
+    whole = load_model(folder / "mine.safetensors")[0].state_dict()
+    assert command(folder, "finetune", "mine.safetensors", *wanted, "--share", "0.25") == 0
+    mixed, card = load_model(folder / "mine.safetensors")
+    assert card["share"] == 0.25 and any(not torch.equal(whole[k], v) for k, v in model.state_dict().items())
+    for name, value in mixed.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * model.state_dict()[name] + 0.25 * whole[name], atol=2e-3, rtol=1e-3)
+
 
 def test_a_run_goes_on_and_can_be_repeated_from_what_it_left(folder, capsys):
     assert command(folder, "train", "run") == 0
@@ -183,6 +190,12 @@ def test_a_full_disk_leaves_the_last_good_state(folder):
     assert (folder / "run" / "state.safetensors").read_bytes() == state
     assert not list((folder / "run").glob(".*"))
     assert command(folder, "train", "run") == 0
+
+
+def test_a_share_lies_between_nothing_and_all(capsys):
+    with pytest.raises(SystemExit):
+        main(["finetune", "data", "--out", "x", "--share", "0"])
+    assert "0 is no share: give a number above 0, and 1 at most" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

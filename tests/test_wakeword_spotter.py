@@ -50,7 +50,7 @@ def test_any_cut_gives_the_same_scores(recognizer, said, cuts):
 
 def test_silence_costs_no_encoder(recognizer, monkeypatch):
     listening = Spotter(recognizer, "independence", DetectorOptions(0.2, smooth=1))
-    monkeypatch.setattr(listening, "_encoder", None)
+    monkeypatch.setattr(listening._encoder, "step", None)
     assert not listening.detect(np.zeros(160_000, np.float32))
 
 

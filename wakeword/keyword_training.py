@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +29,8 @@ MASKS = AugmentOptions(time_masks=4, time_width=15, band_masks=1, band_width=8) 
 class Clip(Protocol):
     """A recording of one of the classes."""
 
-    label: str
+    @property
+    def label(self) -> str: ...
 
     def samples(self) -> np.ndarray:
         """(CLIP,) float32."""
@@ -111,7 +112,7 @@ def _moved(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
 
 def train(
     model: KeywordModel,
-    parts: dict[str, Sequence[Clip]],
+    parts: Mapping[str, Sequence[Clip]],
     backgrounds: Sequence[np.ndarray],
     options: KeywordTraining,
     folder: Path,

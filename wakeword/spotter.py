@@ -17,7 +17,7 @@ from asr.streaming_encoder import EncoderState, Portion, StreamingEncoder
 from asr.vad import STEP, DetectorState, SpeechDetector
 from wakeword.detector import DetectorOptions, Listening, threshold_for
 from wakeword.phrases import check
-from wakeword.spotting import Keyword
+from wakeword.spotting import Keyword, heard
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 from wakeword.verify import keywords
 
@@ -38,9 +38,9 @@ class SpotState(NamedTuple):
     before: np.ndarray  # (t, n_mels) of the last steps without speech
     waiting: np.ndarray  # (t, n_mels) that the encoder has not been given yet
     given: int  # frames given to it since speech began
-    encoder: EncoderState | None  # None: nobody speaks
+    encoder: EncoderState  # since speech began
     keywords: tuple[np.ndarray, ...]
-    open: int  # steps that the encoder will still be given, if no more speech comes
+    open: int  # steps that the encoder will still be given, if no more speech comes; 0: nobody speaks
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
 
@@ -63,7 +63,8 @@ class Spotter(Listening):
     def start(self) -> SpotState:
         empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)
         tail = self._model.frontend.start()
-        return SpotState(tail, self._vad.start(), empty, empty, empty, 0, None, self._unheard(), 0, 0, 0)
+        encoder = self._encoder.start()
+        return SpotState(tail, self._vad.start(), empty, empty, empty, 0, encoder, self._unheard(), 0, 0, 0)
 
     def scores(self, samples: np.ndarray, state: SpotState) -> tuple[np.ndarray, SpotState]:
         """(n,) samples -> the score (m,) of every step now complete, and the new state."""
@@ -86,7 +87,7 @@ class Spotter(Listening):
             still = HANG
         else:
             still = max(0, state.open - 1)
-        if state.encoder is None:
+        if not state.open:
             if not still:
                 return 0.0, state._replace(before=np.concatenate([state.before, frames])[-PRE_ROLL * STEP :])
             waiting = np.concatenate([state.before, frames])
@@ -98,16 +99,14 @@ class Spotter(Listening):
         if not last and self._encoder.outputs(total) == self._encoder.outputs(state.given):
             return 0.0, state
         score, state = self._hear(state, last)
-        return score, state._replace(encoder=None, before=frames, open=0) if last else state
+        return score, state._replace(before=frames) if last else state
 
     def _hear(self, state: SpotState, last: bool) -> tuple[float, SpotState]:
         """Give the encoder what is waiting."""
         [(heads, encoder)] = self._encoder.step([Portion(state.waiting, state.encoder, last)])
-        found = [k.feed(heads.phonemes, at) for k, at in zip(self._keywords, state.keywords)]
-        score = max((float(scores.max(initial=0)) for scores, _ in found), default=0.0)
+        score, states = heard(self._keywords, heads, state.keywords)
         given = state.given + len(state.waiting)
-        heard = tuple(at for _, at in found)
-        return score, state._replace(waiting=state.waiting[:0], given=given, encoder=encoder, keywords=heard)
+        return score, state._replace(waiting=state.waiting[:0], given=given, encoder=encoder, keywords=states)
 
     def _unheard(self) -> tuple[np.ndarray, ...]:
         return tuple(k.start() for k in self._keywords)

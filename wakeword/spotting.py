@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asr.streaming_encoder import Heads
 from asr.text import BLANK
 
 
@@ -52,3 +53,12 @@ class Keyword:
             at = np.maximum(np.maximum(at, step), jump) + frame[symbols]
             scores[t] = np.exp(at[-2] / len(self.symbols))
         return scores, at
+
+
+def heard(
+    phrase: Sequence[Keyword], heads: Heads, states: Sequence[np.ndarray]
+) -> tuple[float, tuple[np.ndarray, ...]]:
+    """The ways to say a phrase in the next frames, a state for each -> the best score anywhere, and the new states."""
+    assert heads.phonemes is not None  # or wakeword.verify.keywords had refused
+    found = [k.feed(heads.phonemes, at) for k, at in zip(phrase, states)]
+    return max(float(scores.max(initial=0)) for scores, _ in found), tuple(at for _, at in found)

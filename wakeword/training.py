@@ -109,7 +109,7 @@ def train(
     """Run (or resume) training in ``folder``; the best model's weights are in ``model`` afterwards."""
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     state_file, best_file = folder / STATE, folder / BEST
-    progress = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
+    progress: dict = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
     if state_file.exists():
         progress |= load_state(state_file, model, optimizer)
         report(f"going on after update {progress['update']}")

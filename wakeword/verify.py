@@ -10,7 +10,7 @@ import numpy as np
 
 from asr.recognizer import Recognizer
 from wakeword.pronunciation import ways
-from wakeword.spotting import Keyword
+from wakeword.spotting import Keyword, heard
 
 LEAST = 0.1  # a score from here on confirms: of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
 
@@ -20,7 +20,9 @@ class VerifyError(ValueError):
 
 
 def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
-    """The ways to say a normalised phrase, in the model's phonemes (``symbols``, numbered from 1)."""
+    """The ways to say a normalised phrase, in the model's phonemes (``symbols``, from number 1). Raises VerifyError."""
+    if not symbols:
+        raise VerifyError("this acoustic model has no phonemes to hear a phrase by: use the packaged one")
     return [Keyword.of(way, symbols) for way in ways(phrase)]
 
 
@@ -28,17 +30,16 @@ class Verifier:
     """Scores the samples around a detection with a recogniser's phonemes."""
 
     def __init__(self, recognizer: Recognizer, phrase: str, least: float = LEAST):
-        symbols = recognizer.model.options.phonemes
-        if not symbols:
-            raise VerifyError("this acoustic model has no phonemes to verify a phrase with: use the packaged one")
-        self._recognizer, self._keywords, self.least = recognizer, keywords(phrase, symbols), least
+        """phrase: normalised. Raises VerifyError."""
+        self._keywords = keywords(phrase, recognizer.model.options.phonemes)
+        self._recognizer, self.least = recognizer, least
 
     def score(self, samples: np.ndarray) -> float:
         """(n,) float32 at 16 kHz -> 0..1, the phrase's best score anywhere in them."""
         if len(samples) < 1_600:
             return 0.0
-        _, phonemes = self._recognizer.log_probs([self._recognizer.model.frontend(samples)])[0]
-        return max(float(k.feed(phonemes, k.start())[0].max(initial=0)) for k in self._keywords)
+        [heads] = self._recognizer.log_probs([self._recognizer.model.frontend(samples)])
+        return heard(self._keywords, heads, [k.start() for k in self._keywords])[0]
 
     def __call__(self, samples: np.ndarray) -> bool:
         return self.score(samples) >= self.least

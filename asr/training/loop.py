@@ -254,7 +254,7 @@ def backward(
     return letters_loss, phonemes_loss, attention_loss
 
 
-def step(model: AcousticModel, optimizer: Muon, rate_now: float, clip: float) -> float:
+def step(model: torch.nn.Module, optimizer: Muon, rate_now: float, clip: float) -> float:
     """One update by all processes' gradients, unless they are no numbers -> their norm before clipping."""
     average_gradients(model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -11,18 +11,19 @@ import argparse
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from asr import corpora, kneser_ney
+from asr.acoustics import Acoustics
 from asr.checkpoint import CheckpointError, load_model
-from asr.decoding import Decoder, DecoderOptions, letter_scores
+from asr.decoding import letter_scores
 from asr.lexicon import Pronunciation
 from asr.lexicon_search import LexiconOptions, LexiconSearch
 from asr.ngram import NgramModel
-from asr.recognizer import Recognizer
 from asr.search import BeamSearch, SearchOptions, greedy
 from asr.train import HELD_OUT, MOST
 from asr.training.configuration import read_lexicon
@@ -38,9 +39,9 @@ Decode = Callable[[np.ndarray, np.ndarray | None], str]
 class Systems:
     """The searches over a model's outputs, each with its weights."""
 
-    def __init__(self, recognizer: Recognizer, priors: dict[str, list[float]], lines: list[str]):
+    def __init__(self, model: Acoustics, priors: dict[str, list[float]], lines: list[str]):
         """lines: the transcripts that language model and vocabulary are of."""
-        self.model, self.priors = recognizer.model, {k: np.array(v, np.float32) for k, v in priors.items()}
+        self.model, self.priors = model, {k: np.array(v, np.float32) for k, v in priors.items()}
         self.lm: NgramModel = kneser_ney.train(lines, kneser_ney.TrainingOptions(order=3))
         said, words = read_lexicon(None), sorted({w for line in lines for w in line.split()})
         self.said: list[Pronunciation] = [(w, " ".join(p)) for w in words if (p := said(w))]
@@ -51,21 +52,25 @@ class Systems:
     def letters(self) -> Iterator[Decode]:
         for weight, bonus in itertools.product(LM_WEIGHTS, BONUSES):
             search = BeamSearch(self.model.alphabet, SearchOptions(lm_weight=weight, word_bonus=bonus), self.lm)
-            yield lambda letters, _, search=search: search.decode(letters)[0].text
+            yield partial(self._best_by_letters, search)
 
     def words(self) -> Iterator[Decode]:
         phonemes, prior = self.model.options.phonemes, self.priors.get("phonemes")
         for weight, bonus, share in itertools.product(LM_WEIGHTS, BONUSES, LETTERS):
             options = LexiconOptions(lm_weight=weight, word_bonus=bonus)
             search = LexiconSearch(phonemes, self.said, self.lm, options, prior)
-            yield lambda letters, by_phoneme, search=search, share=share: self._best(search, letters, by_phoneme, share)
+            yield partial(self._best, search, share)
 
-    def _best(self, search: LexiconSearch, letters: np.ndarray, by_phoneme: np.ndarray, share: float) -> str:
+    def _best_by_letters(self, search: BeamSearch, letters: np.ndarray, _: np.ndarray | None) -> str:
+        return search.decode(letters)[0].text
+
+    def _best(self, search: LexiconSearch, share: float, letters: np.ndarray, by_phoneme: np.ndarray | None) -> str:
+        assert by_phoneme is not None  # see `all`
         found = search.decode(by_phoneme, 16)
         by_letters = letter_scores(letters, [h.text for h in found], self.model.alphabet)
         return max(zip(found, by_letters), key=lambda pair: pair[0].score + share * pair[1])[0].text
 
-    def all(self) -> dict[str, Callable[[], Iterable[Decode]]]:
+    def all(self) -> dict[str, Callable[[], Iterator[Decode]]]:
         found = {"greedy": self.greedy, "letters + 3-gram": self.letters}
         return found | ({"lexicon + 3-gram + letters": self.words} if self.model.options.phonemes else {})
 
@@ -89,10 +94,9 @@ def main() -> None:
     except (CheckpointError, ManifestError) as error:
         sys.exit(f"evaluate: {error}")
     priors = card.get("log_priors", {})
-    recognizer = Recognizer(model, Decoder(model, card, DecoderOptions(beam=1)))
     rest, dev = hold_out(train, HELD_OUT, MOST)
-    tuning, whole = (Systems(recognizer, priors, [u.text for u in part]) for part in (rest, train))
-    dev_heads, heads = all_log_probs(recognizer, dev), all_log_probs(recognizer, test)
+    tuning, whole = (Systems(model, priors, [u.text for u in part]) for part in (rest, train))
+    dev_heads, heads = all_log_probs(model, dev), all_log_probs(model, test)
     unknown = [w for u in test for w in u.text.split() if w not in {w for w, _ in whole.said}]
     print(f"{len(unknown)} of {sum(len(u.text.split()) for u in test)} test words are not in the lexicon\n")
     print("| search | WER % (95 %) |\n|---|---|")

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.attention import AttentionDecoder
 from asr.attention_search import SpellOptions, spell
 from asr.audio import load as load_audio
 from asr.checkpoint import CheckpointError, attach_attention, load_model
@@ -55,35 +56,35 @@ def hear(model: AcousticModel, utterance: Utterance) -> Heard:
     return Heard(hidden[-1][0], model.letters(hidden)[0].numpy(), None if phonemes is None else phonemes[0].numpy())
 
 
-def searched(decoder: Decoder, model: AcousticModel) -> Callable[[Heard], list[Scored]]:
+def searched(decoder: Decoder, attention: AttentionDecoder) -> Callable[[Heard], list[Scored]]:
     """A search's n-best list, scored by attention too."""
 
     def score(heard: Heard) -> list[Scored]:
         found = decoder(heard.letters, heard.phonemes)
-        by_attention = model.attention.ln_probability(heard.hidden, [h.text for h in found])
+        by_attention = attention.ln_probability(heard.hidden, [h.text for h in found])
         return [Scored(h.text, h.score, a) for h, a in zip(found, by_attention)]
 
     return score
 
 
-def spelled(model: AcousticModel, options: SpellOptions, n_best: int = 1) -> Callable[[Heard], list[Scored]]:
+def spelled(attention: AttentionDecoder, options: SpellOptions, n_best: int = 1) -> Callable[[Heard], list[Scored]]:
     """What attention's own search finds."""
     return lambda heard: [
-        Scored(" ".join(model.alphabet.decode(s.letters).split()), s.score, s.ln_probability)
-        for s in spell(model.attention, heard.hidden, options, n_best)
+        Scored(" ".join(attention.alphabet.decode(s.letters).split()), s.score, s.ln_probability)
+        for s in spell(attention, heard.hidden, options, n_best)
     ]
 
 
-def proposed_by_both(decoder: Decoder, model: AcousticModel) -> Callable[[Heard], list[Scored]]:
+def proposed_by_both(decoder: Decoder, attention: AttentionDecoder) -> Callable[[Heard], list[Scored]]:
     """The candidates of CTC's search and of attention's, scored by CTC and by attention."""
 
-    by_attention = spelled(model, SpellOptions(), CANDIDATES)
+    by_attention = spelled(attention, SpellOptions(), CANDIDATES)
 
     def score(heard: Heard) -> list[Scored]:
         found = decoder(heard.letters, heard.phonemes)
-        texts = sorted({h.text for h in [*by_attention(heard), *found]})
-        by_ctc = letter_scores(heard.letters, texts, model.alphabet)
-        return [Scored(*row) for row in zip(texts, by_ctc, model.attention.ln_probability(heard.hidden, texts))]
+        texts = sorted({s.text for s in by_attention(heard)} | {h.text for h in found})
+        by_ctc = letter_scores(heard.letters, texts, attention.alphabet)
+        return [Scored(*row) for row in zip(texts, by_ctc, attention.ln_probability(heard.hidden, texts))]
 
     return score
 
@@ -113,15 +114,16 @@ def letter_errors(utterances: list[Utterance], texts: list[str]) -> str:
 
 def systems(model: AcousticModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
     """Name, and what gives each utterance its candidates."""
-    letters = Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
-    yield "CTC, greedy", searched(Decoder(model, card, DecoderOptions(beam=1)), model)
+    attention, letters = model.attention, Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
+    assert attention  # see asr.checkpoint.attach_attention
+    yield "CTC, greedy", searched(Decoder(model, card, DecoderOptions(beam=1)), attention)
     for name, options in {"greedy": SpellOptions(beam=1, coverage=0.0), "beam 8": SpellOptions()}.items():
-        yield f"attention, {name}", spelled(model, options)
-    yield "CTC, beam + attention", searched(letters, model)
-    yield "candidates of both, CTC + attention", proposed_by_both(letters, model)
+        yield f"attention, {name}", spelled(attention, options)
+    yield "CTC, beam + attention", searched(letters, attention)
+    yield "candidates of both, CTC + attention", proposed_by_both(letters, attention)
     yield (
         "lexicon + LM + letters + attention",
-        searched(Decoder(model, card, DecoderOptions(n_best=CANDIDATES)), model),
+        searched(Decoder(model, card, DecoderOptions(n_best=CANDIDATES)), attention),
     )
 
 

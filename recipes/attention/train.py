@@ -86,15 +86,21 @@ def evaluate(decoder: AttentionDecoder, dev: list[Encoded], texts: list[str]) ->
 
 
 def train(
-    model: AcousticModel, examples: Examples, dev: tuple[list[Utterance], Audio], folder: Path, minutes: float
+    model: AcousticModel,
+    decoder: AttentionDecoder,
+    examples: Examples,
+    dev: tuple[list[Utterance], Audio],
+    folder: Path,
+    minutes: float,
 ) -> dict:
-    """Train ``model.attention`` until the updates are done or the minutes are over -> notes for its card."""
-    o, decoder, began = examples.options, model.attention, time.time()
+    """Train the model's decoder until the updates are done or the minutes are over -> notes for its card."""
+    o, began = examples.options, time.time()
     optimizer, rng = Muon(decoder, o.learning_rate, o.weight_decay), np.random.default_rng(o.seed)
-    log, losses = RunLog(folder), []
+    log, losses, update, done = RunLog(folder), [], 0, 0.0
     source, pool, (dev_batches, texts) = fresh(model, examples), [], encode_dev(model, *dev)
     decoder.train()
-    for update in count(1):
+    while done < 1:
+        update += 1
         if update % REUSE == 1:
             pool = [*pool[-POOL + 1 :], next(source)]
         b = pool[rng.integers(len(pool))]
@@ -118,8 +124,7 @@ def train(
                 minutes=(time.time() - began) / 60,
             )
             losses = []
-        if done == 1:
-            return {"dev_wer_greedy": dev_wer, "updates": update, "minutes": round((time.time() - began) / 60, 1)}
+    return {"dev_wer_greedy": dev_wer, "updates": update, "minutes": round((time.time() - began) / 60, 1)}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -129,14 +134,14 @@ def run(options: argparse.Namespace) -> None:
     model = AcousticModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}
     model.load_state_dict(weights, strict=False)
-    model.requires_grad_(False).eval().attention.requires_grad_(True)
+    decoder = model.requires_grad_(False).eval().attention.requires_grad_(True)
     cache = options.out / "cache"
     corpora = [read_manifest(m) for m in options.manifests]
     audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
     augmenter = Augmenter(augment_options, read_noises(options.noise))
     examples = Examples([u for c in corpora for u in c], audio, augmenter, model, None, train_options)
     dev = read_manifest(options.dev)
-    results = train(model, examples, (dev, Audio(dev, cache)), options.out, options.minutes)
+    results = train(model, decoder, examples, (dev, Audio(dev, cache)), options.out, options.minutes)
     target = options.out / f"{Path(options.encoder).stem}-attention.safetensors"
     notes = {
         "name": target.stem,

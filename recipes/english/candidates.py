@@ -14,7 +14,7 @@ from asr.checkpoint import MODELS
 from asr.confidence import SHARE
 from asr.ctc import AcousticModel
 from asr.decoding import RECURRENT, Decoder, DecoderOptions, letter_scores
-from asr.rnn_language import load
+from asr.rnn_language import RnnLanguageModel, load
 from asr.training.data import Utterance
 from asr.training.scoring import errors
 from asr.weights import Weights
@@ -68,7 +68,7 @@ class Lister:
         if in_lexicon:
             judged["letters"] = self._letters(i, texts)
         if in_lexicon and self._rnn:
-            judged["rnn"] = self._recurrent(texts) - np.array([h.language for h in found])
+            judged["rnn"] = self._recurrent(self._rnn, texts) - np.array([h.language for h in found])
         if attention:
             judged["attention"] = self._attention(i, texts)
         wrong = np.array([errors(said, text.split()) for text in texts])
@@ -80,9 +80,9 @@ class Lister:
         known.update(zip(new, letter_scores(self.heads[i][0], new, self.model.alphabet)))
         return np.array([known[text] for text in texts])
 
-    def _recurrent(self, texts: list[str]) -> np.ndarray:
+    def _recurrent(self, rnn: RnnLanguageModel, texts: list[str]) -> np.ndarray:
         new = [text for text in texts if text not in self._by_rnn]
-        self._by_rnn.update(zip(new, self._rnn.ln_probability(new)))
+        self._by_rnn.update(zip(new, rnn.ln_probability(new)))
         return np.array([self._by_rnn[text] for text in texts])
 
     def _attention(self, i: int, texts: list[str]) -> np.ndarray:

@@ -21,10 +21,8 @@ from asr.decoding import LANGUAGE, LEXICON, Decoder, DecoderOptions
 from asr.hotwords import WEIGHT, Hotword
 from asr.lexicon import read_lexicon
 from asr.ngram import load as load_ngram
-from asr.recognizer import Recognizer
 from asr.training.data import read_manifest
 from asr.training.scoring import interval, rate, word_errors
-from asr.words import SureDecoder
 from recipes.english.evaluate import Heads, all_log_probs
 
 
@@ -67,7 +65,7 @@ def main() -> None:
     torch.set_num_threads(1)
     utterances = read_manifest(options.manifest)[options.part[0] :: options.part[1]]
     model, card = load_model(options.model)
-    heads = all_log_probs(Recognizer(model, SureDecoder(model, card, DecoderOptions(beam=1))), utterances)
+    heads = all_log_probs(model, utterances)
     compare(model, card, [u.text for u in utterances], heads, options)
 
 

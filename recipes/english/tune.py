@@ -24,7 +24,6 @@ import torch
 
 from asr.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
 from asr.decoding import Decoder, DecoderOptions
-from asr.recognizer import Recognizer
 from asr.training.data import ManifestError, read_manifest
 from asr.weights import Weights
 from recipes.english.candidates import Candidates, Lister
@@ -57,8 +56,7 @@ def main() -> None:
         attach_attention(model, path)
     except CheckpointError as error:
         print(f"without attention: {error}", file=sys.stderr)
-    greedy = Recognizer(model, Decoder(model, card, DecoderOptions(beam=1)))
-    lister = Lister(model, card, utterances, all_log_probs(greedy, utterances))
+    lister = Lister(model, card, utterances, all_log_probs(model, utterances))
     print("| search | weights | chosen on | reported on |\n|---|---|---|---|")
     wanted = {name: replace(SEARCHES[name], beam=options.beam) for name in options.only}
     possible = {n: search for n, search in wanted.items() if Decoder(model, card, search).search == n}

@@ -21,7 +21,6 @@ from asr.checkpoint import load_model, write_atomically
 from asr.decoding import Decoder, DecoderOptions
 from asr.ngram import load as load_ngram
 from asr.ngram import log_prob
-from asr.recognizer import Recognizer
 from asr.rnn_language import PACKAGED, load
 from asr.training.data import read_manifest
 from asr.training.scoring import interval, rate, word_errors
@@ -75,7 +74,7 @@ def decode(manifest: Path, every: int) -> list[dict]:
     utterances = read_manifest(manifest)[::every]
     model, card = load_model()
     decoder = Decoder(model, card, DecoderOptions(candidates=50, n_best=50, weights=SearchWeights(rnn=0.0)))
-    heads = all_log_probs(Recognizer(model, decoder), utterances)
+    heads = all_log_probs(model, utterances)
     return [{"text": u.text, "found": [(h.text, h.score) for h in decoder(*x)]} for u, x in zip(utterances, heads)]
 
 

@@ -6,8 +6,7 @@ pip install webrtcvad-wheels onnxruntime; pip install --no-deps silero-vad
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import distribution
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def silero() -> Callable[[np.ndarray], np.ndarray]:
     """Silero VAD (ONNX, one thread): 512 samples and the 64 before them."""
     import onnxruntime
 
-    path = Path(find_spec("silero_vad").submodule_search_locations[0]) / "data" / "silero_vad.onnx"
+    path = distribution("silero-vad").locate_file("silero_vad/data/silero_vad.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options)

@@ -25,6 +25,7 @@ def main() -> None:
     symbols, values, lengths = [], [], []
     for samples in clips:
         [(heads, _)] = encoder.step([Portion(model.frontend(samples), encoder.start(), last=True)])
+        assert heads.phonemes is not None  # the packaged model has that head
         best = np.argsort(-heads.phonemes, axis=1)[:, :KEPT]
         symbols.append(best.astype(np.uint8))
         values.append(np.take_along_axis(heads.phonemes, best, 1))
