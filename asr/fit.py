@@ -82,7 +82,12 @@ def _measured(path: np.ndarray, on_path: np.ndarray, short: np.ndarray, first: n
     extents = np.stack([at[begins[first]], at[ends[first + sizes - 1]] + 1], 1)
     return Fit(
         extents,
-        np.array([peaks[i : i + n].mean() for i, n in zip(first, sizes)]),
-        np.array([short[a:b].sum() for a, b in extents]) / sizes,
+        _sums(peaks, np.stack([first, first + sizes], 1)) / sizes,
+        _sums(short, extents) / sizes,
         np.log(np.diff(extents)[:, 0] / sizes),
     )
+
+
+def _sums(values: np.ndarray, extents: np.ndarray) -> np.ndarray:
+    """Of the values [from, to), one after the other and none of them empty."""
+    return np.add.reduceat(np.append(values, 0.0), extents.ravel())[::2]
