@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from asr import audio
 from asr.script import ScriptError, Token, tokens
-from asr.terminal import fail, say
+from asr.terminal import add_model, fail, say
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_align(p: argparse.ArgumentParser) -> None:
     p.add_argument("audio", metavar="AUDIO", help="audio or video file, or - for standard input")
     p.add_argument("text", metavar="TEXT", help="file with the text as it is said, or - for standard input")
     p.add_argument("--format", choices=WRITERS, default="table", help="of the result (default: table, of words)")
-    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    add_model(p)
     p.set_defaults(run=align)
 
 

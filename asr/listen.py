@@ -15,6 +15,7 @@ import numpy as np
 from asr import microphone
 from asr.expectations import add_expectations, expecting
 from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions
+from asr.terminal import add_model
 
 if TYPE_CHECKING:
     from asr.display import Display
@@ -36,7 +37,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument("--silence", type=float, default=0.6, metavar="S", help="that ends a sentence (default: 0.6 s)")
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")
     p.add_argument("--nothing", type=float, metavar="S", help="stop after so long without a word (default: never)")
-    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    add_model(p)
     add_expectations(p)
     p.set_defaults(run=listen)
 

@@ -1,8 +1,15 @@
-"""What commands say on the terminal: on standard error, so that standard output holds results only."""
+"""What commands say on the terminal: on standard error, so that standard output holds results; an option of many."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+
+
+def add_model(p: argparse.ArgumentParser, name: str = "--model", what: str = "") -> None:
+    """Which speech recogniser, for asr.load."""
+    which = "packaged model, checkpoint file, or folder that `asr export` wrote (default: english)"
+    p.add_argument(name, default="english", metavar="NAME", help=what + which)
 
 
 def say(text: str) -> None:

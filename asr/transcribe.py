@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from asr import audio
 from asr.expectations import add_expectations, expecting
-from asr.terminal import clock, fail, say
+from asr.terminal import add_model, clock, fail, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
 if TYPE_CHECKING:
@@ -27,12 +27,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--format", choices=FORMATS, default="txt", help="of the result (default: txt)")
     p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
     p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
-    p.add_argument(
-        "--model",
-        metavar="NAME",
-        default="english",
-        help="packaged model, checkpoint file, or folder that `asr export` wrote",
-    )
+    add_model(p)
     p.add_argument(
         "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 256; in letters 64)"
     )

@@ -27,7 +27,8 @@ LATENCIES = [None, Latency(2, 6), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
 
 def make(phonemes: tuple[str, ...] = ("AA", "B")) -> AcousticModel:
     torch.manual_seed(3)
-    model = AcousticModel(ModelOptions(phonemes=phonemes, layers=3, hidden=8, channels=3)).eval()
+    options = ModelOptions(phonemes=phonemes, layers=3, hidden=8, channels=3, deep_phonemes=True)
+    model = AcousticModel(options).eval()
     model.mean.uniform_(-1, 1)
     model.deviation.uniform_(0.5, 2)
     return model
@@ -143,6 +144,21 @@ results = list(asr.Listener(recognizer).over(audio.blocks(sys.argv[2])))
 print("heard")
 """
     assert without_torch(code, folder, CLIP) == "heard"
+
+
+def test_any_phrase_in_files_and_the_second_opinion_without_torch(tmp_path):
+    from asr.checkpoint import load_model
+    from asr.graphs import write
+
+    write(make(load_model("english")[0].options.phonemes), {"name": "small"}, tmp_path)
+    code = """
+from wakeword.cli import main
+which, clip = ["--recogniser", sys.argv[1]], sys.argv[2]
+assert main(["detect", "--phrase", "independence", *which, clip]) == 0
+assert main(["detect", "--model", "computer", "--threshold", "0.01", "--verify", *which, clip]) == 0
+print("heard")
+"""
+    assert without_torch(code, tmp_path, CLIP).endswith("heard")
 
 
 def test_what_to_do_when_torch_is_missing():

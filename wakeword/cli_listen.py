@@ -128,7 +128,8 @@ def recogniser(options: argparse.Namespace) -> Listener:
     from asr.listener import Listener, ListenerOptions
     from asr.recognizer import load
 
-    return Listener(load(options=expecting(options)), ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
+    recognizer = load(options.recogniser, expecting(options))
+    return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
 
 
 def then_transcribe(said: Iterable[Command], run: Program | None, options: argparse.Namespace) -> None:

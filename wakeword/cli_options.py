@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from asr.terminal import add_model as add_recogniser
 from wakeword.detector import Listening, load
 from wakeword.listen import Heard
 
@@ -24,6 +25,7 @@ def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None) 
     p.add_argument(
         "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
     )
+    add_recogniser(p, "--recogniser", "for --phrase, --verify and --then: ")
     at = p.add_mutually_exclusive_group()
     at.add_argument("--threshold", type=float, metavar="P", help="0..1, instead of the detector's own")
     at.add_argument(
@@ -45,7 +47,7 @@ def opened(options: argparse.Namespace) -> Listening:
         return load(options.model, options.threshold, options.rate)
     from wakeword.spotter import spotter
 
-    return spotter(recognizer(), options.phrase, options.threshold, options.rate)
+    return spotter(recognizer(options.recogniser), options.phrase, options.threshold, options.rate)
 
 
 def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[Heard], bool]:
@@ -54,13 +56,13 @@ def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[
         return lambda heard: True
     from wakeword.verify import Verifier
 
-    verifier = Verifier(recognizer(), detector.phrase)
+    verifier = Verifier(recognizer(options.recogniser), detector.phrase)
     return lambda heard: verifier(heard.samples)
 
 
 @cache
-def recognizer() -> Recognizer:
-    """The packaged one, loaded once for --phrase and --verify."""
+def recognizer(name: str) -> Recognizer:
+    """Loaded once for --phrase and --verify."""
     import asr
 
-    return asr.load()
+    return asr.load(name)

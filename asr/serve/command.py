@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asr.listen import milliseconds
 from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
 from asr.serve.limits import Limits
-from asr.terminal import fail, say
+from asr.terminal import add_model, fail, say
 
 if TYPE_CHECKING:
     from asr.serve.service import Service
@@ -41,7 +41,7 @@ def add_serve(p: argparse.ArgumentParser) -> None:
         "--phrase", action="append", default=[], metavar="WORDS",
         help="any words as a wake word, by the speech recogniser, without training; repeat for more",
     )  # fmt: skip
-    p.add_argument("--model", metavar="NAME", default="english", help="packaged model or checkpoint file")
+    add_model(p)
     p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of live streams (default: 320ms)")
     p.add_argument("--threads", type=int, default=1, metavar="N", help="of the processor, for recognition (default: 1)")
     p.add_argument("--log-text", action="store_true", help="write what is recognised to the log")
