@@ -1,6 +1,7 @@
 """From a phrase to a detector, with a voice made of tones: the file, stops on the way, the user's own recordings."""
 
 import re
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +108,57 @@ def test_a_stop_in_the_middle_of_speaking(tmp_path):
     whole = synthesis.speak(replace(job, folder=tmp_path / "other"), 1, counts.append)
     assert counts[0] == 60 and len(clips) == len(whole) == 60
     assert all(np.array_equal(a.samples, b.samples) and a.speaker == b.speaker for a, b in zip(clips, whole))
+
+
+def test_clips_of_other_voices_and_texts_are_other_clips(tmp_path):
+    job = synthesis.Job(tmp_path, ("tick tock",), 30, ("flite",), 1)
+    first = synthesis.speak(job, 1, lambda _: None)
+    again = synthesis.speak(replace(job, count=10), 1, lambda _: pytest.fail("spoke"))
+    assert [c.speaker for c in again] == [c.speaker for c in first[:10]]
+    for other in (replace(job, seed=2), replace(job, texts=("tick tock.",))):
+        clips = synthesis.speak(other, 1, lambda _: None)
+        assert [(c.speaker, c.text) for c in clips] != [(c.speaker, c.text) for c in first]
+
+
+def test_a_text_that_a_program_stumbles_over_is_left_out(tmp_path, monkeypatch):
+    def stumbles(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        if rng.random() < 0.5:
+            raise subprocess.CalledProcessError(1, "flite")
+        return tones(500, 2500), "flite-slt"
+
+    monkeypatch.setattr(Whistler, "speak", stumbles)
+    clips = synthesis.speak(synthesis.Job(tmp_path, ("tick tock",), 40, ("flite",), 1), 1, lambda _: None)
+    assert 5 < len(clips) < 35
+
+
+def test_where_no_speaker_can_be_held_out_clips_are():
+    def spoken(*speakers: str) -> list[synthesis.Spoken]:
+        return [synthesis.Spoken(np.full(1, i), "", speaker) for i, speaker in enumerate(speakers)]
+
+    for speaker in ("flite-rms-1.00", "festival-kal_diphone"):  # always learnt from; always held out
+        learnt, held = (module._apart(spoken(*[speaker] * 30), held) for held in (False, True))
+        assert (len(learnt), len(held)) == (25, 5)
+    both = spoken("flite-rms-1.00", "festival-kal_diphone", "flite-rms-1.00")
+    assert [clip[0] for clip in module._apart(both, True)] == [1] and len(module._apart(both, False)) == 2
+
+
+def test_too_few_clips_are_told_before_training(tmp_path):
+    with pytest.raises(voices.VoiceError, match="only 1 clips of the phrase were spoken: give more --clips"):
+        build("tick tock", tmp_path / "x.safetensors", replace(OPTIONS, clips=1), print)
+
+
+def test_a_training_goes_on_from_its_own_state_only(tmp_path):
+    def stop(line: str) -> None:
+        if line.startswith("update 30"):
+            raise KeyboardInterrupt
+
+    soundfile.write(tmp_path / "radio.wav", tones(*[1000, 700] * 10), SAMPLE_RATE)
+    path, said = tmp_path / "x.safetensors", []
+    with pytest.raises(KeyboardInterrupt):
+        build("tick tock", path, replace(OPTIONS, negatives=(tmp_path / "radio.wav",)), stop)
+    build("tick tock", path, replace(OPTIONS, train=replace(TRAIN, updates=60)), said.append)
+    assert not any("going on" in line for line in said) and path.exists()
+    assert not [*(tmp_path / ".tick-tock.training").glob("*.safetensors")]
 
 
 def test_voices_are_held_out_by_speaker():

@@ -36,6 +36,11 @@ def test_detect_prints_an_object_a_line(capsys, boom, recording):
     assert [round(d["time"]) for d in found] == [2, 4, 2, 4]
 
 
+def test_a_detector_is_found_without_its_suffix(capsys, boom, recording):
+    status, out, _ = run(capsys, "detect", "--model", boom.removesuffix(".safetensors"), recording)
+    assert status == 0 and len(out.splitlines()) == 2
+
+
 def test_detect_goes_on_after_a_bad_file(capsys, tmp_path, boom, recording):
     (tmp_path / "bad.wav").write_text("no audio")
     status, out, err = run(capsys, "detect", "--model", boom, str(tmp_path / "bad.wav"), "missing.wav", recording)
@@ -58,6 +63,9 @@ def test_detect_goes_on_after_a_bad_file(capsys, tmp_path, boom, recording):
         (["train", "hey computer", "--rate", "0.7"], "--rate must be one of 0.1, 0.5, 1, 3"),
         (["train", "hey computer", "--clips", "0"], "--clips must be at least 1"),
         (["train", "hey computer", "--positives", "no/such/folder"], "no/such/folder"),
+        (["train", "hey computer", "--output", "hey.onnx"], "hey.onnx is no name for a detector"),
+        (["train", "hey computer", "--output", "."], "let it end in .safetensors"),
+        (["listen", "BOOM", "--rejection", "2"], "for what follows the word: add --then transcribe"),
         (["record", "DIR", "--count", "0"], "--count must be at least 1"),
         (["listen", "BOOM", "--run", ""], "--run needs a command"),
     ],

@@ -36,6 +36,15 @@ def test_the_loudest_moments_are_found_in_any_stream():
     assert all(len(p) <= (BEFORE + AFTER) * SAMPLE_RATE and np.abs(p).max() > 0.05 for p in pieces)
 
 
+def test_all_of_a_long_recording_is_mined():
+    radio = quiet(70)
+    radio[65 * SAMPLE_RATE :][:3200] *= 100
+    clips = negatives_of(Sounds([], [], [quiet(5)], [], own_negatives=[radio]))
+    [(clip, sample)] = mine(Loudness(), clips, 1)
+    assert (clip, abs(sample / SAMPLE_RATE - 5) < 0.2) == (2, True)
+    assert np.abs(cut(clips, [(clip, sample)])[0]).max() > 0.05
+
+
 def test_what_is_hard_is_mixed_in_and_near_misses_are_not_mined():
     hard, speech = np.full(8000, 0.5, np.float32), quiet(30)
     sounds = Sounds([], [hard], [speech], [], hard=[hard])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.frontend import SAMPLE_RATE
 from wakeword import negatives, phrases, voices
 from wakeword.detector import DetectorOptions
-from wakeword.holdout import HeldOut, Measured, hold_out, look_for, measure, phonemes_heard
+from wakeword.holdout import HeldOut, Measured, Scores, hold_out, look_for, looked_again, measure, phonemes_heard
 from wakeword.mixing import Sounds, trim
 from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.near_misses import near_misses
@@ -55,6 +56,8 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     spoken, near, read = _spoken(phrase, texts, names, folder, options, report)
     seed = options.train.seed
     learn, held = (_sounds(clips, spoken, near, held, seed) for clips, held in ((real, False), (apart, True)))
+    if not (learn.positives and held.positives):
+        raise voices.VoiceError(f"only {len(spoken)} clips of the phrase were spoken: give more --clips or --voices")
     learn = replace(
         learn,
         speech=[*learn.speech, *(s.samples for s in read)],
@@ -66,8 +69,10 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
         measure_bands(model, learn, options.train)
     report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
-    measured = train(model, learn, chosen, options.train, folder, report)
-    measured, look = _looked_again(phrase, model, chosen, options.train, report) or (measured, None)
+    scores = train(model, learn, chosen, options.train, folder, report)
+    measured = measure(scores, chosen, options.model, options.train.rate)
+    looked = _with_second_look(phrase, scores, chosen, options, report)
+    measured, look = looked or (measured, None)
     card = {
         "phrase": phrase,
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
@@ -89,20 +94,21 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
     return measured
 
 
-def _looked_again(
-    phrase: str, model: TriggerModel, held: HeldOut, options: TrainOptions, report: Report
+def _with_second_look(
+    phrase: str, scores: Scores, held: HeldOut, options: BuildOptions, report: Report
 ) -> tuple[Measured, LookOptions] | None:
     """The detector with a second look; None where the phrase is not said as we think it is."""
-    if model.options.n_mels != PhonemeModel.load().n_mels:
+    model, rate = options.model, options.train.rate
+    if model.n_mels != PhonemeModel.load().n_mels:
         return None
-    wanted = look_for(phrase, model, held, options.smooth)
+    wanted = look_for(phrase, scores, held, model.step_seconds)
     look = SecondLook(wanted)
     heard = float(np.median(phonemes_heard(held, look)))
     if heard < NEUTRAL:
         report(f"no second look: in the phonemes of held-out voices the phrase is heard at {heard:.2f} only")
         return None
-    measured = measure(model, held, options.smooth, options.rate, look)
-    missed = 100 * measured.missed[options.rate]
+    measured = measure(looked_again(scores, held, model, look), held, model, rate, looked=True)
+    missed = 100 * measured.missed[rate]
     report(f"with a second look at the phonemes {missed:.1f} % missed")
     return measured, wanted
 
@@ -142,7 +148,7 @@ def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
 
 def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool, seed: int) -> Sounds:
     """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
-    phrase, alike = ([s.samples for s in some if s.held_out == held] for some in (spoken, near))
+    phrase, alike = _apart(spoken, held), [] if held else _apart(near, held)
     return Sounds(
         [*phrase, *said_slowly(phrase, seed)],
         [*alike, *said_slowly(alike, seed + 1)],
@@ -151,5 +157,11 @@ def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken
     )
 
 
+def _apart(spoken: list[Spoken], held: bool) -> list[np.ndarray]:
+    """Speakers are held out; where the voices have none to spare, or no others, every sixth clip is."""
+    by_speaker = len({s.held_out for s in spoken}) == 2
+    return [s.samples for i, s in enumerate(spoken) if (s.held_out if by_speaker else i % 6 == 5) == held]
+
+
 def _hours(clips: Sequence[np.ndarray]) -> float:
-    return sum(map(len, clips)) / 16_000 / 3600
+    return sum(map(len, clips)) / SAMPLE_RATE / 3600

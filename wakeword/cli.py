@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from soundfile import LibsndfileError
+
 from asr import __version__, audio
 from asr.checkpoint import CheckpointError
 from asr.terminal import say
@@ -29,7 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, audio.AudioError, CheckpointError) as error:  # each holds one sentence for the user
+    except (
+        ValueError,
+        OSError,
+        audio.AudioError,
+        CheckpointError,
+        LibsndfileError,
+    ) as error:  # each holds one sentence
         say(f"error: {error}")
         return 2
 
@@ -94,6 +102,8 @@ def train(options: argparse.Namespace) -> int:
         fewer = {"near_misses": max(1, options.clips // 2), "sentences": max(1, options.clips * 5 // 8)}
         wanted = replace(wanted, clips=options.clips, **fewer)
     output = options.output or Path(f"{slug(options.phrase)}.safetensors")
+    if output.suffix != ".safetensors" or output.is_dir():
+        raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")
     measured = build(options.phrase, output, wanted, say)
     say(f"{output}: on held-out voices {summary(measured.missed)}")
     return 0
@@ -111,7 +121,7 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("--negatives", type=Path, action="append", required=True, metavar="PATH", help="without the phrase")
     p.add_argument("--noise", type=Path, action="append", default=[], metavar="PATH", help="laid under the phrase")
     p.add_argument("--output", type=Path, metavar="DIR", help="for the table and the plot")
-    add_model(p, "--model")
+    add_model(p, "--model", rates=False)
     p.set_defaults(command=evaluate)
 
 

@@ -91,12 +91,12 @@ def listen(options: argparse.Namespace) -> int:
         return 0
     detector = opened(options)
     confirmed = confirmation(detector, options)
-    if not options.then and (options.hotwords or options.commands):
-        raise UsageError("--hotwords and --commands are for the command after the word: add --then transcribe")
+    if not options.then and (options.hotwords or options.commands or options.rejection is not None):
+        raise UsageError("--hotwords, --commands and --rejection are for what follows the word: add --then transcribe")
     command = Program(options.run) if options.run is not None else None
     name = Path(options.model or slug(detector.phrase)).stem
     alarms = Alarms(options.save_alarms, name) if options.save_alarms else None
-    listener = recogniser(options) if options.then else None  # before there is sound that would have to wait for it
+    listener = then_listener(options) if options.then else None  # before there is sound that would have to wait for it
 
     def on_word(heard: Heard) -> None:
         if options.tone:
@@ -122,7 +122,7 @@ def listen(options: argparse.Namespace) -> int:
     return 0
 
 
-def recogniser(options: argparse.Namespace) -> Listener:
+def then_listener(options: argparse.Namespace) -> Listener:
     """Gives up waiting for a command after PATIENCE."""
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions

@@ -19,8 +19,11 @@ class UsageError(ValueError):
     """One sentence: what is wrong with the command line."""
 
 
-def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None) -> None:
-    """name: how the detector is given, as "--model" or as an argument without dashes."""
+def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:
+    """name: how the detector is given, as "--model" or as an argument without dashes.
+
+    rates: False where the figures are of all rates anyway.
+    """
     p.add_argument(*name, nargs=nargs, metavar="NAME_OR_FILE", help="packaged detector or a file")
     p.add_argument(
         "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
@@ -28,9 +31,11 @@ def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None) 
     add_recogniser(p, "--recogniser", "for --phrase, --verify and --then: ")
     at = p.add_mutually_exclusive_group()
     at.add_argument("--threshold", type=float, metavar="P", help="0..1, instead of the detector's own")
-    at.add_argument(
-        "--rate", type=float, metavar="N", help="the threshold for N false alarms an hour: 0.1, 0.5, 1 or 3"
-    )
+    if rates:
+        at.add_argument(
+            "--rate", type=float, metavar="N", help="the threshold for N false alarms an hour: 0.1, 0.5, 1 or 3"
+        )
+    p.set_defaults(rate=None)
 
 
 def add_verify(p: argparse.ArgumentParser) -> None:

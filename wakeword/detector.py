@@ -168,10 +168,10 @@ def packaged() -> list[str]:
 
 
 def locate(name: str | Path) -> Path:
-    """A packaged detector's name, or a path -> the file. Raises DetectorError."""
-    inside = MODELS / f"{name}.safetensors"
-    path = inside if inside.is_file() else Path(name)
-    if not path.is_file():
+    """A packaged detector's name, or a path, perhaps without its suffix -> the file. Raises DetectorError."""
+    names = MODELS / f"{name}.safetensors", Path(name), Path(f"{name}.safetensors")
+    path = next((path for path in names if path.is_file()), None)
+    if path is None:
         known = ", ".join(packaged()) or "none"
         raise DetectorError(
             f"no detector called {str(name)!r}: give a file, a packaged detector ({known}), "

@@ -16,7 +16,7 @@ from wakeword.pronunciation import ways
 from wakeword.second_look import FRAMES_PER_SECOND, LookOptions, SecondLook
 from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 
-EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a detection is a hit
+EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 GAP = 1.5  # s; higher scores that are closer belong to one event
 LOOKS = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
@@ -64,16 +64,36 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
     return torch.from_numpy(np.stack([frontend(s) for s in streams]))
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Of all that is held out, smoothed as wakeword.detector does it."""
+
+    phrases: np.ndarray  # (B, n), of HeldOut.frames
+    without: list[np.ndarray]  # (B, n) each, of HeldOut.without
+
+
+def score(model: TriggerModel, held: HeldOut, smooth: int) -> Scores:
+    model.eval()
+    found = Scores(_smoothed(model, held.frames, smooth), [_smoothed(model, w, smooth) for w in held.without])
+    model.train()
+    return found
+
+
 @torch.inference_mode()
-def score(model: TriggerModel, frames: Tensor, smooth: int, look: SecondLook | None = None) -> np.ndarray:
-    """(B, T, n_mels) -> smoothed scores (B, n), as wakeword.detector gives them."""
+def _smoothed(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
+    """(B, T, n_mels) -> (B, n)"""
     p = torch.sigmoid(model(frames)[0])
-    padded = nn.functional.pad(p, (smooth - 1, 0))
-    scores = padded.unfold(1, smooth, 1).mean(-1).numpy()
-    if look is None:
-        return scores
-    ends = model.options.stride * np.arange(scores.shape[1]) + model.options.kernel
-    return np.stack([look.scores(row, of, ends) for row, of in zip(scores, frames.numpy())])
+    return nn.functional.pad(p, (smooth - 1, 0)).unfold(1, smooth, 1).mean(-1).numpy()
+
+
+def looked_again(scores: Scores, held: HeldOut, model: TriggerOptions, look: SecondLook) -> Scores:
+    """The same after a second look at what has scored high."""
+
+    def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
+        ends = model.stride * np.arange(rows.shape[1]) + model.kernel
+        return np.stack([look.scores(row, of, ends) for row, of in zip(rows, frames.numpy())])
+
+    return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
 
 
 @dataclass(frozen=True)
@@ -93,30 +113,28 @@ class Measured:
         return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
 
 
-def measure(model: TriggerModel, held: HeldOut, smooth: int, rate: float, look: SecondLook | None = None) -> Measured:
-    model.eval()
-    step = model.options.step_seconds
-    events = _events(model, held, smooth, look)
-    hours, tail = (held.hours, LOOKED_TAIL) if look else (held.hours / STRANGERS, TAIL)
-    found = thresholds(events, hours, RATES, tail)
+def measure(scores: Scores, held: HeldOut, model: TriggerOptions, rate: float, looked: bool = False) -> Measured:
+    """rate: false alarms an hour, of Measured.distance; looked: whether the scores are those of a second look."""
+    step = model.step_seconds
+    hours, tail = (held.hours, LOOKED_TAIL) if looked else (held.hours / STRANGERS, TAIL)
+    found = thresholds(_events(scores, step), hours, RATES, tail)
     best = np.array(
         [
             row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
                 initial=0
             )
-            for row, ends in zip(score(model, held.frames, smooth, look), held.ends)
+            for row, ends in zip(scores.phrases, held.ends)
             for end in ends
             if end / SAMPLE_RATE + LATE < held.frames.shape[1] / FRAMES_PER_SECOND
         ]
     )
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
-    model.train()
     return Measured(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
 
 
-def look_for(phrase: str, model: TriggerModel, held: HeldOut, smooth: int) -> LookOptions:
-    """The second look that is taken LOOKS times an hour, in speech without the phrase."""
-    events = np.sort(_events(model.eval(), held, smooth))[::-1]
+def look_for(phrase: str, scores: Scores, held: HeldOut, step: float) -> LookOptions:
+    """The second look that is taken LOOKS times an hour, in speech without the phrase; step: s from score to score."""
+    events = np.sort(_events(scores, step))[::-1]
     return LookOptions(tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS * held.hours))]))
 
 
@@ -132,8 +150,7 @@ def phonemes_heard(held: HeldOut, look: SecondLook) -> np.ndarray:
     )
 
 
-def _events(model: TriggerModel, held: HeldOut, smooth: int, look: SecondLook | None = None) -> np.ndarray:
+def _events(scores: Scores, step: float) -> np.ndarray:
     """What could be false alarms, each with its highest score."""
-    gap = round(GAP / model.options.step_seconds)
-    rows = (row for streams in held.without for row in score(model, streams, smooth, look))
-    return np.concatenate([peaks(row, gap) for row in rows])
+    gap = round(GAP / step)
+    return np.concatenate([peaks(row, gap) for rows in scores.without for row in rows])

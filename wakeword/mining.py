@@ -22,8 +22,9 @@ Place = tuple[int, int]  # number of a clip among the negatives, and the sample 
 
 
 def negatives_of(sounds: Sounds) -> list[Clip]:
-    """Real speech without the phrase, in the order that places count it; near-misses are trained on often anyway."""
-    return [*sounds.speech, *sounds.own_negatives]
+    """Real speech without the phrase by the minute, as places count it; near-misses are trained on often anyway."""
+    clips = [*sounds.speech, *sounds.own_negatives]
+    return [clip[at : at + ROW] for clip in clips for at in range(0, max(1, len(clip) - SAMPLE_RATE), ROW)]
 
 
 def mine(model: TriggerModel, clips: Sequence[Clip], count: int) -> list[Place]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from asr import audio
 from asr.training.data import ManifestError, read_manifest
+from wakeword.pronunciation import says
 
 FRAME = 512  # samples at 16 kHz
 LONGEST = 30.0  # s of a recording that are held in memory
@@ -36,8 +37,8 @@ class Recording(NamedTuple):
         return UNLABELLED if self.text is None else SPEECH if self.text else NOISE
 
     def says(self, phrase: str) -> bool:
-        """The words of the phrase (normalised) stand in the text, one after the other."""
-        return bool(phrase) and f" {phrase} " in f" {self.text or ''} "
+        """The text sounds as if the phrase (normalised) were in it, whatever the spelling."""
+        return bool(phrase) and says(self.text or "", phrase)
 
 
 def recordings(paths: Sequence[str | Path]) -> list[Recording]:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import re
 import signal
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,23 +46,25 @@ class Spoken:
 
     @property
     def held_out(self) -> bool:
-        """Speakers kept from training, about one in six: they choose the checkpoint and the threshold."""
+        """Speakers kept from training, about one in six of most voices: they choose checkpoint and threshold."""
         base = re.sub(r"-[\d.]+$", "", self.speaker.split(":")[0])
         return zlib.crc32(base.encode()) % 6 == 0
 
 
 def speak(job: Job, processes: int, progress: Callable[[int], None]) -> list[Spoken]:
-    """Speak what the folder does not hold yet; ``progress`` is told the number of clips there are."""
-    job.folder.mkdir(parents=True, exist_ok=True)
-    manifest = job.folder / "clips.jsonl"
-    rows = _rows(manifest)
+    """Speak what the job's folder does not hold yet; ``progress`` is told the number of clips there are."""
+    made_of = zlib.crc32(repr((job.texts, job.voices, job.seed, job.longest)).encode())
+    folder = job.folder / f"{made_of:08x}"  # other voices, other clips
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "clips.jsonl"
+    rows = [row for row in _rows(manifest) if row["number"] < job.count]
     first = rows[-1]["number"] + 1 if rows else 0
     chunks = [(job, i, min(i + CHUNK, job.count)) for i in range(first, job.count, CHUNK)]
     with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
         for numbers, clips in _in_parallel(chunks, processes):
-            rows += list(_kept(job.folder, numbers, clips, log))
+            rows += list(_kept(folder, numbers, clips, log))
             progress(numbers[-1] + 1)
-    return [_read(job.folder, row) for row in rows if row["file"]]
+    return [_read(folder, row) for row in rows if row["file"]]
 
 
 def _in_parallel(chunks: list, processes: int) -> Iterator[tuple[range, list[Spoken | None]]]:
@@ -112,7 +115,10 @@ def speak_one(job: Job, number: int) -> Spoken | None:
     text = str(rng.choice(job.texts))
     if name not in _engines:
         _engines[name] = next(v for v in VOICES if v.name == name)()
-    samples, speaker = _engines[name].speak(text, rng)
+    try:
+        samples, speaker = _engines[name].speak(text, rng)
+    except (subprocess.CalledProcessError, soundfile.LibsndfileError):
+        return None
     samples = trim(samples)
     if not 0.15 * SAMPLE_RATE < len(samples) < job.longest * SAMPLE_RATE:
         return None

@@ -1,9 +1,10 @@
-"""From a phrase to a detector: speak it, mix it, train, choose the threshold. Stopped at any moment, it goes on."""
+"""The training of the trigger-word RNN: examples, loss, a loop that goes on where it was stopped; its file."""
 
 from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from asr.checkpoint import write_atomically
 from asr.frontend import LogMel
 from asr.training.state import load_state, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
-from wakeword.holdout import HeldOut, Measured, measure
+from wakeword.holdout import HeldOut, Scores, measure, score
 from wakeword.labels import extended_ones
 from wakeword.mining import cut, mine, negatives_of
 from wakeword.mixing import Mixer, MixOptions, Sounds
@@ -105,10 +106,10 @@ def train(
     options: TrainOptions,
     folder: Path,
     report: Callable[[str], None],
-) -> Measured:
-    """Run (or resume) training in ``folder``; the best model's weights are in ``model`` afterwards."""
+) -> Scores:
+    """Run (or resume) training in ``folder`` -> the best model's scores; its weights are in ``model`` afterwards."""
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    state_file, best_file = folder / STATE, folder / BEST
+    state_file, best_file = (folder / f"{_made_of(options, sounds)}-{name}" for name in (STATE, BEST))
     progress: dict = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
     if state_file.exists():
         progress |= load_state(state_file, model, optimizer)
@@ -120,7 +121,7 @@ def train(
         mixer = Mixer(replace(sounds, hard=cut(clips, progress["hard"])), options.mix)
         examples = Examples(mixer, model.options, options, progress["update"] * options.batch, turn * options.batch)
         loss = learn(model, optimizer, examples, progress["update"])
-        measured = measure(model, held, options.smooth, options.rate)
+        measured = measure(score(model, held, options.smooth), held, model.options, options.rate)
         rank = [measured.missed[options.rate], -measured.distance]
         if rank <= progress["best"]:
             progress["best"] = rank
@@ -135,7 +136,13 @@ def train(
             f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
         )
     model.load_state_dict(load_file(best_file))
-    return measure(model, held, options.smooth, options.rate)
+    return score(model, held, options.smooth)
+
+
+def _made_of(options: TrainOptions, sounds: Sounds) -> str:
+    """A training goes on from its own state only."""
+    lengths = {name: [len(clip) for clip in clips] for name, clips in vars(sounds).items()}
+    return f"{zlib.crc32(repr((replace(options, processes=1), lengths)).encode()):08x}"
 
 
 def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
@@ -158,8 +165,8 @@ def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examp
 
 def forget(folder: Path) -> None:
     """Remove what a finished training leaves in its folder."""
-    for name in (STATE, BEST):
-        (folder / name).unlink(missing_ok=True)
+    for path in [*folder.glob(f"*-{STATE}"), *folder.glob(f"*-{BEST}")]:
+        path.unlink()
 
 
 def _loader(examples: Examples, options: TrainOptions) -> DataLoader:
