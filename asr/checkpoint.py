@@ -65,14 +65,14 @@ def write_weights(weights: dict[str, Tensor], path: Path, half: bool, head: dict
     write_atomically(Path(path), save(weights, texts | {"version": str(VERSION)}))
 
 
-def update_card(path: Path, more: dict) -> None:
-    """Add to a checkpoint's card, or replace parts of it; its weights stay as they are."""
+def update_card(path: Path, more: dict, **head_too: str) -> None:
+    """Add to a checkpoint's card, or replace parts of it, and of the file's head; its weights stay as they are."""
     from safetensors.torch import save
 
     with safe_open(path, framework="pt") as file:
         head, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
     card = json.loads(head["card"]) | more
-    write_atomically(path, save(weights, head | {"card": json.dumps(card)}))
+    write_atomically(path, save(weights, head | head_too | {"card": json.dumps(card)}))
 
 
 def fingerprint(model: AcousticModel) -> str:

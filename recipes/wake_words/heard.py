@@ -7,6 +7,8 @@ Of every 40 ms the likeliest phonemes and ln of their probabilities, an eighth o
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import torch
 
@@ -18,6 +20,7 @@ from wakeword.spotter import HEARD, KEPT, LATENCY, UNIT
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     model = asr.load().model
     encoder = StreamingEncoder(model, Latency.of(LATENCY))

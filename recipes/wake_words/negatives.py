@@ -189,6 +189,10 @@ no far-field speech, no telephone, no music, no television, and speech is read a
 Made by `{command}`; DATA holds `speech/train.jsonl` and
 `noise.jsonl`.
 
+`heard.npz` (1.3 MB) is what the packaged acoustic model hears in the speech: of every 40 ms the eight likeliest
+phonemes and their probabilities. `wakeword listen --phrase` chooses its thresholds on it;
+`python -m recipes.wake_words.heard` makes it anew for another model.
+
 Licences: [CC0](https://creativecommons.org/publicdomain/zero/1.0/),
 [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), [CC BY 3.0](https://creativecommons.org/licenses/by/3.0/);
 where only "CC BY" is said, the page of the recording names the version.

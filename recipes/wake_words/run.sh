@@ -5,14 +5,14 @@ data=$1 work=$2
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 here=$(dirname "$0")
 
-python -m recipes.wake_words.negatives "$data" wakeword/data
+python -m recipes.wake_words.negatives "$data" --output wakeword/data
+python -m recipes.wake_words.heard
+python -m recipes.wake_words.rest "$data" "$work"
 
 python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
-    --updates 3600 --evaluate-every 300 "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" \
+    --updates 3600 --evaluate-every 300 "$work/more.jsonl" "$data/speech/an4-train.jsonl" \
     "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
-
-python -m recipes.wake_words.rest "$data" "$work"
 
 python -m recipes.english.train --out "$work/phonemes" --config "$here/second_look.toml" --dev "$data/speech/dev.jsonl" \
     --noise "$data/noise.jsonl" "$work/more.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \

@@ -18,7 +18,7 @@ import numpy as np
 from asr import audio
 from asr.checkpoint import update_card
 from asr.frontend import SAMPLE_RATE
-from wakeword.detector import Detector, load
+from wakeword.detector import VERSION, Detector, load
 from wakeword.holdout import GAP, LOOKS
 from wakeword.pronunciation import ways
 from wakeword.second_look import LookOptions, SecondLook
@@ -59,10 +59,11 @@ def main() -> None:
     more = {
         "second look": look.asdict(),
         "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
-        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers not heard before",
+        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom neither RNN nor second look learnt from",
         "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},
+        "held out": {"by the training's thresholds, without the second look": detector.card["held out"]},
     }
-    update_card(options.detector, more)
+    update_card(options.detector, more, version=VERSION)
     print("  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"  ({hours:.2f} h)")
 
 
