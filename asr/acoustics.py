@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asr.frontend import LogMel, LogMelOptions
+from asr.frontend import FRAMES_PER_SECOND, LogMel, LogMelOptions
 from asr.text import Alphabet
 
 STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
+FRAME = STRIDE / FRAMES_PER_SECOND  # s of an encoder frame
 FIELD = 7  # log-mel frames that one encoder frame sees
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asr.acoustics import STRIDE
 from asr.fit import AlignError, Fit, fit
 from asr.text import Alphabet
 
-STEP = 4  # frames of loudness, of 10 ms, in one frame of the model
 AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
 # voices (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
 PAUSE = 4  # frames without a symbol may hold a pause; fewer lie within running speech
@@ -129,7 +129,7 @@ def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
 
 def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
     """The edges (W, 2), those beside a pause moved to where it begins or ends."""
-    moved, symbols = edges.copy(), STEP * extents
+    moved, symbols = edges.copy(), STRIDE * extents
     loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
     for k in range(len(edges) + 1):  # before word k
         first, last = k == 0, k == len(edges)
@@ -137,14 +137,14 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
             continue
         around = symbols[max(0, k - 1) : k + 1]
         level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
-        begin = 0 if first else around[0, 0] + STEP  # each word keeps a frame
-        end = len(loudness) if last else around[-1, 1] - STEP
+        begin = 0 if first else around[0, 0] + STRIDE  # each word keeps a frame
+        end = len(loudness) if last else around[-1, 1] - STRIDE
         quiet = begin + _longest_quiet(loudness[begin:end], level)
         if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
             if not first:
-                moved[k - 1, 1] = quiet[0] / STEP
+                moved[k - 1, 1] = quiet[0] / STRIDE
             if not last:
-                moved[k, 0] = (quiet[1] + 1) / STEP  # windows of 25 ms hear a word half a window early
+                moved[k, 0] = (quiet[1] + 1) / STRIDE  # windows of 25 ms hear a word half a window early
     moved = np.where(moved[:, :1] < moved[:, 1:], moved, edges)
     moved[:-1, 1] = np.minimum(moved[:-1, 1], moved[1:, 0])
     return moved

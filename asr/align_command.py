@@ -53,15 +53,12 @@ def align(options: argparse.Namespace) -> int:
         script = tokens(_read(options.text))
     except ScriptError as error:
         return fail(str(error))
-    from asr.checkpoint import CheckpointError
     from asr.fit import AlignError
-    from asr.lexicon import LexiconError
-    from asr.ngram import NgramError
-    from asr.recognizer import load
+    from asr.recognizer import LOAD_ERRORS, load
 
     try:
         recognizer = load(options.model)
-    except (CheckpointError, NgramError, LexiconError) as error:
+    except LOAD_ERRORS as error:
         return fail(str(error))
     try:
         found = _aligned(recognizer, options.audio, script)

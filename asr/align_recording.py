@@ -11,8 +11,9 @@ from asr.align import Aligned, AlignError, Evidence, around, loudness, spelt
 from asr.decoding import Decoder
 from asr.fit import Fit, fit
 from asr.recognizer import Recognizer
+from asr.streaming_encoder import Heads
 from asr.text import BLANK
-from asr.words import Heads, laid
+from asr.words import laid
 
 ELSEWHERE = 1.0  # nats a frame; see asr.fit.fit: speech that the text lacks takes no words with it
 BROKEN = -15.0  # ln of a word's going on after a pause

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TextIO
 import numpy as np
 
 from asr.ngram import NEVER, SPECIAL, Level, NgramError, NgramModel
+from asr.whole_files import appearing
 
 LN10 = math.log(10)
 ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability
@@ -19,14 +19,8 @@ UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
 
 
 def write(model: NgramModel, path: Path | str) -> None:
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            _write(model, file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with appearing(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+        _write(model, file)
 
 
 def _write(model: NgramModel, file: TextIO) -> None:

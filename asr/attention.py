@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asr.acoustics import FRAME
 from asr.recurrent import recurrent
 from asr.text import BLANK, Alphabet
 from asr.viterbi import viterbi
 
 EOS = BLANK  # this decoder needs no blank: index 0 begins and ends a text
-FRAME, FAR = 0.04, 2.0  # s: a frame, and where distances stop to count
+FAR = 2.0  # s: where distances stop to count
 NEAR = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
 IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 from asr.hotwords import Boosts, Spot
@@ -18,7 +19,8 @@ class BoostedLanguage:
 
     def __init__(self, lm: LanguageModel | None, boosts: Boosts, lm_weight: float):
         self._lm, self._boosts, self._scale = lm, boosts, 1 / lm_weight
-        self._due = {word: self._scored(self.start()[0], word)[0] + self._scale * boosts.most(word) for word in boosts}
+        self._words = sorted(boosts)
+        self._due = [self._scored(self.start()[0], w)[0] + self._scale * boosts.most(w) for w in self._words]
 
     def start(self) -> tuple[Any, Spot]:
         return self._lm.start() if self._lm else None, self._boosts.start
@@ -35,9 +37,10 @@ class BoostedLanguage:
         return self._lm is None or word in self._boosts or word in self._lm
 
     def best_completion(self, beginning: str) -> float | None:
-        found = [due for word, due in self._due.items() if word.startswith(beginning)]
+        low = bisect_left(self._words, beginning)
+        high = bisect_left(self._words, beginning + chr(0x10FFFF), low)
         best = self._lm.best_completion(beginning) if self._lm else 0.0
-        return max(found + ([] if best is None else [best]), default=None)
+        return max([*self._due[low:high], *([] if best is None else [best])], default=None)
 
     def _scored(self, state: Any, word: str) -> tuple[float, Any]:
         if self._lm is None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
+
+from asr.whole_files import appearing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +34,8 @@ class CheckpointError(Exception):
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with appearing(path) as partial:
         partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def save_model(model: AcousticModel, path: Path, card: dict, half: bool = False) -> None:
@@ -118,9 +115,9 @@ def attach_attention(model: AcousticModel, name: str | Path) -> dict:
     name: a packaged model or a checkpoint file; NAME-attention.safetensors lies beside it. A model that was trained
     jointly with its decoder keeps that.
     """
+    of_model = locate(name)
     from asr.attention import AttentionDecoder, AttentionOptions
 
-    of_model = locate(name)
     if model.attention:
         return {}
     path = of_model.with_name(f"{of_model.stem}-attention.safetensors")

@@ -8,6 +8,7 @@ import sys
 
 from asr import __version__
 from asr.align_command import add_align
+from asr.attention_command import add_attention
 from asr.data_check import add_data
 from asr.export import add_export
 from asr.finetune import add_finetune
@@ -15,8 +16,7 @@ from asr.listen import add_listen
 from asr.lm import add_lm
 from asr.score import add_score
 from asr.serve.command import add_serve
-from asr.spell import add_attention
-from asr.terminal import say
+from asr.terminal import fail, say
 from asr.train import add_train
 from asr.transcribe import add_transcribe
 
@@ -45,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return fail("this needs torch, which is not installed: pip install torch")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -35,7 +35,7 @@ class CompiledSearch(LexiconSearch):
             tuple(_level(level) for level in self.lm.levels),
             *((self._after, self._end) if any(self.boosts) else (None, None)),
             (o.beam, o.symbols, o.lm_weight, o.word_bonus, o.sure_blank, o.least_symbol, o.width)
-            + (o.recombine, o.look_ahead, o.sentence_end),
+            + (o.recombine, o.look_ahead),
         )
 
     def start(self):
@@ -45,8 +45,8 @@ class CompiledSearch(LexiconSearch):
         rows = np.ascontiguousarray(self._fair(log_probs), np.float64)
         return self._engine.feed(state, rows, rows.shape[1])
 
-    def best(self, state, n: int = 1, final: bool = True) -> list[Hypothesis]:
-        return [Hypothesis(self._text_of(words), *scores) for words, *scores in self._engine.best(state, n, final)]
+    def best(self, state, n: int = 1) -> list[Hypothesis]:
+        return [Hypothesis(self._text_of(words), *scores) for words, *scores in self._engine.best(state, n)]
 
     def so_far(self, state) -> tuple[list[str], int]:
         words, stable = self._engine.so_far(state)

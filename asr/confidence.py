@@ -133,7 +133,7 @@ def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 10) -> l
     return [(len(m), float(confidences[m].mean()), float(right[m].mean())) for m in members if len(m)]
 
 
-def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
+def calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015): the mean gap between confidence and accuracy over the bins."""
-    found = reliability(confidences, right, bins)
+    found = reliability(confidences, right)
     return sum(n * abs(confidence - accuracy) for n, confidence, accuracy in found) / max(1, len(right))

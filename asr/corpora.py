@@ -10,6 +10,7 @@ folder/*.txt        a text beside each audio file, of the same name
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def _kaldi(folder: Path) -> Iterator[Utterance]:
             raise ManifestError(f"{folder / 'wav.scp'}: {recording} is a command, not a file: write its output to one")
     parts = dict(pairs(folder / "segments")) if (folder / "segments").is_file() else {key: key for key in recordings}
     for key, part in parts.items():
-        recording, *times = part.split()
+        recording, *times = part.split() or [""]
         if recording not in recordings:
             raise ManifestError(f"{folder}: {key} is of the recording {recording}, which wav.scp lacks")
         file, text, speaker = folder / recordings[recording], texts.get(key, ""), speakers.get(key, UNKNOWN)
@@ -91,8 +92,10 @@ def _kaldi(folder: Path) -> Iterator[Utterance]:
             continue
         try:
             start, end = map(float, times)
+            if not 0 <= start < end < math.inf:
+                raise ValueError
         except ValueError:
-            raise ManifestError(f"{folder / 'segments'}: {key} needs a start and an end in seconds") from None
+            raise ManifestError(f"{folder / 'segments'}: {key} needs a start and an end after it, in seconds") from None
         yield Utterance(file, end - start, normalise(text), folder.name, speaker, text, start)
 
 

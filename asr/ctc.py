@@ -39,6 +39,8 @@ class ModelOptions:
     def __post_init__(self):
         if self.units not in UNITS:
             raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
+        if self.deep_phonemes and self.units == "phonemes":
+            raise ValueError("deep_phonemes is for a second head: phonemes as units read the last layer already")
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelOptions:
@@ -77,7 +79,8 @@ class AcousticModel(nn.Module):
 
     @property
     def read(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one."""
+        """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one,
+        with deep_phonemes both."""
         top, middle = self.options.layers - 1, self.options.layers // 2
         if self.options.units == "phonemes":
             return (middle,), (top,)

@@ -12,10 +12,11 @@ from hashlib import sha256
 
 import numpy as np
 
+from asr.acoustics import FRAME
 from asr.corpora import UNKNOWN, read
 from asr.frontend import SAMPLE_RATE
-from asr.terminal import fail
-from asr.training.corpus import FRAME, frames_needed, lost_symbols
+from asr.terminal import fail, table
+from asr.training.corpus import frames_needed, lost_symbols
 from asr.training.data import ManifestError, Utterance
 
 LONGEST = 40.0  # s that train without trouble: one long utterance makes a batch by itself
@@ -134,7 +135,7 @@ def _audio_problems(u: Utterance, report: Report) -> Iterator[str]:
         return
     try:
         rate, samples = soundfile.info(u.path).samplerate, read_samples(u)
-    except (soundfile.LibsndfileError, OSError):
+    except (ManifestError, soundfile.LibsndfileError, OSError):
         yield "unreadable"
         return
     seconds = len(samples) / SAMPLE_RATE
@@ -181,8 +182,6 @@ def as_json(report: Report) -> dict:
 
 
 def as_text(report: Report) -> str:
-    from asr.score_report import table
-
     rates = ", ".join(f"{n} at {rate} Hz" for rate, n in report.rates.most_common())
     speakers = f"{len(report.speakers)} speakers" if report.speakers else "speakers unknown"
     head = f"{report.path}: {report.utterances} utterances, {report.seconds / 3600:.2f} h, {speakers}; {rates}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,22 @@ from asr.checkpoint import MODELS
 from asr.compiled_search import lexicon_search
 from asr.forward import ctc_scores
 from asr.grammar import Grammar
-from asr.hotwords import Boosts, Hotword
+from asr.hotwords import Boosts, Hotword, HotwordError
 from asr.language import CharacterNgrams, LanguageError, NgramLanguage, open_language
 from asr.letter_to_sound import guess
-from asr.lexicon import Pronunciation, read_lexicon
+from asr.lexicon import LEXICON, Pronunciation, read_lexicon
 from asr.lexicon_search import LexiconOptions, LexiconSearch
 from asr.ngram import NgramModel
 from asr.ngram import load as load_ngram
 from asr.partial import Partial, greedy_so_far, letters_so_far, words_so_far
-from asr.rnn_scores import RecurrentScores
+from asr.rnn_scores import PACKAGED, RecurrentScores
 from asr.rnn_scores import load as load_recurrent
 from asr.search import BeamSearch, Hypothesis, LanguageModel, SearchOptions, greedy
 from asr.text import LETTERS, Alphabet
 from asr.weights import Weights, weights_for
 
-LANGUAGE, LEXICON = "english-lm.npz", "english-lexicon.txt.xz"  # packaged beside the acoustic models
-RECURRENT = "english-rnn.safetensors"  # packaged too, or not
+LANGUAGE = "english-lm.npz"  # packaged beside the acoustic models, or not
+LEXICON_BEAM, LETTERS_BEAM = 256, 64  # prefixes; the search in letters runs in Python
 HOPELESS = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
 State = Any  # a search's own; a grammar's; None of greedy decoding
 
@@ -40,7 +39,7 @@ State = Any  # a search's own; a grammar's; None of greedy decoding
 class DecoderOptions:
     """Which search, with which models and which words to expect; scores are natural logarithms."""
 
-    beam: int = 256  # prefixes kept by the search; 1 is greedy decoding of the letters
+    beam: int | None = None  # prefixes kept by the search; None: what suits it; 1 is greedy decoding of the letters
     lm: bool = True  # fuse a language model
     lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
     n_best: int = 1  # texts for every segment
@@ -50,6 +49,13 @@ class DecoderOptions:
     hotwords: tuple[Hotword, ...] = ()  # words and phrases to expect
     commands: tuple[str, ...] | None = None  # nothing but these is said; None: anything is
     rejection: float = 2.5  # ln a letter, that a command may be below the best free path; see asr.grammar
+
+    def __post_init__(self):
+        """Raises ValueError, HotwordError."""
+        if self.beam is not None and self.beam < 1:
+            raise ValueError(f"a search keeps one prefix at least, not {self.beam}: give a beam of 1 or more")
+        if self.hotwords and (self.beam == 1 or self.commands is not None):
+            raise HotwordError("hotwords need a search: give a beam above 1, and no commands")
 
 
 class Decoder:
@@ -67,43 +73,44 @@ class Decoder:
         """
         self.alphabet, self.options = model.alphabet, options
         self._priors = {head: np.array(values, np.float32) for head, values in card.get("log_priors", {}).items()}
-        self.lm = _language(options.language) if options.lm and options.beam > 1 else None
+        self.lm = _language(options.language) if options.lm and options.beam != 1 else None
         self._search: BeamSearch | LexiconSearch | None = None
         self._rnn = None
         self._grammar: Grammar | None = None
         self._said: dict[str, str] = {}  # how each word is pronounced
         self._phonemes = model.options.phonemes
         self._columns = {p: i for i, p in enumerate(self._phonemes, start=1)}
-        with_lexicon = bool(options.lexicon and self._phonemes and (MODELS / LEXICON).exists())
+        with_lexicon = bool(options.lexicon and self._phonemes and LEXICON.exists())
         words = self.lm if isinstance(self.lm, NgramModel) and with_lexicon and options.commands is None else None
         self._in_lexicon = words is not None
         self.weights = weights_for(self.search, options.weights, card)
         if options.commands is not None:
-            lexicon = _ways(MODELS / LEXICON) if with_lexicon else {}
+            lexicon = _ways() if with_lexicon else {}
             self._grammar = Grammar(
                 options.commands, self.alphabet, self._phonemes if lexicon else (), lexicon, options.rejection
             )
         elif words:
             self._search = self._lexicon_search(words)
             weight = options.weights.rnn if options.language else self.weights.rnn  # it knows the packaged one's texts
-            self._rnn = _recurrent(MODELS / RECURRENT) if weight else None
-        elif options.beam > 1:
+            self._rnn = _recurrent() if weight else None
+        elif options.beam != 1:
             self._search = self._letter_search()
 
     def _lexicon_search(self, lm: NgramModel) -> LexiconSearch:
-        pronunciations, boosts = _lexicon(MODELS / LEXICON), Boosts(self.options.hotwords)
+        pronunciations, boosts = _lexicon(), Boosts(self.options.hotwords)
         self._said = dict(reversed(pronunciations))  # the first of several
         own = [w for w in lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
         unlisted = [word for word in dict.fromkeys([*boosts, *own]) if word not in self._said]
-        new = [(word, said) for word in unlisted for said in guess(word, _ways(MODELS / LEXICON))]
+        new = [(word, said) for word in unlisted for said in guess(word, _ways())]
         self._said |= dict(reversed(new))
         w, prior = self.weights.given, self._priors.get("phonemes")
-        words = LexiconOptions(self.options.beam, lm_weight=w["lm"], word_bonus=w["word"], prior_weight=w["prior"])
+        beam = self.options.beam or LEXICON_BEAM
+        words = LexiconOptions(beam, lm_weight=w["lm"], word_bonus=w["word"], prior_weight=w["prior"])
         return lexicon_search(self._phonemes, [*pronunciations, *new], lm, words, prior, boosts)
 
     def _letter_search(self) -> BeamSearch:
         lm: LanguageModel | None = self.lm
-        letters, w = SearchOptions(beam=self.options.beam, word_bonus=0.0), self.weights.given
+        letters, w = SearchOptions(beam=self.options.beam or LETTERS_BEAM, word_bonus=0.0), self.weights.given
         if lm:
             letters = replace(letters, lm_weight=w["lm"], word_bonus=w["word"])
         if self.options.hotwords:
@@ -212,20 +219,20 @@ def _language(name: str | None) -> NgramModel | CharacterLanguage | None:
 
 
 @cache
-def _lexicon(path: Path) -> list[Pronunciation]:
-    return read_lexicon(path)
+def _lexicon() -> list[Pronunciation]:
+    return read_lexicon(LEXICON)
 
 
 @cache
-def _ways(path: Path) -> dict[str, list[str]]:
+def _ways() -> dict[str, list[str]]:
     """All pronunciations of each word."""
     found: dict[str, list[str]] = {}
-    for word, said in _lexicon(path):
+    for word, said in _lexicon():
         found.setdefault(word, []).append(said)
     return found
 
 
 @cache
-def _recurrent(path: Path) -> RecurrentScores | None:
+def _recurrent() -> RecurrentScores | None:
     """The recurrent language model; None where it is not packaged."""
-    return load_recurrent(path) if path.exists() else None
+    return load_recurrent(PACKAGED) if PACKAGED.exists() else None

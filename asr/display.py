@@ -11,7 +11,6 @@ from asr.stream import Result
 from asr.transcript import fields
 
 ERASE, DIM, PLAIN = "\r\x1b[K", "\x1b[2m", "\x1b[0m"
-FORMATS = ("txt", "json")
 
 
 class Display:

@@ -31,5 +31,5 @@ class EndpointOptions:
         return min(self.pre_roll, self.silence)
 
     def segments(self) -> SegmenterOptions:
-        """The same rules for a file."""
+        """The same rules, as asr.vad takes them."""
         return SegmenterOptions(min_silence=self.silence, padding=self._padding, max_length=self.too_long)

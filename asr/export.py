@@ -122,4 +122,4 @@ def _pairs(by_torch: Recognizer, exported: Recognizer, clip: str) -> Iterator[tu
     both = zip(by_torch.heads(audio.blocks(clip)), exported.heads(audio.blocks(clip)), strict=True)
     for (piece, wanted), (_, found) in both:
         apart = float(np.max([np.abs(a - b).max(initial=0) for a, b in zip(wanted, found) if a is not None]))
-        yield len(piece.own) / 100, apart, by_torch.decoder(*wanted)[0].text, exported.decoder(*found)[0].text
+        yield piece.seconds, apart, by_torch.decoder(*wanted)[0].text, exported.decoder(*found)[0].text

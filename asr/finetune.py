@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asr.terminal import say
+from asr.terminal import say, table
 from asr.train import add_data_options, find_lexicon, guarded, read_usable, tell
 from asr.training.data import ManifestError, Utterance
 
@@ -33,7 +33,11 @@ def add_finetune(p: argparse.ArgumentParser) -> None:
     p.add_argument("--others", type=Path, metavar="PATH", help="recordings of others: what the model loses on them")
     p.add_argument("--share", type=share, default=1.0, metavar="X", help="of what was learnt in the weights that are "
                    "written, the rest is the old model's: 0.5 costs others less (default: 1)")  # fmt: skip
-    p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
+    p.add_argument(
+        "--config",
+        type=Path,
+        help="TOML, as a run leaves it; the model keeps its sizes (default: settings by the hours of DATA)",
+    )
     p.set_defaults(run=lambda options: guarded(finetune, options))
 
 
@@ -61,6 +65,7 @@ def finetune(options: argparse.Namespace) -> int:
 
     base, card = load_model(options.model)
     mine = [u for path in options.data for u in read_usable(path)]
+    others = read_usable(options.others) if options.others else []
     if len(mine) < LEAST:
         raise ManifestError(f"{len(mine)} utterances are too few to learn from and to judge by: give {LEAST} or more")
     rest, tests = hold_out(mine, TEST, TESTED)
@@ -80,7 +85,7 @@ def finetune(options: argparse.Namespace) -> int:
         return 0
     tuned, _ = load_model(trained)
     blend(tuned, base, options.share)
-    sets = {"held out": tests} | ({"others": read_usable(options.others)} if options.others else {})
+    sets = {"held out": tests} | ({"others": others} if others else {})
     judged = [judge(name, utterances, (base, tuned), card) for name, utterances in sets.items()]
     print(report(judged))
     results = {j.name: [round(100 * w.sum() / max(1, j.total.sum()), 2) for w in j.wrong] for j in judged}
@@ -129,7 +134,6 @@ def transcribe(model: AcousticModel, card: dict, utterances: list[Utterance]) ->
 
 def report(judged: list[Judged]) -> str:
     """Word error rates before and after, and how sure the difference is."""
-    from asr.score_report import table
     from asr.training.scoring import compare, interval, rate
 
     rows: list[tuple] = [("WER %", "before", "95 %", "after", "95 %", "difference", "95 %", "utterances")]

@@ -1,4 +1,4 @@
-"""CTC's forward algorithm in numpy: how probable texts are, whatever path they take (Graves et al. 2006)."""
+"""CTC's forward algorithm: how probable texts are, whatever path they take (Graves et al. 2006)."""
 
 from __future__ import annotations
 

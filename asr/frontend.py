@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 SAMPLE_RATE = 16_000  # Hz
+FRAMES_PER_SECOND = 100
 LOG_FLOOR = 1e-8  # power; below the noise of any microphone, above 16-bit rounding
 
 

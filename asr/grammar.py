@@ -45,12 +45,8 @@ class Grammar:
         self._said = [[column[p] for p in way.split()] for of in ways for way in of] if phonemes else []
         self._first = np.cumsum([0, *(len(of) for of in ways[:-1])])
 
-    def start(self) -> np.ndarray | None:
-        """Before the first frame."""
-        return None
-
     def feed(self, state: np.ndarray | None, phonemes: np.ndarray | None) -> np.ndarray | None:
-        """All log-probabilities of phonemes so far (T, P): a command is judged when it is whole."""
+        """All log-probabilities of phonemes so far (T, P), from None on: a command is judged when it is whole."""
         return phonemes if state is None or phonemes is None else np.concatenate([state, phonemes])
 
     def best(self, state: np.ndarray | None, letters: np.ndarray, n: int = 1) -> list[Hypothesis]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr.text import LETTERS
-from asr.text_files import TextError, read_lines
+from asr.text_files import TextError, numbered_lines
 
 WEIGHT = 6.0  # ln, of a word without a weight of its own
 MOST = 50.0
@@ -40,7 +40,7 @@ class Boosts:
         self._inner: set[Spot] = set()  # beginnings that go on
         self._most: dict[str, float] = {}
         for text, weight in hotwords:
-            words = tuple(text.split())
+            words = tuple(spelt(text, f"the hotword {text!r}").split())
             for n in range(1, len(words) + 1):
                 self._paid[words[:n]] = max(weight * n / len(words), self._paid.get(words[:n], 0.0))
             self._sure[words] = max(weight, self._sure.get(words, 0.0))
@@ -115,8 +115,6 @@ def spelt(text: str, where: str) -> str:
 def _lines(path: Path | str, what: str) -> list[tuple[int, str]]:
     """The lines that are not empty, with their numbers."""
     try:
-        read_lines(str(path))
+        return numbered_lines(str(path), what)
     except TextError as error:
-        raise HotwordError(str(error).replace("give sentences", f"give {what}")) from None
-    lines = Path(path).read_text("utf-8-sig").split("\n")
-    return [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+        raise HotwordError(str(error)) from None

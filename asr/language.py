@@ -11,9 +11,9 @@ import numpy as np
 
 from asr import arpa, ngram
 from asr.character_language import of_characters, spaced, unspaced
+from asr.checkpoint import MODELS
 from asr.ngram import END, START, UNKNOWN, NgramModel
 
-MODELS = Path(__file__).parent / "models"
 DEFAULT = "english-lm"
 
 

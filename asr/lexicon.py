@@ -7,7 +7,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from asr.checkpoint import MODELS
+
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
+LEXICON = MODELS / "english-lexicon.txt.xz"  # packaged, or not
 LONGEST = 255  # phonemes of a word
 ROOT = -1  # the symbol that the root is reached by
 

@@ -116,9 +116,9 @@ class LexiconSearch:
                 offset += blank
         return SearchState(beam, offset, resting)
 
-    def best(self, state: SearchState[Entry], n: int = 1, final: bool = True) -> list[Hypothesis]:
-        """The n best texts so far, best first. An unfinished last word is left out; if `final`, so are texts with
-        one, unless there is nothing else.
+    def best(self, state: SearchState[Entry], n: int = 1) -> list[Hypothesis]:
+        """The n best texts so far, best first. Texts with an unfinished last word are left out, unless there is
+        nothing else: then the word is.
         """
         ended: dict[str, Hypothesis] = {}
         broken_off: dict[str, Hypothesis] = {}
@@ -126,10 +126,9 @@ class LexiconSearch:
             fused = text.fused + (math.log(text.ahead[node]) if node.depth else 0.0)
             acoustic = math.log(in_blank + in_symbol) + state.offset - fused
             for _, last in self.ends(text, node):
-                _add(ended, self._hypothesis(last, acoustic, final))
+                _add(ended, self._hypothesis(last, acoustic))
             if not node.words:
-                whole = not final or not node.depth
-                _add(ended if whole else broken_off, self._hypothesis(text, acoustic, final))
+                _add(broken_off if node.depth else ended, self._hypothesis(text, acoustic))
         return sorted((ended or broken_off).values(), key=lambda h: -h.score)[:n]
 
     def ends(self, text: Text, node: Node) -> list[tuple[float, Text]]:
@@ -266,11 +265,9 @@ class LexiconSearch:
             text.future = text.number
         return text
 
-    def _hypothesis(self, text: Text, acoustic: float, final: bool) -> Hypothesis:
-        fused, end = text.fused, 0.0
-        if final:
-            end = self.lm.end(text.state) if self.options.sentence_end else 0.0
-            fused += self.options.lm_weight * end + self.boosts.end(text.spot)
+    def _hypothesis(self, text: Text, acoustic: float) -> Hypothesis:
+        end = self.lm.end(text.state)
+        fused = text.fused + self.options.lm_weight * end + self.boosts.end(text.spot)
         return Hypothesis(" ".join(text.words()), acoustic + fused, acoustic, text.language + end)
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from asr import microphone
 from asr.expectations import add_expectations, expecting
 from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions
-from asr.terminal import add_model
+from asr.terminal import add_model, milliseconds
 
 if TYPE_CHECKING:
     from asr.display import Display
     from asr.listener import Listener
 
+LATEST = 2_000  # ms that whoever speaks would wait for words
 REMIND = 10.0  # s between two lines about the same trouble
 
 
@@ -33,7 +34,8 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--format", choices=("txt", "json"), default="txt", help="json: one object a line, partial results too"
     )
-    p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of the model (default: 320ms)")
+    p.add_argument("--latency", type=milliseconds(LATEST), default=320.0, metavar="MS",
+                   help="of the model (default: 320ms)")  # fmt: skip
     p.add_argument("--silence", type=float, default=0.6, metavar="S", help="that ends a sentence (default: 0.6 s)")
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")
     p.add_argument("--nothing", type=float, metavar="S", help="stop after so long without a word (default: never)")
@@ -42,22 +44,10 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=listen)
 
 
-def milliseconds(text: str) -> float:
-    """ "320ms" -> 320.0"""
-    number = text.removesuffix("ms")
-    if not number.isdecimal() or not 80 <= int(number) <= 2_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no latency for listening: give 80 to 2000 ms, for example 320ms")
-    return float(number)
-
-
 def listen(options: argparse.Namespace) -> int:
     """Exit status 0 when nothing was said for so long, 2 when it could not start or lost its microphone."""
-    from asr.checkpoint import CheckpointError
     from asr.display import Display
-    from asr.hotwords import HotwordError
-    from asr.lexicon import LexiconError
-    from asr.ngram import NgramError
-    from asr.vad import VadError
+    from asr.recognizer import LOAD_ERRORS
 
     display = Display(sys.stdout, sys.stderr, options.format)
     try:
@@ -68,7 +58,7 @@ def listen(options: argparse.Namespace) -> int:
         with Microphone(MicrophoneOptions(options.device), display.say) as source, stopped_by_signals(source):
             display.say(f"listening to {source.device.name}; Ctrl-C ends")
             follow(listener, source, display)
-    except (MicrophoneError, CheckpointError, HotwordError, LexiconError, NgramError, VadError) as error:
+    except (MicrophoneError, *LOAD_ERRORS) as error:
         display.say(f"error: {error}")
         return 2
     finally:

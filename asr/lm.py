@@ -13,9 +13,9 @@ import numpy as np
 
 from asr import arpa, kneser_ney, ngram
 from asr.character_language import spaced
-from asr.language import LanguageError, open_language, per_token, sample
+from asr.language import DEFAULT, LanguageError, open_language, per_token, sample
 from asr.ngram import NgramError
-from asr.terminal import fail, say
+from asr.terminal import fail, positive, say
 from asr.text import normalise
 from asr.text_files import STDIN, TextError, read_lines, spoken
 
@@ -38,45 +38,37 @@ def add_lm(p: argparse.ArgumentParser) -> None:
         _add_raw(q)
     speak = parts.add_parser("say", help="make sentences up")
     speak.set_defaults(run=lambda o: _guarded(say_sentences, o))
-    speak.add_argument("--count", type=_positive, default=5, metavar="N", help="sentences (default: 5)")
-    speak.add_argument("--words", type=_positive, default=30, metavar="N", help="at most, or characters (default: 30)")
+    speak.add_argument("--count", type=positive, default=5, metavar="N", help="sentences (default: 5)")
+    speak.add_argument("--words", type=positive, default=30, metavar="N", help="at most, or characters (default: 30)")
     speak.add_argument("--temperature", type=_above_zero, default=1.0, metavar="T", help="below 1 tamer, above odder")
     speak.add_argument("--seed", type=int, metavar="N", help="the same sentences again")
     for q in (score, whole, speak):
-        q.add_argument(
-            "--model", default="english-lm", metavar="NAME", help="packaged (english-lm, english-rnn) or a file"
-        )
+        q.add_argument("--model", default=DEFAULT, metavar="NAME", help="packaged (english-lm, english-rnn) or a file")
 
 
 def add_train(p: argparse.ArgumentParser) -> None:
     p.description = "Train an n-gram model (modified Kneser-Ney), or with --rnn a recurrent one."
     p.add_argument("text", nargs="+", metavar="TEXT", help="sentences, one a line: text files, .xz, or -")
     p.add_argument("--output", required=True, type=Path, metavar="FILE", help=".npz or .arpa; .safetensors with --rnn")
-    p.add_argument("--max-words", type=_positive, metavar="N", help="keep the most frequent; others become <unk>")
+    p.add_argument("--max-words", type=positive, metavar="N", help="keep the most frequent; others become <unk>")
     p.add_argument("--unit", choices=("word", "character"), default="word", help="what is predicted (default: word)")
     _add_raw(p)
     n = p.add_argument_group("n-gram model")
-    n.add_argument("--order", type=_positive, metavar="N",
+    n.add_argument("--order", type=positive, metavar="N",
                    help="of the longest n-grams (default: 3 words, or 6 characters)")  # fmt: skip
-    n.add_argument("--min-word", type=_positive, metavar="N", help="words seen less often become <unk>")
-    n.add_argument("--min-counts", type=_positive, nargs="+", metavar="N", help="of each order; rarer ones go")
-    n.add_argument("--max-ngrams", type=_positive, metavar="N", help="prune to about so many, by entropy")
+    n.add_argument("--min-word", type=positive, metavar="N", help="words seen less often become <unk>")
+    n.add_argument("--min-counts", type=positive, nargs="+", metavar="N", help="of each order; rarer ones go")
+    n.add_argument("--max-ngrams", type=positive, metavar="N", help="prune to about so many, by entropy")
     r = p.add_argument_group("recurrent model")
     r.add_argument("--rnn", action="store_true", help="train one; the same command again goes on where it was stopped")
     r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
-    r.add_argument("--hidden", type=_positive, metavar="N", help="size of the state (default: 384)")
+    r.add_argument("--hidden", type=positive, metavar="N", help="size of the state (default: 384)")
     r.add_argument("--epochs", type=_above_zero, metavar="N", help="times through the text (default: 4)")
     p.set_defaults(run=lambda o: _guarded(train, o))
 
 
 def _add_raw(p: argparse.ArgumentParser) -> None:
     p.add_argument("--raw", action="store_true", help="take text as it is, not lower-cased and cut to a-z and '")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def _above_zero(text: str) -> float:

@@ -14,18 +14,22 @@ from asr.acoustics import STRIDE, Acoustics, Latency
 from asr.align import loudness
 from asr.checkpoint import DEFAULT, CheckpointError, attach_attention
 from asr.decoding import DecoderOptions
-from asr.frontend import SAMPLE_RATE
+from asr.frontend import FRAMES_PER_SECOND, SAMPLE_RATE
+from asr.hotwords import HotwordError
+from asr.language import LanguageError
+from asr.lexicon import LexiconError
+from asr.ngram import NgramError
 from asr.streaming_encoder import Heads, encode
 from asr.transcript import Segment, Transcript
-from asr.vad import Segment as Span
-from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+from asr.vad import Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
 from asr.weights import WeightError
 from asr.words import SureDecoder, segment
 
 if TYPE_CHECKING:
     from asr.ctc import AcousticModel
 
-FRAMES_PER_SECOND = 100  # of the front-end
+# what `load` raises, each of one sentence for the user
+LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
 STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than the batch has, on one core
 
@@ -35,7 +39,7 @@ class RecognizerOptions:
     """How files are cut, encoded and searched; lengths in s, latency in ms."""
 
     decoder: DecoderOptions = DecoderOptions()
-    least_confidence: float = 0.35  # of the letters; a segment of one to three words below it is taken for noise
+    least_confidence: float = 0.35  # of the letters; a segment of few words below it is taken for noise, see asr.words
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     attention: bool = False  # let the attention decoder judge the candidates, too; in files, not in a Listener
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
@@ -55,6 +59,11 @@ class Piece:
     def start(self) -> float:
         """Seconds into the audio."""
         return self.span.start / FRAMES_PER_SECOND
+
+    @property
+    def seconds(self) -> float:
+        """Of the span itself."""
+        return len(self.own) / FRAMES_PER_SECOND
 
     @property
     def steps(self) -> slice:
@@ -204,8 +213,7 @@ def load(
 ) -> Recognizer:
     """A packaged model by name, a checkpoint file, or the folder that `asr export` has written, which needs no torch.
 
-    threads: of the processor, for the model; None: as many as it likes. Raises asr.checkpoint.CheckpointError,
-    asr.ngram.NgramError, asr.weights.WeightError.
+    threads: of the processor, for the model; None: as many as it likes. Raises one of LOAD_ERRORS.
     """
     acoustic, card = open_model(model, threads)
     if options.attention:

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from asr.adaptive_softmax import AdaptiveSoftmax
-from asr.checkpoint import MODELS, CheckpointError, damaged, read_weights, write_weights
+from asr.checkpoint import CheckpointError, damaged, read_weights, write_weights
 from asr.recurrent import State, recurrent
+from asr.rnn_scores import EOS, FORMAT, PACKAGED, UNKNOWN
 from asr.shared_prefixes import shared_prefixes
 
-FORMAT = "asr-rnn-language-model"
-PACKAGED = MODELS / "english-rnn.safetensors"
-EOS, UNKNOWN = 0, 1  # the ids of
+ROWS = 64  # texts that are read together
 SPECIAL = ("<eos>", "<unk>")
 
 
@@ -111,11 +110,11 @@ def _rows(state: State | None, rows: list[int]) -> State | None:
     return tuple(s[:, rows] for s in state) if isinstance(state, tuple) else state[:, rows]
 
 
-def perplexity(model: RnnLanguageModel, texts: list[str], rows: int = 64) -> float:
+def perplexity(model: RnnLanguageModel, texts: list[str]) -> float:
     """Perplexity a token; the ends of texts count, and unknown words do as <unk>."""
     ordered, total = sorted(texts, key=len), 0.0
-    for start in range(0, len(ordered), rows):
-        total += sum(model.ln_probability(ordered[start : start + rows], unlisted=1))
+    for start in range(0, len(ordered), ROWS):
+        total += sum(model.ln_probability(ordered[start : start + ROWS], unlisted=1))
     tokens = sum(len(model.encode(text)) + 1 for text in texts)
     return math.exp(-total / tokens) if tokens else math.nan
 

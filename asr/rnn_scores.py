@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.checkpoint import VERSION, CheckpointError, damaged
+from asr.checkpoint import MODELS, VERSION, CheckpointError, damaged
 from asr.shared_prefixes import shared_prefixes
 
 FORMAT = "asr-rnn-language-model"
+PACKAGED = MODELS / "english-rnn.safetensors"  # or not
 EOS, UNKNOWN = 0, 1  # the ids of
-Weights = dict[str, np.ndarray]
+Tensors = dict[str, np.ndarray]
 
 
 class RecurrentScores:
     """A GRU over words with an adaptive softmax. tensors: the checkpoint's, float32."""
 
-    def __init__(self, tensors: Weights, options: dict[str, Any], vocabulary: list[str]):
+    def __init__(self, tensors: Tensors, options: dict[str, Any], vocabulary: list[str]):
         if (options["cell"], options["unit"]) != ("gru", "word"):
             raise ValueError(f"it has {options['cell']} cells over {options['unit']}s, not GRU cells over words")
         self._ids = {word: i for i, word in enumerate(vocabulary)}
@@ -75,7 +76,7 @@ class RecurrentScores:
 class AdaptiveScores:
     """asr.adaptive_softmax.AdaptiveSoftmax: the word vectors in bands of rarer and rarer words."""
 
-    def __init__(self, tensors: Weights, words: int, bands: list[int]):
+    def __init__(self, tensors: Tensors, words: int, bands: list[int]):
         t = {name.removeprefix("softmax."): tensor for name, tensor in tensors.items()}
         self._edges = [0, *(b for b in bands if b < words), words]
         self._vectors = [t[f"vectors.{k}"] for k in range(len(self._edges) - 1)]

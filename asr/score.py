@@ -104,7 +104,8 @@ def _tell_missing(
     path: str, reference: Sequence[Text], side: Sequence[Text], places: dict[int, int], missing: str
 ) -> None:
     lacks = [t.name for i, t in enumerate(reference) if i not in places]
-    extra = [t.name for i, t in enumerate(side) if i not in set(places.values())]
+    matched = set(places.values())
+    extra = [t.name for i, t in enumerate(side) if i not in matched]
     if extra:
         say(f"{len(extra)} utterances of {path} are not in the reference and don't count, {_some(extra)}")
     if lacks and missing == "fail":

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from asr.corpora import UNKNOWN
 from asr.score import Scored, comparison, summary
 from asr.score_input import Text
+from asr.terminal import table
 from asr.training.scoring import Pair
 
 RED, GREEN, YELLOW, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -129,12 +130,3 @@ def _verdict(first: Scored, second: Scored, letter: str) -> str:
     if c["difference"] == c["low"] == c["high"] == 0:
         return f"{gap}: the two make the same number of errors everywhere"
     return f"{gap}: {names[0]} is better than {names[1]} with {told}"
-
-
-def table(rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as need be; numbers to the right, under a first row of titles."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts)]
-    right = [all(cell[:1].isdigit() for cell in column[1:]) for column in zip(*texts)]
-    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)) for row in texts]
-    return "\n".join(line.rstrip() for line in lines)

@@ -52,7 +52,6 @@ class SearchOptions:
     lm_weight: float = 0.6  # of the language model's ln probability
     word_bonus: float = 1.0  # ln added per word: makes up for the language model's taste for few words
     unknown: float = -4.0  # ln added per letter of a word the language model does not know
-    sentence_end: bool = True  # score the end of the sentence too
     look_ahead: bool = True  # score a begun word by the likeliest word it can become
     sure_blank: float = 0.999  # a frame whose blank is at least this probable costs nothing
     least_symbol: float = 0.002  # symbols less probable than this are passed over in a frame ...
@@ -151,12 +150,12 @@ class BeamSearch:
                 offset += blank
         return SearchState(beam, offset, resting)
 
-    def best(self, state: SearchState[Entry], n: int = 1, final: bool = True) -> list[Hypothesis]:
-        """The n best texts so far, best first. Unless `final`, an unfinished last word is not scored yet."""
+    def best(self, state: SearchState[Entry], n: int = 1) -> list[Hypothesis]:
+        """The n best texts so far, best first, as if they ended here."""
         texts: dict[str, Hypothesis] = {}
         for prefix, in_blank, in_symbol in state.beam:
             acoustic = math.log(in_blank + in_symbol) + state.offset - prefix.fused
-            language, weighted = self._closing_score(prefix) if final else (prefix.language, prefix.fused)
+            language, weighted = self._closing_score(prefix)
             text = _tidy(self._text(prefix))
             if text in texts:  # "so" and "so " are the same text
                 acoustic = float(np.logaddexp(acoustic, texts[text].acoustic))
@@ -278,7 +277,7 @@ class BeamSearch:
             score, state = self._word_score(self.lm, prefix)
             language += score
             weighted += o.lm_weight * score + o.word_bonus - prefix.ahead
-        if self.lm and o.sentence_end:
+        if self.lm:
             score = self.lm.end(state)
             language += score
             weighted += o.lm_weight * score

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from asr.frontend import FRAMES_PER_SECOND
 from asr.meter import Pace
-from asr.recognizer import CONTEXT, FRAMES_PER_SECOND
+from asr.recognizer import CONTEXT
 from asr.streaming_encoder import Portion
 from asr.transcript import Word
 from asr.utterance import Utterance
-from asr.vad import STEP, Segmenter
-from asr.vad import Segment as Span
+from asr.vad import STEP, Segmenter, Span
 
 if TYPE_CHECKING:
     from asr.listener import Listener

@@ -17,7 +17,12 @@ class TextError(ValueError):
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of a file or of standard input (-) that are not empty. Raises TextError."""
+    """The lines of a file or of standard input (-) that are not empty, stripped. Raises TextError."""
+    return [line.strip() for _, line in numbered_lines(path, "sentences")]
+
+
+def numbered_lines(path: str, what: str) -> list[tuple[int, str]]:
+    """The lines that are not empty, as they stand, with their numbers; what: they should be. Raises TextError."""
     name = "standard input" if path == STDIN else path
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
@@ -30,9 +35,9 @@ def read_lines(path: str) -> list[str]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise TextError(f"{name}, line {line}, is not UTF-8 text: convert it, for example with iconv") from None
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines:
-        raise TextError(f"{name} holds no text: give sentences, one a line")
+        raise TextError(f"{name} holds no text: give {what}, one a line")
     return lines
 
 

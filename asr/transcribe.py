@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from asr import audio
 from asr.expectations import add_expectations, expecting
-from asr.terminal import add_model, clock, fail, say
+from asr.terminal import add_model, clock, fail, milliseconds, positive, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 256; in letters 64)"
     )
-    p.add_argument("--n-best", type=_positive, default=1, metavar="N", help="with json: N texts for each segment")
+    p.add_argument("--n-best", type=positive, default=1, metavar="N", help="with json: N texts for each segment")
     language = p.add_mutually_exclusive_group()
     language.add_argument("--no-lm", action="store_true", help="search without a language model")
     language.add_argument(
@@ -49,30 +49,18 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
         help="of lm, word, prior, letters, rnn, attention in a text's score (default: the model's own)",
     )
     add_expectations(p)
-    p.add_argument("--latency", type=_latency, metavar="MS", help="decode as a live stream with this latency would")
-    p.add_argument("--threads", type=_positive, metavar="N", help="of the processor (default: all cores)")
+    p.add_argument("--latency", type=milliseconds(10_000), metavar="MS",
+                   help="decode as a live stream with this latency would")  # fmt: skip
+    p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: all cores)")
     p.add_argument("--cluster", metavar="HOST:PORT", help="share the files out among the workers of a dask scheduler")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
     p.set_defaults(run=transcribe)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
 def _beam(text: str) -> int:
-    if (width := _positive(text)) > 1024:
+    if (width := positive(text)) > 1024:
         raise argparse.ArgumentTypeError("a beam wider than 1024 gains nothing: choose 1 to 1024")
     return width
-
-
-def _latency(text: str) -> float:
-    number = text.removesuffix("ms")
-    if not number.isdecimal() or not 80 <= int(number) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a latency: give 80 to 10000 milliseconds, for example 320")
-    return float(number)
 
 
 @dataclass
@@ -96,6 +84,8 @@ def transcribe(options: argparse.Namespace) -> int:
     """Exit status 0 when every input was transcribed whole, 1 otherwise, 2 when nothing could start."""
     if options.resume and not options.output:
         return fail("--resume needs --output DIR: it skips what is written there already")
+    if options.n_best > 1 and options.format != "json":
+        return fail("--n-best needs --format json: the other formats have room for one text")
     if options.cluster and audio.STDIN in options.files:
         return fail("--cluster takes files: standard input is on this machine alone")
     recognizer = _load(options)
@@ -129,25 +119,19 @@ def _jobs(options: argparse.Namespace, summary: Summary) -> Iterator[tuple[str, 
 
 def _load(options: argparse.Namespace):
     """The recogniser, or a sentence that says why there is none."""
-    from asr.checkpoint import CheckpointError
     from asr.cluster import ClusterError, connect
-    from asr.hotwords import HotwordError
-    from asr.language import LanguageError
-    from asr.lexicon import LexiconError
-    from asr.ngram import NgramError
-    from asr.recognizer import load
-    from asr.weights import WeightError
+    from asr.recognizer import LOAD_ERRORS, load
 
-    if options.hotwords and options.beam == 1:
-        return "--hotwords needs a search: give --beam above 1"
-    if options.commands and (options.rescore or options.weights):
-        return "--commands chooses among the commands without a search: leave --rescore and --weights out"
+    search = ("--rescore", "--weights", "--lm", "--no-lm", "--beam")
+    given = [name for name in search if getattr(options, name[2:].replace("-", "_"))]
+    if options.commands and given:
+        return f"--commands chooses among the commands without a search: leave {' and '.join(given)} out"
     try:
         wanted = expecting(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
         if options.cluster:
             return connect(options.cluster, options.model, wanted, options.threads)
         return load(options.model, wanted, options.threads)
-    except (ClusterError, CheckpointError, HotwordError, LanguageError, NgramError, LexiconError, WeightError) as error:
+    except (ClusterError, *LOAD_ERRORS) as error:
         return str(error)
 
 
@@ -159,9 +143,7 @@ def _decoder(options: argparse.Namespace) -> DecoderOptions:
     weights = read_weights(options.weights) if options.weights else Weights()
     if weights.attention is not None and not options.rescore:
         raise WeightError("the weight of attention needs --rescore attention")
-    in_letters = options.letters or options.no_lm  # a search in Python
-    beam = options.beam or (64 if in_letters else DecoderOptions.beam)
-    search = beam, not options.no_lm, not options.letters, options.n_best
+    search = options.beam, not options.no_lm, not options.letters, options.n_best
     return DecoderOptions(*search, language=options.lm, weights=weights)
 
 

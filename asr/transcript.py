@@ -8,10 +8,12 @@ import os
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import TextIO
+
+from asr.whole_files import appearing
 
 LINE = 42  # characters in a line of a caption
 LINES = 2  # lines in a caption
@@ -176,16 +178,10 @@ def save(transcript: Transcript, path: str, format: str) -> None:
 
     Raises OutputError where the folder or the disk does not take it.
     """
-    temporary = f"{path}.{os.getpid()}.part"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                FORMATS[format].write(transcript, file)
-            os.replace(temporary, path)
-        finally:
-            with suppress(FileNotFoundError):  # as it should be, after the replacement
-                os.unlink(temporary)
+        with appearing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
+            FORMATS[format].write(transcript, file)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 

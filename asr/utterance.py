@@ -7,13 +7,14 @@ from itertools import takewhile
 
 import numpy as np
 
-from asr.acoustics import STRIDE
+from asr.acoustics import FRAME, STRIDE
 from asr.align import AlignError, loudness
 from asr.decoding import State
+from asr.frontend import FRAMES_PER_SECOND
 from asr.partial import Partial
 from asr.streaming_encoder import EncoderState, Heads, StreamingEncoder
 from asr.transcript import Segment, Word
-from asr.words import SECONDS, SureDecoder, segment, timed
+from asr.words import SureDecoder, segment, timed
 
 NOTHING = Partial((), 0)
 SURE = 2  # encoder frames: what is shown of the look-ahead has heard as many frames after it, at least
@@ -92,7 +93,7 @@ class Utterance:
         self.shown, words = partial, partial.words
         self.said = self.said or bool(words)
         kept = self._kept(words)
-        begin = self.start / 100
+        begin = self.start / FRAMES_PER_SECOND
         found = kept + self._timed(words[len(kept) :], kept[-1].end if kept else begin)
         if len(found) < len(words):  # too little room is left after the kept ones
             found = self._timed(words, begin)
@@ -110,7 +111,7 @@ class Utterance:
             state = self._decoder.feed(self._search, *self._part(self._searched, steps))
             hypotheses = self._decoder.finish(state, heads.letters)
         loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
-        return segment(hypotheses, heads, self.start / 100, self._decoder, loud, least_confidence)
+        return segment(hypotheses, heads, self.start / FRAMES_PER_SECOND, self._decoder, loud, least_confidence)
 
     def _steps(self, end: int) -> int:
         return -(-(end - self.start) // STRIDE)
@@ -143,7 +144,7 @@ class Utterance:
         return Partial(words or partial.words, partial.stable)
 
     def _step(self, time: float) -> int:
-        return round((time - self.start / 100) / SECONDS)
+        return round((time - self.start / FRAMES_PER_SECOND) / FRAME)
 
     def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
         """Words whose times are not worked out again; where the last one ends depends on the next."""

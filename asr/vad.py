@@ -126,7 +126,7 @@ class SegmenterOptions:
             raise VadError("max_length must leave room for 1 s of speech beside padding and min_silence")
 
 
-class Segment(NamedTuple):
+class Span(NamedTuple):
     """Frames [start, end) of 10 ms to transcribe; ``cut_*`` where speech goes on beyond that side."""
 
     start: int
@@ -194,21 +194,21 @@ class Segmenter:
         """The silence that the open segment ends with so far."""
         return Pause(STEP * self._last, STEP * (self._now - self._last))
 
-    def feed(self, probabilities: Iterable[float]) -> Iterator[Segment]:
+    def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
         for p in np.asarray(probabilities, np.float64).tolist():
             segment = self._step(p)
             if segment:
                 yield segment
 
-    def flush(self) -> Iterator[Segment]:
+    def flush(self) -> Iterator[Span]:
         """End of the recording: the segment that is still open, if any."""
         if self._start is not None:
             segment = self._close(self._start, min(self._last + self._padding, self._now))
             if segment:
                 yield segment
 
-    def _step(self, p: float) -> Segment | None:
+    def _step(self, p: float) -> Span | None:
         now, self._now = self._now, self._now + 1
         if self._start is None:
             if p < self.options.on:
@@ -225,15 +225,15 @@ class Segmenter:
             return self._cut(self._start)
         return None
 
-    def _close(self, start: int, end: int) -> Segment | None:
+    def _close(self, start: int, end: int) -> Span | None:
         cut_left, spoken = self._cut_left, self._last - self._onset
         self._idle()
         if spoken < self._min_speech and not cut_left:
             return None
         self._free = end
-        return Segment(STEP * start, STEP * end, cut_left)
+        return Span(STEP * start, STEP * end, cut_left)
 
-    def _cut(self, start: int) -> Segment | None:
+    def _cut(self, start: int) -> Span | None:
         """Split speech that went on for too long in the deepest dip of its second half."""
         smooth = np.convolve(self._p, np.ones(5) / 5, mode="valid")  # a dip of 0.2 s, not a single step
         half = len(smooth) // 2
@@ -241,7 +241,7 @@ class Segmenter:
         cut = start + offset
         if self._last <= cut:  # silent since then
             return self._close(start, cut)
-        segment = Segment(STEP * start, STEP * cut, self._cut_left, True)
+        segment = Span(STEP * start, STEP * cut, self._cut_left, True)
         self._start = self._onset = self._free = cut
         self._cut_left, self._p = True, self._p[offset:]
         return segment

@@ -8,17 +8,16 @@ from statistics import fmean
 
 import numpy as np
 
-from asr.acoustics import STRIDE, Acoustics
+from asr.acoustics import FRAME, Acoustics
 from asr.align import Aligned, AlignError, Sound, align
 from asr.confidence import HEARD, RECOGNISED, Confidence, search_evidence
 from asr.decoding import Decoder, DecoderOptions
 from asr.search import Hypothesis
+from asr.streaming_encoder import Heads
 from asr.transcript import Segment, Word
 
-SECONDS = STRIDE / 100  # an encoder frame
 FEW = 3  # words; a segment of so few is noise where the model doubts them
 SLOWEST = 1.0  # words a second that somebody says who is really speaking
-Heads = tuple[np.ndarray, np.ndarray | None]  # log-probabilities of letters (T, V), phonemes (T, P); natural log
 
 
 class SureDecoder(Decoder):
@@ -55,7 +54,7 @@ def laid(
 def placed(words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:
     """From frames after ``start`` to seconds."""
     return tuple(
-        Word(a.word, start + SECONDS * a.start_frame, start + SECONDS * a.end_frame, confidence)
+        Word(a.word, start + FRAME * a.start_frame, start + FRAME * a.end_frame, confidence)
         for a, confidence in zip(words, confidences)
     )
 
@@ -76,7 +75,7 @@ def segment(
         found = laid(best.text, heads, decoder, loudness)
     except AlignError:  # more letters than frames: the search made up what cannot have been said
         return None
-    few = max(FEW, SLOWEST * SECONDS * len(heads[0]))
+    few = max(FEW, SLOWEST * FRAME * len(heads[0]))
     if not found or len(found) <= few and fmean(a.confidence for a in found) < least_confidence:
         return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
     search = search_evidence([a.word for a in found], hypotheses, decoder.lm)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ import pytest
 import soundfile
 
 from asr import transcribe
+from asr.checkpoint import load_model
 from asr.cli import main
+from asr.decoding import Decoder, DecoderOptions
+from asr.hotwords import Hotword, HotwordError
+from asr.vad import SpeechDetector, VadError
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [DATA / json.loads(line)["audio_filepath"] for line in (DATA / "clips.jsonl").open()]
@@ -115,11 +120,24 @@ def test_standard_input(monkeypatch, capsys):
         (["--beam", "0"], "above 0"),
         (["--latency", "5"], "latency"),
         (["--format", "docx"], "docx"),
+        (["--n-best", "2"], "--n-best needs --format json"),
+        (["--commands", "go.txt", "--no-lm", "--beam", "9"], "leave --no-lm and --beam out"),
     ],
 )
 def test_what_cannot_start_says_why(capsys, arguments, sentence):
     status, out, err = run(capsys, *arguments, CLIPS[0])
     assert status == 2 and sentence in err and not out
+
+
+def test_a_damaged_voice_activity_detector_is_one_sentence(capsys, monkeypatch, tmp_path):
+    def load() -> None:
+        raise VadError("vad.safetensors is damaged")
+
+    monkeypatch.setattr(SpeechDetector, "load", load)
+    (tmp_path / "text").write_text("yes")
+    for command in (["transcribe", CLIPS[0]], ["align", CLIPS[0], tmp_path / "text"]):
+        assert main(list(map(str, command))) == 2
+        assert capsys.readouterr().err == "error: vad.safetensors is damaged\n"
 
 
 def test_a_damaged_checkpoint_and_one_of_another_version(capsys, tmp_path):
@@ -153,11 +171,26 @@ def test_a_full_disk_leaves_nothing_half_written(capsys, tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.parametrize("given, beam", [([], 256), (["--letters"], 64), (["--no-lm"], 64), (["--beam", "1"], 1)])
+@pytest.mark.parametrize("given, beam", [([], 256), (["--letters"], 64), (["--no-lm"], 64), (["--beam", "9"], 9)])
 def test_the_beam_that_is_used(given, beam):
     parser = argparse.ArgumentParser()
     transcribe.add_transcribe(parser)
-    assert transcribe._decoder(parser.parse_args([*given, "x.wav"])).beam == beam
+    wanted = transcribe._decoder(parser.parse_args([*given, "x.wav"]))
+    assert Decoder(*load_model(), wanted)._search.options.beam == beam
+
+
+def test_without_phonemes_the_beam_is_that_of_a_search_in_letters():
+    model, card = load_model()
+    model.options = replace(model.options, phonemes=())
+    assert Decoder(model, card, DecoderOptions())._search.options.beam == 64
+
+
+def test_no_beam_and_hotwords_without_a_search_are_refused():
+    with pytest.raises(ValueError, match="one prefix at least"):
+        DecoderOptions(beam=0)
+    for other in ({"beam": 1}, {"commands": ("go",)}):
+        with pytest.raises(HotwordError, match="hotwords need a search"):
+            DecoderOptions(hotwords=(Hotword("zork"),), **other)
 
 
 def test_help_names_every_option(capsys):

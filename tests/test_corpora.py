@@ -105,6 +105,9 @@ def test_a_missing_file_has_no_duration(tmp_path):
         ({"wav.scp": "u1 a.wav\nu1 b.wav\n", "text": ""}, "u1 stands there twice"),
         ({"wav.scp": "r a.wav\n", "text": "u1 a\n", "segments": "u1 q 0 1\n"}, "recording q, which wav.scp lacks"),
         ({"wav.scp": "r a.wav\n", "text": "u1 a\n", "segments": "u1 r 0\n"}, "needs a start and an end"),
+        ({"wav.scp": "r a.wav\n", "text": "u1 a\n", "segments": "u1\n"}, "which wav.scp lacks"),
+        ({"wav.scp": "r a.wav\n", "text": "u1 a\n", "segments": "u1 r 5 2\n"}, "needs a start and an end"),
+        ({"wav.scp": "r a.wav\n", "text": "u1 a\n", "segments": "u1 r 0 nan\n"}, "needs a start and an end"),
     ],
 )
 def test_what_is_no_corpus_is_one_sentence(tmp_path, files, said):

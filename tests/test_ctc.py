@@ -120,6 +120,8 @@ def test_deep_phonemes_are_read_from_the_middle_and_the_last_layer():
     torch.testing.assert_close(model.both(frames, lengths)[1][0], expected)
     assert ModelOptions.from_dict(model.options.asdict()) == model.options
     assert "deep_phonemes" not in make().options.asdict()  # for those who do not know it
+    with pytest.raises(ValueError, match="deep_phonemes is for a second head"):
+        ModelOptions(units="phonemes", deep_phonemes=True)
 
 
 @pytest.mark.parametrize("deep", [False, True])

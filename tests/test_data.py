@@ -42,6 +42,10 @@ def test_manifest(tmp_path):
     assert second == Utterance(tmp_path / "b/c.flac", 2.0, "uber all", "kathleen", "k", "Über\u2028all")
 
 
+def test_a_manifest_may_begin_with_a_byte_order_mark(tmp_path):
+    assert len(read_manifest(write(tmp_path, "\ufeff" + json.dumps(row())))) == 1
+
+
 def test_manifest_of_real_clips():
     utterances = read_manifest(CLIPS)
     assert all(u.path.is_file() and u.text and u.corpus != "clips" for u in utterances)
@@ -127,6 +131,12 @@ def test_a_broken_audio_file_is_named_and_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path / "cache") == []
 
 
+def test_part_of_a_broken_file_cannot_be_read_either(tmp_path):
+    (tmp_path / "b.wav").write_text("no sound at all")
+    with pytest.raises(ManifestError, match=r"cannot read .*b\.wav .*: replace it or leave it out"):
+        data.read_samples(Utterance(tmp_path / "b.wav", 1.0, "", "x", "y", start=0.5))
+
+
 def some(count: int) -> list[Utterance]:
     return [Utterance(Path("a"), 1.0, "", "abc"[i % 3], "s") for i in range(count)]
 
@@ -200,6 +210,7 @@ def test_an_utterance_longer_than_a_batch_has_one_of_its_own():
 
 
 LEXICON = """;;; # CMUdict
+# pronunciations of the package
 THE  DH AH0
 the(2)  DH IY0
 cat  K AE1 T # a comment

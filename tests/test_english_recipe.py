@@ -112,10 +112,17 @@ def test_missing_files_are_one_sentence(command, tmp_path):
         command("--config", "none.toml")
     with pytest.raises(SystemExit, match="train: no model called"):
         command("--start-from", "none.safetensors")
-    soundfile.write(tmp_path / "hum.wav", np.zeros((800, 2)), 8_000)
+    (tmp_path / "hum.wav").write_text("no sound")
     (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
-    with pytest.raises(SystemExit, match="train: .*hum.wav: noise must have one channel at 16000 Hz"):
+    with pytest.raises(SystemExit, match="train: .*cannot read .*hum.wav"):
         command("--noise", str(tmp_path / "hum.jsonl"))
+
+
+def test_noise_may_have_any_rate_and_any_channels(tmp_path):
+    soundfile.write(tmp_path / "hum.wav", np.full((800, 2), 0.25), 8_000)
+    (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
+    (noise,) = recipe.read_noises(tmp_path / "hum.jsonl")
+    assert noise.shape == (1_600,) and abs(noise[800] - 0.25) < 0.01
 
 
 def test_weights_of_another_shape_are_one_sentence(command, tmp_path):

@@ -1,15 +1,19 @@
 """Hotwords: what they add to scores, how unknown words are pronounced, what the search makes of them."""
 
+import io
 import itertools
+import lzma
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.boosted_language import BoostedLanguage
+from asr.boosted_language import RARE, BoostedLanguage
 from asr.cli import main
-from asr.hotwords import Boosts, Hotword, HotwordError, read_hotwords
+from asr.hotwords import Boosts, Hotword, HotwordError, read_commands, read_hotwords
 from asr.kneser_ney import TrainingOptions, train
 from asr.letter_to_sound import compounds, guess
 from asr.lexicon_search import LexiconSearch
@@ -86,6 +90,18 @@ def test_letters_with_hotwords(lm, with_lm):
     assert search.decode(said)[0].text == "peta"
 
 
+@given(st.lists(st.text("aept", min_size=1, max_size=5), max_size=12), st.text("aept", max_size=3))
+def test_the_best_completion_is_a_hotword_or_a_word_of_the_model(lm, words, beginning):
+    boosts = Boosts([Hotword(word, float(i + 1)) for i, word in enumerate(words)])
+    boosted = BoostedLanguage(lm, boosts, 0.5)
+    due = [
+        (lm.score(lm.start(), w)[0] if w in lm else RARE) + 2 * boosts.most(w) for w in words if w.startswith(beginning)
+    ]
+    best = lm.best_completion(beginning)
+    wanted = max([*due, *([] if best is None else [best])], default=None)
+    assert boosted.best_completion(beginning) == (None if wanted is None else pytest.approx(wanted))
+
+
 def test_letters_to_sound():
     assert guess("snowboy", {"snow": ["S N OW"], "boy": ["B OY"]})[0] == "S N OW B OY"
     assert compounds("snowboy", {"snow": [], "boy": []}) == [("snow", "boy")]
@@ -123,6 +139,24 @@ def test_bad_files_are_told_in_a_sentence(tmp_path, capsys, text, message):
 def test_a_good_file(tmp_path):
     (tmp_path / "words.txt").write_text("\ufeffNew  York\t3\r\nO\u2019Neill\n\n", "utf-8")
     assert read_hotwords(tmp_path / "words.txt") == (("new york", 3.0), Hotword("o'neill"))
+
+
+def test_lists_come_from_pipes_standard_input_and_xz(tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.write(writing, b"Zork\t3\n")
+    os.close(writing)
+    assert read_hotwords(f"/dev/fd/{reading}") == (("zork", 3.0),)
+    os.close(reading)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\nlights on\n")))
+    assert read_commands("-") == ("lights on",)
+    (tmp_path / "names.txt.xz").write_bytes(lzma.compress(b"zork\n"))
+    assert read_hotwords(tmp_path / "names.txt.xz") == (Hotword("zork"),)
+
+
+def test_hotwords_from_python_have_the_rules_of_the_file():
+    assert "zork" in Boosts([Hotword("Zork")])
+    with pytest.raises(HotwordError, match="'9 lives': the alphabet has no '9'"):
+        Boosts([Hotword("9 lives")])
 
 
 def test_all_beginnings_are_known():

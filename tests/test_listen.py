@@ -24,6 +24,7 @@ from asr.display import ERASE, Display, live_line
 from asr.listener import Listener
 from asr.microphone import MicrophoneError
 from asr.stream import Result
+from asr.terminal import milliseconds
 from asr.transcript import Word
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus"))
@@ -185,9 +186,9 @@ def test_devices(monkeypatch, capsys):
 def test_latencies(text, value):
     if value is None:
         with pytest.raises(argparse.ArgumentTypeError):
-            command.milliseconds(text)
+            milliseconds(2_000)(text)
     else:
-        assert command.milliseconds(text) == value
+        assert milliseconds(2_000)(text) == value
 
 
 def test_words_from_a_real_input_are_those_of_the_file(pulse):

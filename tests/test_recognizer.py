@@ -16,8 +16,7 @@ from asr import audio
 from asr.decoding import DecoderOptions
 from asr.recognizer import STEP_COST, Piece, Recognizer, RecognizerOptions, _batches
 from asr.training.scoring import errors, rate, word_errors
-from asr.vad import Segment as Span
-from asr.vad import SegmenterOptions
+from asr.vad import SegmenterOptions, Span
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

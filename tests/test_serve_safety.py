@@ -18,6 +18,8 @@ httpx = pytest.importorskip("httpx", reason="needs the extra `test`")
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
+from asr.serve.guard import route  # noqa: E402
+
 TOKEN = "a-token-of-enough-letters"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 RATE = 100
@@ -53,6 +55,9 @@ def upload(server, content=None, **more):
         (["--wake", "klingon"], "klingon"),
         (["--phrase", "42"], "digits"),
         (["--max-files", "0"], "above 0"),
+        (["--allow", "192.0.2.1"], "--wyoming"),
+        (["--max-upload", "inf"], "above 0"),
+        (["--grace", "inf"], "above 0"),
     ],
 )
 def test_what_cannot_start_says_why(arguments, words, capsys):
@@ -177,6 +182,10 @@ def test_an_address_may_ask_only_so_often(strict):
         answers = (asking.get(f"{strict.url}/v1/models") for _ in range(5 * RATE))
         refused = next(a for a in answers if a.status_code == 429)
     assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_paths_are_counted_by_their_names():
+    assert route("/v1/wake") == "/v1/wake" and route("/v1/nothing") == "other"
 
 
 def test_rates():

@@ -5,6 +5,7 @@ import contextlib
 import json
 import shutil
 import socket
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,7 @@ from wyoming.info import Describe, Info  # noqa: E402
 from wyoming.wake import Detect, Detection  # noqa: E402
 
 import wakeword.detector  # noqa: E402
+from asr.serve.live import Session, SessionError  # noqa: E402
 from asr.serve.wyoming_info import info  # noqa: E402
 from wakeword.serve import detectors  # noqa: E402
 
@@ -140,6 +142,17 @@ def test_rubbish_ends_its_own_connection_only(port, rubbish):
         while link.recv(10_000):
             pass
     test_description(port)
+
+
+def test_a_stream_that_was_ended_takes_sound_without_waiting():
+    async def feeding():
+        session = Session(SimpleNamespace(changed=threading.Condition()), None, None, backlog=100)
+        session.tell([SessionError("the server failed")], last=True)
+        await asyncio.sleep(0)
+        await asyncio.wait_for(session.feed(np.zeros(1_000, np.float32)), 5)
+        assert not session.waiting
+
+    asyncio.run(feeding())
 
 
 HEADS = st.fixed_dictionaries(

@@ -205,6 +205,8 @@ def test_a_share_lies_between_nothing_and_all(capsys):
         (["finetune", "DATA", "--out", "x.safetensors", "--model", "nobody"], "no model called 'nobody'"),
         (["finetune", "FEW", "--out", "x.safetensors"], "3 utterances are too few"),
         (["train", "DATA", "--out", "x", "--config", "none.toml"], "none.toml: No such file"),
+        (["finetune", "DATA", "--out", "x.safetensors", "--others", "nowhere"], "nowhere does not exist"),
+        (["train", "DATA", "--out", "x", "--threads", "0"], "'0' is not a whole number above 0"),
     ],
 )
 def test_what_stops_them_is_one_sentence(folder, capsys, monkeypatch, arguments, said):
@@ -213,5 +215,24 @@ def test_what_stops_them_is_one_sentence(folder, capsys, monkeypatch, arguments,
     for i in range(3):
         for kind in ("wav", "txt"):
             (folder / "few" / f"{i}.{kind}").write_bytes((folder / "data" / f"{i}.{kind}").read_bytes())
-    assert main([{"DATA": "data", "FEW": "few"}.get(a, a) for a in arguments]) == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    try:
+        status = main([{"DATA": "data", "FEW": "few"}.get(a, a) for a in arguments])
+    except SystemExit as stopped:  # argparse
+        status = stopped.code
+    assert status == 2 and said in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("x-run").exists()
+
+
+def test_without_torch_a_training_is_refused_in_a_sentence(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["train", "data", "--out", "x"]) == 2
+    assert capsys.readouterr().err == "error: this needs torch, which is not installed: pip install torch\n"
+
+
+@pytest.mark.parametrize(
+    "config", ["[stages]\nupdates = 100", "model = 3", "[[model]]\nlayers = 1", "stages = [1]", "stages = 5"]
+)
+def test_a_table_of_the_wrong_shape_is_one_sentence(tmp_path, config):
+    (tmp_path / "c.toml").write_text(config)
+    with pytest.raises(ValueError, match=r"must be (tables \[\[stages\]\]|a table \[model\])"):
+        read_config(tmp_path / "c.toml", None)

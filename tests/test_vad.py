@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.frontend import SAMPLE_RATE, LogMel
-from asr.vad import STEP, Segment, Segmenter, SegmenterOptions, SpeechDetector, VadError
+from asr.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +173,16 @@ def test_nothing_before_keep_from_is_asked_for_later(p):
 
 def test_padding_is_shared_between_neighbours():
     p = track((2, 0), (1, 1), (0.6, 0), (1, 1), (2, 0))
-    assert segments_of(p) == [Segment(168, 332), Segment(332, 492)]
+    assert segments_of(p) == [Span(168, 332), Span(332, 492)]
 
 
 def test_a_short_pause_does_not_split_and_a_click_is_dropped():
-    assert segments_of(track((1, 0), (1, 1), (0.5, 0), (1, 1), (1, 0))) == [Segment(68, 380)]
+    assert segments_of(track((1, 0), (1, 1), (0.5, 0), (1, 1), (1, 0))) == [Span(68, 380)]
     assert segments_of(track((1, 0), (0.08, 1), (2, 0))) == []
 
 
 def test_speech_to_the_end_is_flushed():
-    assert segments_of(track((1, 0), (1, 1))) == [Segment(68, 200)]
+    assert segments_of(track((1, 0), (1, 1))) == [Span(68, 200)]
     assert segments_of([]) == []
 
 

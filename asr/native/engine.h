@@ -60,7 +60,7 @@ struct Found {
 struct Options {
     int beam, symbols;
     double lm_weight, word_bonus, sure_blank, least_symbol, width;
-    int recombine, look_ahead, sentence_end;
+    int recombine, look_ahead;
 };
 
 class Engine {
@@ -113,18 +113,15 @@ public:
         }
     }
 
-    std::vector<Found> best(const State& state, size_t n, bool final) {
+    std::vector<Found> best(const State& state, size_t n) {
         std::vector<Found> all;
         Table<int32_t> at;
         bool ended = false;
         auto add = [&](const Text* text, double acoustic, bool whole) {
             ended |= whole;
-            double fused = text->fused, last = 0.0;
-            if (final) {
-                LanguageState unused;
-                if (o.sentence_end) last = lm.score(text->state, END, unused);
-                fused += o.lm_weight * last + hotwords.end(text->spot);
-            }
+            LanguageState unused;
+            const double last = lm.score(text->state, END, unused);
+            const double fused = text->fused + o.lm_weight * last + hotwords.end(text->spot);
             auto [index, known] = at.at(2 * mixed(text->number, 1) + whole);
             if (known) acoustic = log_sum(acoustic, all[index - 1].acoustic);
             else all.push_back({}), index = int32_t(all.size());
@@ -136,7 +133,7 @@ public:
             double acoustic = std::log(place.total()) + state.offset - fused;
             if (node.words)
                 for (const WordEnd& end : ends(*state.arena, place.text, place.node)) add(end.text, acoustic, true);
-            else add(place.text, acoustic, !final || !node.depth);
+            else add(place.text, acoustic, !node.depth);
         }
         if (ended) all.erase(std::remove_if(all.begin(), all.end(), [](Found& f) { return !f.whole; }), all.end());
         std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.score > b.score; });
@@ -144,7 +141,7 @@ public:
         return all;
     }
 
-    // asr.partial.words_so_far
+    // LexiconSearch.so_far
     std::pair<const Text*, int> so_far(const State& state) {
         const Text* shown = state.beam[0].text;
         double likeliest = 0.0;

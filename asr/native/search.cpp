@@ -56,9 +56,9 @@ int engine_init(PyObject* self, PyObject* arguments, PyObject*) {
     auto engine = std::make_unique<Engine>();
     PyObject *said, *first, *word, *lm_word, *penalty, *due, *boosted, *levels, *after, *end_of;
     Options& o = engine->o;
-    if (!PyArg_ParseTuple(arguments, "OOOOOOOO!OO(iidddddiii)", &said, &first, &word, &lm_word, &penalty, &due, &boosted,
+    if (!PyArg_ParseTuple(arguments, "OOOOOOOO!OO(iidddddii)", &said, &first, &word, &lm_word, &penalty, &due, &boosted,
                           &PyTuple_Type, &levels, &after, &end_of, &o.beam, &o.symbols, &o.lm_weight, &o.word_bonus,
-                          &o.sure_blank, &o.least_symbol, &o.width, &o.recombine, &o.look_ahead, &o.sentence_end))
+                          &o.sure_blank, &o.least_symbol, &o.width, &o.recombine, &o.look_ahead))
         return -1;
     PyObject* made = guarded([&]() -> PyObject* {
         engine->said.take(said), engine->said_first.take(first), engine->word.take(word);
@@ -111,10 +111,9 @@ PyObject* engine_feed(PyObject* self, PyObject* arguments) {
 PyObject* engine_best(PyObject* self, PyObject* arguments) {
     PyObject* state;
     Py_ssize_t n;
-    int final;
-    if (!PyArg_ParseTuple(arguments, "Onp", &state, &n, &final)) return nullptr;
+    if (!PyArg_ParseTuple(arguments, "On", &state, &n)) return nullptr;
     return guarded([&]() -> PyObject* {
-        std::vector<Found> found = engine_of(self).best(state_of(state), size_t(n), final);
+        std::vector<Found> found = engine_of(self).best(state_of(state), size_t(n));
         PyObject* list = PyList_New(0);
         for (const Found& f : found) {
             PyObject* row = Py_BuildValue("(Nddd)", words_of(f.text), f.score, f.acoustic, f.language);
@@ -135,7 +134,7 @@ PyObject* engine_so_far(PyObject* self, PyObject* state) {
 PyMethodDef engine_methods[] = {
     {"start", engine_start, METH_NOARGS, "The state before the first frame."},
     {"feed", engine_feed, METH_VARARGS, "feed(state, log_probs, width): the state after frames (T, width) float64."},
-    {"best", engine_best, METH_VARARGS, "best(state, n, final): rows (words, score, acoustic, language), best first."},
+    {"best", engine_best, METH_VARARGS, "best(state, n): rows (words, score, acoustic, language), best first."},
     {"so_far", engine_so_far, METH_O, "so_far(state): the words to show, and how many will not change."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.listen import milliseconds
+from asr.listen import LATEST
 from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
 from asr.serve.limits import Limits
-from asr.terminal import add_model, fail, say
+from asr.terminal import add_model, fail, milliseconds, positive, say
 
 if TYPE_CHECKING:
     from asr.serve.service import Service
@@ -42,8 +43,10 @@ def add_serve(p: argparse.ArgumentParser) -> None:
         help="any words as a wake word, by the speech recogniser, without training; repeat for more",
     )  # fmt: skip
     add_model(p)
-    p.add_argument("--latency", type=milliseconds, default=320.0, metavar="MS", help="of live streams (default: 320ms)")
-    p.add_argument("--threads", type=int, default=1, metavar="N", help="of the processor, for recognition (default: 1)")
+    p.add_argument("--latency", type=milliseconds(LATEST), default=320.0, metavar="MS",
+                   help="of live streams (default: 320ms)")  # fmt: skip
+    p.add_argument("--threads", type=positive, default=1, metavar="N",
+                   help="of the processor, for recognition (default: 1)")  # fmt: skip
     p.add_argument("--log-text", action="store_true", help="write what is recognised to the log")
     _add_limits(p.add_argument_group("limits"))
     p.set_defaults(run=serve)
@@ -74,6 +77,8 @@ def serve(options: argparse.Namespace) -> int:
         from asr.serve.wyoming import wyoming_server
     except ModuleNotFoundError as error:
         return fail(f"{MISSING} ({error.name} is missing)")
+    if options.allow and not options.wyoming:
+        return fail("--allow says whom Wyoming may serve: give --wyoming HOST:PORT, too")
     try:
         token = read_token(options.token_file, options.host)
         check_tls(options.tls_certificate, options.tls_key)
@@ -92,19 +97,15 @@ def serve(options: argparse.Namespace) -> int:
 
 def _service(options: argparse.Namespace, token: str) -> Service:
     """Raises UsageError, and ValueError where a wake word cannot be had."""
-    from asr.checkpoint import CheckpointError
-    from asr.lexicon import LexiconError
     from asr.listener import Listener, ListenerOptions
-    from asr.ngram import NgramError
-    from asr.recognizer import RecognizerOptions, load
+    from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
     from asr.serve.service import Service
-    from asr.vad import VadError
     from wakeword.serve import detectors as wake_words
 
     try:
-        recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=max(1, options.threads))
+        recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=options.threads)
         listener = Listener(recognizer, ListenerOptions(options.latency))
-    except (CheckpointError, LexiconError, NgramError, VadError) as error:
+    except LOAD_ERRORS as error:
         raise UsageError(str(error)) from None
     detectors = wake_words(options.wake, options.phrase, recognizer)
     model = Path(options.model).stem
@@ -113,7 +114,7 @@ def _service(options: argparse.Namespace, token: str) -> Service:
 
 def _limits(options: argparse.Namespace) -> Limits:
     found = Limits(
-        upload=round(options.max_upload * 1e6),
+        upload=options.max_upload * 1e6,
         duration=60 * options.max_minutes,
         files=options.max_files,
         streams=options.max_streams,
@@ -122,6 +123,6 @@ def _limits(options: argparse.Namespace) -> Limits:
         idle=options.idle,
         grace=options.grace,
     )
-    if not all(getattr(found, field.name) > 0 for field in dataclasses.fields(found)):
-        raise UsageError("every limit must be above 0")
+    if not all(0 < getattr(found, field.name) < math.inf for field in dataclasses.fields(found)):
+        raise UsageError("every limit must be a number above 0")
     return found

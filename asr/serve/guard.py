@@ -123,7 +123,7 @@ def refusal(refused: Refused) -> JSONResponse:
 
 def route(path: str) -> str:
     """The part of a path that is counted: never more than a few."""
-    known = ("/v1/audio/transcriptions", "/v1/models", "/v1/listen", "/metrics", "/healthz", "/")
+    known = ("/v1/audio/transcriptions", "/v1/models", "/v1/listen", "/v1/wake", "/metrics", "/healthz", "/")
     return path if path in known else "other"
 
 

@@ -14,7 +14,7 @@ ADDRESSES = 10_000  # whose rate is remembered
 
 @dataclass(frozen=True)
 class Limits:
-    upload: int = 200_000_000  # bytes of a request
+    upload: float = 200e6  # bytes of a request
     duration: float = 2 * 3_600.0  # s of audio in an upload
     files: int = 32  # uploads at a time: arriving, waiting or worked on
     streams: int = 64  # live streams at a time

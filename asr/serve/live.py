@@ -46,7 +46,9 @@ class Session:
         self.ending = False
 
     async def feed(self, samples: np.ndarray) -> None:
-        """Returns when there is room for more."""
+        """Returns when there is room for more; at once where no more results come."""
+        if self._closed:
+            return
         with self._live.changed:
             self.waiting.append(samples)
             if self._held() > self._backlog:

@@ -8,13 +8,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from asr.attention import AttentionOptions
 from asr.ctc import ModelOptions
-from asr.frontend import SAMPLE_RATE, LogMelOptions
+from asr.frontend import LogMelOptions
 from asr.training.augment import AugmentOptions
-from asr.training.data import Lexicon, ManifestError, read_manifest
+from asr.training.data import Lexicon, read_manifest, read_samples
 from asr.training.schedule import Stage, TrainOptions
 
 SECTIONS = {
@@ -31,7 +30,7 @@ Configuration = tuple[ModelOptions, TrainOptions, AugmentOptions]
 def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
     """A TOML file with [frontend], [model], [train], [augment] and [[stages]] -> options.
 
-    Raises ValueError on an unknown key.
+    Raises ValueError on an unknown key or a wrong table.
     A section [attention], be it empty, gives the model an attention decoder.
     """
     try:
@@ -42,8 +41,12 @@ def read_config(path: Path, lexicon: Lexicon | None) -> Configuration:
         raise ValueError(f"{path}: there is no section [{unknown[0]}], only {', '.join(SECTIONS)}")
     with_attention = "attention" in config
     for section, kind in SECTIONS.items():
-        tables = config.setdefault(section, {})
-        for table in tables if isinstance(tables, list) else [tables]:
+        many = section == "stages"
+        tables = config.setdefault(section, [] if many else {})
+        tables = tables if many else [tables]
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise ValueError(f"{path}: {section} must be " + ("tables [[stages]]" if many else f"a table [{section}]"))
+        for table in tables:
             if unknown := sorted(set(table) - {f.name for f in fields(kind)}):
                 raise ValueError(f"{path}: [{section}] knows no {', '.join(unknown)}")
     if not config["stages"] or not all("updates" in s for s in config["stages"]):
@@ -84,15 +87,7 @@ def _plain(options: dict) -> dict:
 
 def read_noises(manifest: Path | None) -> list[np.ndarray]:
     """Raises ManifestError."""
-    if manifest is None:
-        return []
-    noises = []
-    for u in read_manifest(manifest):
-        samples, rate = soundfile.read(u.path, dtype="float32")
-        if rate != SAMPLE_RATE or samples.ndim != 1:
-            raise ManifestError(f"{u.path}: noise must have one channel at {SAMPLE_RATE} Hz")
-        noises.append(samples)
-    return noises
+    return [] if manifest is None else [read_samples(u) for u in read_manifest(manifest)]
 
 
 def read_lexicon(path: Path | None) -> Lexicon:

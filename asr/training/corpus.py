@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from asr.acoustics import FRAME
 from asr.corpora import UNKNOWN
 from asr.text import normalise
 from asr.training.data import Audio, ManifestError, Utterance
 
-FRAME = 0.04  # s of an output of the acoustic model
 SPOILT = 0.2  # share of a corpus that may be unusable before training is refused
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import soxr
 from asr.frontend import SAMPLE_RATE
 from asr.letter_to_sound import guess
 from asr.text import normalise
+from asr.whole_files import appearing
 
 
 class ManifestError(Exception):
@@ -47,7 +47,7 @@ def read_manifest(path: str | Path) -> list[Utterance]:
         raise ManifestError(f"{path}: no such manifest")
     utterances = []
     try:
-        lines = path.read_text("utf-8").split("\n")  # splitlines() would cut at U+2028 inside a text, too
+        lines = path.read_text("utf-8-sig").split("\n")  # splitlines() would cut at U+2028 inside a text, too
     except UnicodeDecodeError:
         raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
     for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
@@ -105,31 +105,27 @@ def _present(utterances: list[Utterance]) -> list[Utterance]:
 
 def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
     total, offsets = 0, []
-    partial = pcm.with_suffix(f".{os.getpid()}")
-    try:
-        with partial.open("wb") as out:
-            for u in utterances:
-                samples = read_samples(u)
-                out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
-                total += len(samples)
-                offsets.append(total)
-        os.replace(partial, pcm)
-    except soundfile.LibsndfileError as error:
-        raise ManifestError(f"cannot read {u.path} ({error.error_string}): replace it or leave it out") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    with ends.with_suffix(f".{os.getpid()}").open("wb") as out:
+    with appearing(pcm) as partial, partial.open("wb") as out:
+        for u in utterances:
+            samples = read_samples(u)
+            out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
+            total += len(samples)
+            offsets.append(total)
+    with appearing(ends) as partial, partial.open("wb") as out:
         np.save(out, np.array(offsets, np.int64))
-    os.replace(out.name, ends)
 
 
 def read_samples(u: Utterance) -> np.ndarray:
-    """(n,) float32 at 16 kHz. Raises soundfile.LibsndfileError."""
-    with soundfile.SoundFile(u.path) as file:
-        if u.start is not None:
-            file.seek(min(file.frames, round(u.start * file.samplerate)))
-        samples = file.read(-1 if u.start is None else round(u.duration * file.samplerate), "float32", always_2d=True)
-        return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE)
+    """(n,) float32 at 16 kHz. Raises ManifestError."""
+    try:
+        with soundfile.SoundFile(u.path) as file:
+            if u.start is not None:
+                file.seek(min(file.frames, round(u.start * file.samplerate)))
+            count = -1 if u.start is None else round(u.duration * file.samplerate)
+            samples = file.read(count, "float32", always_2d=True)
+            return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE)
+    except soundfile.LibsndfileError as error:
+        raise ManifestError(f"cannot read {u.path} ({error.error_string}): replace it or leave it out") from None
 
 
 def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.Generator) -> list[int]:
@@ -186,9 +182,9 @@ class Lexicon:
     def __init__(self, lines: Iterable[str]):
         self._words: dict[str, list[str]] = {}
         for line in lines:
-            if line.strip() and not line.startswith(";;;"):
-                word, *phonemes = line.split("#")[0].split()
-                self._words.setdefault(word.lower(), [p.rstrip("012") for p in phonemes])
+            fields = line.split("#")[0].split()
+            if fields and not line.startswith(";;;"):
+                self._words.setdefault(fields[0].lower(), [p.rstrip("012") for p in fields[1:]])
         self.phonemes = tuple(sorted({p for ps in self._words.values() for p in ps}))
 
     def with_guesses(self, texts: Iterable[str]) -> Lexicon:

@@ -22,7 +22,7 @@ from asr.checkpoint import write_atomically
 from asr.rnn_language import EOS, SPECIAL, LanguageOptions, RnnLanguageModel, perplexity, save
 from asr.training.loop import known_mean, step
 from asr.training.muon import Muon
-from asr.training.state import TrainingError, load_state, save_state
+from asr.training.state import TrainingError, load_state, refusals, save_state
 
 HELD_OUT = 400  # sentences at most, to measure perplexity on while training
 POOL = 64  # batches' worth of sentences that are sorted by length together
@@ -115,12 +115,7 @@ def train(
             loss = model.loss(*sentences.batch(plan[progress["batch"]]))
         loss.backward()
         rate = learning_rate(update, total, options)
-        refused = 0 if math.isfinite(step(model, optimizer, rate, options.clip)) else refused + 1
-        if refused == 10:
-            raise TrainingError(
-                f"the loss was not a number ten times up to update {update}; the last good state is "
-                f"{folder / 'state.safetensors'}: lower the learning rate"
-            )
+        refused = refusals(refused, step(model, optimizer, rate, options.clip), update, folder)
         losses.append(loss.item())
         progress["update"], progress["batch"] = update + 1, progress["batch"] + 1
         if (update + 1) % options.evaluate_every == 0 or update + 1 == total:

@@ -22,6 +22,7 @@ from torch import Tensor
 from asr.checkpoint import save_model
 from asr.ctc import AcousticModel, ctc_loss
 from asr.encoder import Latency
+from asr.frontend import FRAMES_PER_SECOND
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
 from asr.training.corpus import Joined
@@ -30,7 +31,7 @@ from asr.training.log import RunLog
 from asr.training.muon import Muon
 from asr.training.schedule import Stage, TrainOptions, adapt, learning_rate, random_latency, stage_at
 from asr.training.scoring import rate, word_errors
-from asr.training.state import TrainingError, average, keep_best, load_state, remove_all_but_best, save_state
+from asr.training.state import TrainingError, average, keep_best, load_state, refusals, remove_all_but_best, save_state
 
 
 class Examples:
@@ -66,7 +67,7 @@ class Examples:
         frames, letters, phonemes = [], [], []
         for example in batch:
             if rng.random() < self.options.silent:
-                seconds = sum(self.durations[i] for i in example)  # no longer than what it is batched with
+                seconds = sum(self.durations[i] for i in example)  # as long as what it is batched with, or a second
                 samples, example = self.augmenter.background(max(1.0, seconds), rng), []
             else:
                 samples = self.augmenter.waveform([self.audio[i] for i in example], rng)
@@ -167,15 +168,10 @@ def train(
         batch_losses = backward(model, batch, latency, options)
         rate_now = learning_rate(update, options) * progress["scale"]
         norm = step(model, optimizer, rate_now, options.clip)
-        refused = 0 if math.isfinite(norm) else refused + 1
-        if refused == 10:
-            raise TrainingError(
-                f"the loss was not a number ten times up to update {update}; "
-                f"the last good state is {folder / 'state.safetensors'}: lower the learning rate"
-            )
+        refused = refusals(refused, norm, update, folder)
 
         losses.append((*batch_losses, norm))
-        progress["heard"] += world * float(batch[1].sum()) / 100
+        progress["heard"] += world * float(batch[1].sum()) / FRAMES_PER_SECOND
         progress["update"], progress["batch"] = update + 1, progress["batch"] + world
         if progress["update"] % options.evaluate_every == 0 or progress["update"] == total:
             if rank == 0:

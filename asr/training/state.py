@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -76,3 +77,15 @@ def average(model: AcousticModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
     states = [load_file(p) for p in paths]
     model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]})
+
+
+def refusals(before: int, norm: float, update: int, folder: Path) -> int:
+    """How many updates in a row had gradients that are no numbers. Raises TrainingError at ten."""
+    if math.isfinite(norm):
+        return 0
+    if before == 9:
+        raise TrainingError(
+            f"the loss was not a number ten times up to update {update}; "
+            f"the last good state is {folder / 'state.safetensors'}: lower the learning rate"
+        )
+    return before + 1

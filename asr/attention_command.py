@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from asr.acoustics import FRAME
 from asr.audio import AudioError
 from asr.terminal import fail, say
 
@@ -87,16 +88,16 @@ def _cannot_draw(path: str) -> str:
 
 def _load(name: str) -> Recognizer | str:
     """A recogniser whose model has an attention decoder, or a sentence that says why there is none."""
-    from asr.checkpoint import CheckpointError, attach_attention
+    from asr.checkpoint import attach_attention
     from asr.decoding import DecoderOptions
-    from asr.recognizer import RecognizerOptions, load
+    from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
     from asr.vad import SegmenterOptions
 
     wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=LONGEST))
     try:
         recognizer = load(name, wanted)
         attach_attention(cast("AcousticModel", recognizer.model), name)
-    except CheckpointError as error:
+    except LOAD_ERRORS as error:
         return str(error)
     return recognizer
 
@@ -116,7 +117,7 @@ def read(recognizer: Recognizer, recording: Recording) -> Iterator[Spelled]:
             hidden, _ = model.encode(torch.from_numpy(piece.frames)[None], torch.tensor([len(piece.frames)]))
         best = spell(model.attention, hidden[-1][0, piece.steps])
         if best and (text := model.alphabet.decode(best[0].letters)).strip():
-            yield Spelled(piece.start, piece.start + len(piece.own) / 100, text, piece.own, best[0].map.numpy())
+            yield Spelled(piece.start, piece.start + piece.seconds, text, piece.own, best[0].map.numpy())
 
 
 def draw(found: list[Spelled], path: str) -> None:
@@ -139,7 +140,7 @@ def draw(found: list[Spelled], path: str) -> None:
     top = 0
     for s in found:
         above.imshow(s.frames.T, origin="lower", aspect="auto", extent=(s.start, s.end, 0, s.frames.shape[1]))
-        across = (s.start, s.start + 0.04 * s.map.shape[1])
+        across = (s.start, s.start + FRAME * s.map.shape[1])
         below.imshow(s.map, aspect="auto", extent=(*across, top + len(s.map), top), vmin=0, cmap="Greys")
         top += len(s.map)
     above.set(ylabel="mel band", xlim=(found[0].start, found[-1].end), title=" / ".join(s.text for s in found))
