@@ -49,7 +49,8 @@ def main() -> int:
     if "lm" in options.of and not options.text:
         top.error("--of lm needs --text: what the language models are trained on")
     try:
-        return int(any([grow(name, options) for name in options.of]))
+        # streams are measured in this process: before those that fill it
+        return int(any([grow(name, options) for name in DIMENSIONS if name in options.of]))
     except (CheckpointError, TextError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -90,12 +91,9 @@ def report(name: str, rows: list[dict], machine: str, start: str, options: argpa
     dimension, stem = DIMENSIONS[name], "growth" if name == "length" else f"growth-{name}"
     good = [row for row in rows if not row["failure"]]
     text = f"{options.model}, one thread. {machine}.\n\n{tables.markdown(rows)}\n{sentence(good, dimension)}{start}"
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / f"{stem}.csv", rows)
-    (options.out / f"{stem}.md").write_text(text)
+    tables.write(options.out, stem, rows, text)
     if good:
         draw(good, dimension, options.out / f"{stem}.png")
-    print(text)
 
 
 def sentence(rows: Sequence[dict], dimension: Dimension) -> str:

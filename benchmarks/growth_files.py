@@ -21,7 +21,7 @@ SHORT = 5.0  # s of the file that warms up, and of the one whose first text is a
 
 def by_length(lengths: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """Clips with short pauses between them, in one file."""
-    clips = [row["audio_filepath"] for row in measure.read_manifest(options.manifest)]
+    clips = [row["audio_filepath"] for row in measure.rows(options.manifest)]
     short = str(chained(clips, SHORT, folder / "short.wav"))
     for seconds in lengths:
         path = chained(clips, seconds, folder / "long.wav")
@@ -30,7 +30,7 @@ def by_length(lengths: Sequence[int], folder: Path, options: argparse.Namespace)
 
 def by_number(numbers: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """So many clips by one command, its start included."""
-    rows = measure.read_manifest(options.manifest)
+    rows = measure.rows(options.manifest)
     for number in numbers:
         place, some = folder / str(number), list(itertools.islice(itertools.cycle(rows), number))
         place.mkdir()
@@ -45,7 +45,7 @@ def by_number(numbers: Sequence[int], folder: Path, options: argparse.Namespace)
             "wall s": run.wall,
             "first text s": run.first,
             "peak MB": run.peak,
-            "failure": f"exit status {run.status}: {run.errors.strip()[-200:]}" if run.status else "",
+            "failure": run.failure,
         }
 
 
@@ -71,7 +71,7 @@ def cost(path: Path, seconds: float, short: str, options: argparse.Namespace) ->
     row: dict = {"seconds": seconds, "times": times, "CPU s per audio s": "", "wall s per audio s": "",
                  "peak MB": run.peak, "failure": ""}  # fmt: skip
     if result is None:
-        return row | {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
+        return row | {"failure": run.failure}
     clips = result["clips"][1:]
     if broken := [clip["error"] for clip in clips if clip["error"]]:
         return row | {"failure": broken[0]}
@@ -87,8 +87,7 @@ def starting(folder: Path, options: argparse.Namespace) -> str:
     if not runs:
         return ""
     if failed := [run for run in runs if run.status]:
-        reason = failed[0].errors.strip()[-200:]
-        return f"`asr transcribe` failed {len(failed)} times of {len(runs)}: {reason}\n"
+        return f"`asr transcribe` failed {len(failed)} times of {len(runs)}: {failed[0].failure}\n"
     firsts, cpu = sorted(run.first for run in runs), statistics.median(run.cpu for run in runs)
     return (
         f"`asr transcribe` on 5 s of speech: first text {statistics.median(firsts):.2f} s after its start "

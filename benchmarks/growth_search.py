@@ -61,7 +61,7 @@ def by_language_model(sizes: Sequence[int], folder: Path, options: argparse.Name
 
 def lay_out(folder: Path, options: argparse.Namespace) -> list[dict]:
     """What the model says of each piece of speech, into heads.npz -> the clips."""
-    clips = measure.read_manifest(options.manifest)[:: options.every]
+    clips = measure.rows(options.manifest)[:: options.every]
     recognizer, of = load(options.model, RecognizerOptions(DecoderOptions(beam=1)), threads=1), []
     arrays: dict[str, Any] = {}
     for clip, row in enumerate(clips):
@@ -80,20 +80,20 @@ def search(folder: Path, clips: list[dict], options: argparse.Namespace, beam: i
     job.write_text(json.dumps({"heads": str(folder / "heads.npz"), "model": options.model, "beam": beam} | expected))
     run = measure.run([sys.executable, "-m", "benchmarks.growth_search", str(job), str(result)])
     if run.status:
-        return {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
+        return {"failure": run.failure}
     found, seconds = json.loads(result.read_text()), sum(row["duration"] for row in clips)
     said = [" ".join(text for clip, text in found["texts"] if clip == i) for i in range(len(clips))]
     return {
         "search, CPU ms per audio s": 1e3 * found["search"] / seconds,
         "loading, CPU s": found["load"],
-        "peak MB": run.peak,
+        "peak MB": found["peak"],
         **summary("WER", *count([row["text"] for row in clips], said)),
         "failure": "",
     }
 
 
 def work(job: dict) -> dict:
-    """-> CPU seconds of loading and of the searches, and (clip, text) of each piece."""
+    """-> CPU seconds of loading and of the searches, (clip, text) of each piece, MB of memory."""
     acoustic, card = open_model(job["model"], threads=1)
     hotwords = tuple(Hotword(word) for word in job.get("hotwords", ()))
     wanted = DecoderOptions(beam=job["beam"], hotwords=hotwords, language=job.get("language"))
@@ -107,7 +107,7 @@ def work(job: dict) -> dict:
         best = decoder(*pair)[0]
         spent += time.process_time() - began
         texts.append((clip, best.text))
-    return {"load": loaded, "search": spent, "texts": texts}
+    return {"load": loaded, "search": spent, "texts": texts, "peak": measure.peak()}
 
 
 if __name__ == "__main__":

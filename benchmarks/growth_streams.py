@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,10 +19,9 @@ SECONDS = 10.0  # of each stream
 def by_number(numbers: Sequence[int], _: Path, options: argparse.Namespace) -> Iterator[dict]:
     """All streams bring a block of 80 ms at the same time; see benchmarks.streams."""
     torch.set_num_threads(1)
-    manifest, listener = measure.read_manifest(options.manifest), Listener(load(options.model))
+    manifest, listener = measure.rows(options.manifest), Listener(load(options.model))
     sounds = [sound(manifest, seed, SECONDS) for seed in range(max(numbers))]
     for number in numbers:  # upwards: the peak is that of the process so far
         row = measured("transcription", transcriptions(listener, number), sounds[:number], [])
         shown = {key: row[key] for key in ("cores", "ms a stream and second", "greatest lag s")}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        yield {"streams": number} | shown | {"peak MB": peak, "failure": ""}
+        yield {"streams": number} | shown | {"peak MB": measure.peak(), "failure": ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
@@ -13,9 +14,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from typing import TypeVar
 
 ROOT = Path(__file__).parent.parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Run:
     first: float  # seconds from its start to its first line of output
     output: str
     errors: str
+
+    @property
+    def failure(self) -> str:
+        """What went wrong, in one line; nothing where all went well."""
+        last = (self.errors.strip().splitlines() or ["no message"])[-1]
+        return f"exit status {self.status}: {last[-200:]}" if self.status else ""
 
 
 def run(command: list[str], timeout: float = 7200) -> Run:
@@ -69,10 +78,23 @@ def engine(name: str, wavs: list[str], model: str, python: str = sys.executable)
         return done, json.loads(result.read_text()) if result.exists() else None
 
 
-def read_manifest(path: Path) -> list[dict]:
+def peak(pid: int | str = "self") -> float:
+    """MB of memory that a process has taken at most, itself alone; nan where Linux does not tell."""
+    status = Path(f"/proc/{pid}/status")
+    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
+    return int(found[1]) / 1024 if found else math.nan
+
+
+def rows(path: Path) -> list[dict]:
     """The lines of a manifest; ``audio_filepath`` becomes a path from here."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [row | {"audio_filepath": str(path.parent / row["audio_filepath"])} for row in rows]
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return [row | {"audio_filepath": str(path.parent / row["audio_filepath"])} for row in found]
+
+
+def spread(items: list[T], limit: int | None) -> list[T]:
+    """At most so many, evenly from all of them."""
+    count = min(limit or len(items), len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def machine() -> str:

@@ -69,7 +69,7 @@ def sounds(manifest: Path) -> dict[str, Callable[[int], np.ndarray]]:
 def recorded(manifest: Path) -> dict[str, list[str]]:
     """Name -> files; clips of a class (ESC's "001 - Dog bark-1-100032-A") come together."""
     groups: dict[str, list[str]] = {}
-    for row in measure.read_manifest(manifest):
+    for row in measure.rows(manifest):
         path = Path(row["audio_filepath"])
         name = re.sub(r"-\d+-\d+-\w$", "", path.stem) if row["duration"] < SHORT else path.stem
         groups.setdefault(f"{row['corpus']}: {name.strip('_')}", []).append(str(path))
@@ -128,7 +128,7 @@ def heard(name: str, sound: np.ndarray, path: Path, gain: float, model: str) -> 
     row = {"sound": name, "gain dB": gain, "minutes": 60 * hours, "words": "", "words per hour": "",
            "CPU s": run.cpu, "first words": "", "failure": ""}  # fmt: skip
     if run.status:
-        return row | {"failure": f"exit status {run.status}: {run.errors.strip()[-200:]}"}
+        return row | {"failure": run.failure}
     words = json.loads(run.output)["text"].split()
     found = {"words": len(words), "words per hour": len(words) / hours, "first words": " ".join(words[:8])}
     return row | found
@@ -139,11 +139,8 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     words, minutes = (sum(row[key] for row in good) for key in ("words", "minutes"))
     rate = 60 * words / minutes if minutes else ""
     total = {"sound": "all", "minutes": minutes, "words": words, "words per hour": rate}
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "noise.csv", rows)
     text = f"{options.model}. {machine}.\n\n{tables.markdown([*rows, total])}"
-    (options.out / "noise.md").write_text(text)
-    print(text)
+    tables.write(options.out, "noise", rows, text)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,14 @@ from benchmarks import arithmetic, measure, tables
 from benchmarks.joined import BLOCK, RATE, joined
 from benchmarks.profile_stages import FILE, STREAM, WAKE_WORD
 from benchmarks.stopwatch import Point, Stopwatch
-from benchmarks.streams import wake_word
-from wakeword.detector import Detector, DetectorOptions
-from wakeword.model import TriggerModel, TriggerOptions
+from benchmarks.streams import by_chance, wake_word
+from wakeword.detector import Detector
+from wakeword.model import TriggerOptions
 
 Run = Callable[[Stopwatch], None]
 ALL = "all"
 NOTHING = "wake word, one unit a layer"
+TINY = TriggerOptions(channels=1, hidden=1)  # next to no arithmetic, but all the steps
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
             ("file", FILE, partial(file, recognizer, str(path))),
             ("stream", STREAM, partial(stream, Listener(recognizer), blocks)),
             ("wake word", WAKE_WORD, partial(listen, wake_word(options.detector), blocks)),
-            (NOTHING, WAKE_WORD, partial(listen, tiny(), blocks)),
+            (NOTHING, WAKE_WORD, partial(listen, by_chance(TINY), blocks)),
         ]
         for name, points, run in paths:
             rows += profile(name, points, run, options.seconds)
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 def clips(manifest: Path, seconds: float) -> np.ndarray:
     """Clips from everywhere in the manifest, with pauses between them."""
-    rows = measure.read_manifest(manifest)
+    rows = measure.rows(manifest)
     order = np.random.default_rng(0).permutation(len(rows))
     found = joined([rows[i] for i in order[: round(seconds / 4) + 2]], 0).samples
     return np.resize(found, round(seconds * RATE))
@@ -90,13 +91,6 @@ def listen(detector: Detector, blocks: Sequence[np.ndarray], watch: Stopwatch) -
     state = detector.start()
     for block in blocks:
         _, state = detector.feed(block, state)
-
-
-def tiny() -> Detector:
-    """Next to no arithmetic, but all the steps."""
-    model = TriggerModel(TriggerOptions(channels=1, hidden=1))
-    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return Detector(tensors, model.options.asdict(), {"phrase": "nothing"}, DetectorOptions(0.5))
 
 
 def profile(path: str, points: Sequence[Point], run: Run, seconds: float) -> list[dict[str, object]]:
@@ -126,11 +120,8 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
         f"their own, with their matrices in the cache. {NOTHING}: what is left is numpy's own cost a call.\n\n"
     )
     text += tables.markdown(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "profiles.csv", rows)
-    (options.out / "profiles.md").write_text(text)
+    tables.write(options.out, "profiles", rows, text)
     draw(rows, options.out / "profiles.png")
-    print(text)
 
 
 def draw(rows: Sequence[dict], path: Path) -> None:

@@ -1,8 +1,8 @@
 """What exported models cost beside torch, on one thread, and whether they hear the same.
 
-    asr export english --check tests/data && wakeword export snowboy --check tests/data
+    asr export english --check tests/data && wakeword export computer --check tests/data
     python -m benchmarks.runtime /work/shared/data/speech/dev.jsonl --models english english-onnx \\
-        --wake snowboy snowboy.onnx
+        --wake computer computer.onnx
 
 Clips are joined with pauses between them, as in a recording of many sentences. Every model has a process of its own,
 in which only checkpoints may import torch; costs are CPU time. Writes runtime.md, runtime.csv for recognisers,
@@ -47,7 +47,7 @@ def main() -> int:
     options = parser().parse_args()
     os.environ.update(measure.one_thread())
     machine = measure.machine()
-    sounds = streams(measure.read_manifest(options.manifest)[:: options.every], options.clips, options.seed)
+    sounds = streams(measure.rows(options.manifest)[:: options.every], options.clips, options.seed)
     found = {
         "runtime": compared(options.models, alone(recognising, options.models, sounds)),
         "runtime-wake": compared(options.wake, alone(listening, options.wake, sounds)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from asr.text import normalise
-from asr.training.scoring import errors, interval, rate
+from asr.training.scoring import compare, errors, interval, rate
 from benchmarks.spelling import readings
 
 
@@ -34,7 +34,5 @@ def difference(
     ours: np.ndarray, theirs: np.ndarray, total: np.ndarray, samples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """Our error rate minus theirs and its 95 % interval, in points; both on the same resampled clips."""
-    picks = np.random.default_rng(seed).integers(len(total), size=(samples, len(total)))
-    gaps = (ours - theirs)[picks].sum(1) / np.maximum(1, total[picks].sum(1))
-    low, high = np.percentile(gaps, [2.5, 97.5])
-    return 100 * float((ours - theirs).sum() / max(1, total.sum())), 100 * float(low), 100 * float(high)
+    found = compare(theirs, ours, total, samples, seed)
+    return 100 * found.difference, 100 * found.low, 100 * found.high

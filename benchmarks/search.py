@@ -30,7 +30,6 @@ from benchmarks import measure, tables
 from benchmarks.peers import ENVIRONMENT, install
 from benchmarks.scores import count, summary
 from benchmarks.searches import MODELS, PACKAGES
-from benchmarks.transcription import joined
 from recipes.english.evaluate import all_log_probs
 
 
@@ -45,7 +44,7 @@ def main() -> int:
         lay_out(utterances, options.model, folder)
         done = measure.run([python, "-m", "benchmarks.searches", name, *map(str, options.beams)])
         if done.status:
-            print(done.errors.strip().splitlines()[-1], file=sys.stderr)
+            print(done.failure, file=sys.stderr)
             return 1
         found = json.loads((folder / "results.json").read_text())
     report(found, utterances, machine, options)
@@ -88,17 +87,14 @@ def report(found: dict, utterances: list[Utterance], machine: str, options: argp
     for row in found["rows"]:
         cost = {"CPU ms per audio s": 1000 * row["CPU s"] / seconds, "score": float(np.mean(row["scores"]))}
         table.append({k: row[k] for k in ("search", "beam")} | cost | summary("WER", *count(references, row["texts"])))
-    shown = tables.markdown([joined(row) for row in table])
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "search.csv", table)
+    shown = tables.markdown([tables.with_intervals(row) for row in table])
     versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
     page = (
         f"{len(utterances)} clips, {seconds / 60:.1f} minutes, of {options.manifest.name}; one thread. {machine}. "
         "Score: the mean over clips of what our search maximises, ln probability by CTC and weighted language model; "
         f"higher is better. WER in per cent with 95 % bootstrap intervals. {versions}.\n\n{shown}"
     )
-    (options.out / "search.md").write_text(page)
-    print(page)
+    tables.write(options.out, "search", table, page)
 
 
 if __name__ == "__main__":

@@ -87,12 +87,12 @@ def main() -> int:
     if options.out:
         options.out.write_text(text)
         tables.write_csv(options.out.with_suffix(".csv"), rows)
-    return 0
+    return int(any(load.wrong for load in loads))
 
 
 @contextmanager
 def serving(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """A server -> its address and its process."""
+    """A server -> its address and its process. Where it does not start, exits with what it said."""
     command = [sys.executable, "-m", "asr.cli", "serve", "--port", "0", "--model", options.model]
     command += ["--rate", "1e6", "--max-streams", "1000"]
 
@@ -102,8 +102,13 @@ def serving(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
     pinned, environment = one_core if options.core is not None else None, measure.one_thread()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=pinned) as process:
         assert process.stderr
+        said, address = "", None
         try:
-            yield next(m[1] for line in process.stderr if (m := re.search(r"//(\S+);", line))), process.pid
+            while not address and (line := process.stderr.readline()):
+                said, address = said + line, re.search(r"//(\S+);", line)
+            if not address:
+                sys.exit(said)
+            yield address[1], process.pid
         finally:
             process.terminate()
 
@@ -139,7 +144,7 @@ async def uploads(address: str, pid: int, sound: np.ndarray, options: argparse.N
     wrong = sum(not text or text != texts[0] for text in texts)
     spent = time.monotonic() - began, cpu(pid) - before
     name = f"{options.uploads} uploads of a minute, {options.at_once} at a time"
-    return Load(name, len(texts), wrong, *spent, MINUTE * len(texts), peak(pid), quantiles(took))
+    return Load(name, len(texts), wrong, *spent, MINUTE * len(texts), measure.peak(pid), quantiles(took))
 
 
 async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds: float) -> Load:
@@ -149,7 +154,7 @@ async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds
     wrong = sum(isinstance(one, BaseException) or not one for one in heard)
     delays = [delay for one in heard if not isinstance(one, BaseException) for delay in one]
     spent = time.monotonic() - began, cpu(pid) - before
-    return Load(f"{count} live streams", count, wrong, *spent, count * seconds, peak(pid), quantiles(delays))
+    return Load(f"{count} live streams", count, wrong, *spent, count * seconds, measure.peak(pid), quantiles(delays))
 
 
 async def stream(address: str, sound: np.ndarray, wait: float, seconds: float) -> list[float]:
@@ -184,11 +189,6 @@ def cpu(pid: int) -> float:
     """Seconds of processor time that a process has taken (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak(pid: int) -> float:
-    """MB."""
-    return int(re.findall(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1_000
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ Subject = Transcription | WakeWord
 def main() -> int:
     options = parser().parse_args()
     torch.set_num_threads(1)
-    machine, rows = measure.machine(), measure.read_manifest(options.manifest)
+    machine, rows = measure.machine(), measure.rows(options.manifest)
     name, make = subjects(options)
     known = known_end(options.clip or rows[0]["audio_filepath"])
     alone = make()
@@ -204,11 +204,8 @@ def report(name: str, memory: list[dict], faults: dict[str, str], facts: str, fo
     text += "".join(f"- {check}{': ' * bool(fault)}{fault}\n" for check, fault in faults.items())
     hourly = [r | {"hours": round(r["hours"])} for r in memory if r["hours"] % 1 < SAMPLED / 3600]
     text += "\n" + tables.markdown(hourly)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(folder / f"{name}.csv", memory)
-    (folder / f"{name}.md").write_text(text)
+    tables.write(folder, name, memory, text)
     draw(memory, folder / f"{name}.png")
-    print(text)
 
 
 def draw(memory: list[dict], path: Path) -> None:

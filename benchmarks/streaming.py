@@ -38,7 +38,7 @@ def main() -> int:
     options = parser().parse_args()
     torch.set_num_threads(1)
     machine, recognizer = measure.machine(), load(options.model)
-    sounds = streams(measure.read_manifest(options.manifest)[:: options.every], options.clips, options.seed)
+    sounds = streams(measure.rows(options.manifest)[:: options.every], options.clips, options.seed)
     said = [reference(recognizer, sound) for sound in sounds]
     whole, wrong = full_context(recognizer, sounds)
     rows = [whole]
@@ -144,11 +144,8 @@ def report(rows: list[dict], sounds: Sequence[Joined], machine: str, options: ar
     clips, minutes = sum(len(s.rows) for s in sounds), sum(s.seconds for s in sounds) / 60
     text = f"{options.model}, {clips} clips in {len(sounds)} streams of {minutes:.0f} min in all. {machine}.\n\n"
     text += tables.markdown([brief(row) for row in rows])
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "streaming.csv", rows)
-    (options.out / "streaming.md").write_text(text)
+    tables.write(options.out, "streaming", rows, text)
     draw(rows, options.out / "streaming.png")
-    print(text)
 
 
 def brief(row: dict) -> dict:

@@ -12,7 +12,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ Feed = Callable[[Sequence[np.ndarray]], Sequence[list]]  # a block of each strea
 def main() -> int:
     options = parser().parse_args()
     torch.set_num_threads(1)
-    machine, manifest = measure.machine(), measure.read_manifest(options.manifest)
+    machine, manifest = measure.machine(), measure.rows(options.manifest)
     listener, detector = Listener(load(options.model)), wake_word(options.detector)
     sounds = [sound(manifest, seed, options.seconds) for seed in range(max(*options.listen, *options.wake))]
     rows = []
@@ -72,12 +71,15 @@ def sound(manifest: Sequence[dict], seed: int, seconds: float) -> list[np.ndarra
 
 
 def wake_word(path: str | None) -> Detector:
-    if path:
-        return load_detector(path)
+    return load_detector(path) if path else by_chance(TriggerOptions())
+
+
+def by_chance(options: TriggerOptions) -> Detector:
+    """Untrained; it costs as much as a trained one."""
     torch.manual_seed(1)
-    model = TriggerModel(TriggerOptions())
+    model = TriggerModel(options)
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return Detector(tensors, asdict(model.options), {"phrase": "chance"}, DetectorOptions(0.5))
+    return Detector(tensors, options.asdict(), {"phrase": "chance"}, DetectorOptions(0.5))
 
 
 def transcriptions(listener: Listener, count: int) -> Feed:

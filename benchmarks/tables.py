@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wakeword.report import write_csv
 
-__all__ = ["Row", "cell", "markdown", "write", "write_csv"]
+__all__ = ["Row", "cell", "markdown", "with_intervals", "write", "write_csv"]
 
 Row = Mapping[str, object]
 
@@ -27,6 +27,14 @@ def write(folder: Path, name: str, rows: Sequence[Row], text: str) -> None:
     write_csv(folder / f"{name}.csv", rows)
     (folder / f"{name}.md").write_text(text)
     print(text)
+
+
+def with_intervals(row: dict) -> dict:
+    """The columns x, x low and x high become one: "12.3 (10.9 to 13.8)"."""
+    row = dict(row)
+    for key in [key.removesuffix(" low") for key in row if key.endswith(" low")]:
+        row[key] = f"{row[key]:.1f} ({row.pop(f'{key} low'):.1f} to {row.pop(f'{key} high'):.1f})"
+    return row
 
 
 def cell(value: object) -> str:

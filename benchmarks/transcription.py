@@ -15,7 +15,6 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -28,7 +27,6 @@ from benchmarks.scores import count, difference, summary
 
 OURS = "ours"  # the row that every other is compared with
 STARTS = 3  # of the process with one clip; the median counts
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Outcome:
 
 def main() -> int:
     options = parser().parse_args()
-    rows = spread(measure.read_manifest(options.manifest), options.limit)
+    rows = measure.spread(measure.rows(options.manifest), options.limit)
     machine, outcomes = measure.machine(), []
     with tempfile.TemporaryDirectory(prefix="asr-benchmark-") as folder:
         wavs = decode(rows, Path(folder))
@@ -77,11 +75,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def spread(rows: list[T], limit: int | None) -> list[T]:
-    count = min(limit or len(rows), len(rows))
-    return [rows[i * len(rows) // count] for i in range(count)]
-
-
 def decode(rows: list[dict], folder: Path) -> list[str]:
     """Every clip once to 16 kHz, 16 bit, mono: the same samples for all, and no decoding in anyone's time."""
     paths = [str(folder / f"{number:05}.wav") for number in range(len(rows))]
@@ -101,8 +94,7 @@ def outcome(name: str, wavs: list[str], short: str, options: argparse.Namespace)
         run, found = measure.engine(name, files, options.model, python)
         starts.append(run.first)
         if found is None:
-            last = (run.errors.strip().splitlines() or ["no message"])[-1]
-            return Outcome(name, f"exit status {run.status}: {last}")
+            return Outcome(name, run.failure)
         result = found
     start = statistics.median(starts[:STARTS])
     if broken := [clip["error"] for clip in result["clips"] if clip["error"]]:
@@ -124,15 +116,12 @@ def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: arg
                 wrong, total = count(whisper[0], whisper[1 + done.index(o)])
                 row["WER, Whisper's normaliser"] = 100 * wrong.sum() / total.sum()
         table.append(row)
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(options.out / "transcription.csv", table)
-    (options.out / "transcription.md").write_text(page(table, rows, machine, options))
+    tables.write(options.out, "transcription", table, page(table, rows, machine, options))
     with (options.out / "transcription-texts.jsonl").open("w") as file:
         for i, row in enumerate(rows):
             texts = {"reference": row["text"]} | {o.name: o.texts[i] for o in done}
             file.write(json.dumps({"file": Path(row["audio_filepath"]).name} | texts) + "\n")
     draw([row for row in table if "WER" in row], options.out / "transcription.png")
-    print((options.out / "transcription.md").read_text())
 
 
 def scores(name: str, counts: dict, rows: list[dict]) -> dict[str, float]:
@@ -164,21 +153,13 @@ def costs(o: Outcome, rows: list[dict]) -> dict[str, object]:
 def page(table: list[dict], rows: list[dict], machine: str, options: argparse.Namespace) -> str:
     """The Markdown page: intervals in brackets behind their figures."""
     hidden = {"settings", "versions"} | (set() if any(row["failure"] for row in table) else {"failure"})
-    short = [{key: value for key, value in joined(row).items() if key not in hidden} for row in table]
+    short = [{key: value for key, value in tables.with_intervals(row).items() if key not in hidden} for row in table]
     minutes = sum(row["duration"] for row in rows) / 60
     settings = "".join(f"- {row['engine']}: {row['settings']}. {row.get('versions', '')}\n" for row in table)
     return (
         f"{len(rows)} clips, {minutes:.1f} minutes, of {options.manifest.name}; one thread each. {machine}. "
         f"WER in per cent with 95 % bootstrap intervals over clips.\n\n{tables.markdown(short)}\n{settings}"
     )
-
-
-def joined(row: dict) -> dict:
-    """The columns x, x low and x high become one: "12.3 (10.9 to 13.8)"."""
-    row = dict(row)
-    for key in [key.removesuffix(" low") for key in row if key.endswith(" low")]:
-        row[key] = f"{row[key]:.1f} ({row.pop(f'{key} low'):.1f} to {row.pop(f'{key} high'):.1f})"
-    return row
 
 
 def draw(table: list[dict], path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 import time
 import wave
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks import measure
 
 RATE = 16_000
 ROUNDS, WARM_UP, LONGEST = 3, 5, 600  # of the measured cost: how often, and after how many s of how many
@@ -243,19 +244,12 @@ def cost(loaded: Loaded, path: str) -> float:
     return float(np.median(spent))
 
 
-def peak() -> float:
-    """MB of memory that this process has taken at most; nan where Linux does not tell."""
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) / 1024 if found else math.nan
-
-
 def work(job: dict) -> dict[str, Any]:
     """{"engine", "model", "wavs", "cost"} -> the scores of each file, or, of the first, what listening costs."""
     engine = ENGINES[job["engine"]]
     loaded = engine.load(job["model"], not job["cost"])
     if job["cost"]:
-        return {"CPU s an hour": cost(loaded, job["wavs"][0]), "peak MB": peak()}
+        return {"CPU s an hour": cost(loaded, job["wavs"][0]), "peak MB": measure.peak()}
     found: dict[str, Any] = {f"scores {i}": scores(loaded, wav) for i, wav in enumerate(job["wavs"])}
     versions = ", ".join(f"{name} {version(name)}" for name in (p.partition("=")[0] for p in engine.packages))
     found |= {"model": loaded.model, "versions": versions}

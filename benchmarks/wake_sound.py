@@ -1,6 +1,6 @@
 """What wake-word engines hear, laid out once as wav files: the same samples for all.
 
-wakeword.evaluation and wakeword.benchmark play their audio to a tape; the scores that an engine in another process
+wakeword.evaluation and wakeword.protocol play their audio to a tape; the scores that an engine in another process
 gives to the tape's files take its place afterwards. So nothing is measured here in a way of its own.
 """
 
@@ -15,15 +15,13 @@ import soundfile
 
 from asr.frontend import SAMPLE_RATE
 from benchmarks.joined import HUSH
-from wakeword.benchmark import ProtocolOptions, Stream
-from wakeword.benchmark import hear as hear_protocol
-from wakeword.clips import ClipOptions, Clips, hear
+from wakeword.clips import ClipOptions, hear
 from wakeword.detector import DetectorOptions
-from wakeword.evaluation import Measurement, StreamTrace, hear_streams
+from wakeword.evaluation import Measurement, hear_streams
 from wakeword.phrases import variants
-from wakeword.report import COUNTED, Row
-from wakeword.scoring import Point, Scorer, alarm_rate, detections, first_hits
-from wakeword.sources import SPEECH, Recording
+from wakeword.protocol import ProtocolOptions, Stream, measurement
+from wakeword.scoring import Scorer
+from wakeword.sources import Recording
 from wakeword.synthesis import Job, speak
 from wakeword.voices import chosen
 
@@ -112,36 +110,7 @@ def picovoice(
 ) -> Material:  # fmt: skip
     """One stream of many hours, in which each clip comes once."""
     tape = Tape(folder)
-    scores, seconds, windows = hear_protocol(tape, Stream(clips, speech, noises, options))
-    unknown = np.full(len(windows), np.nan)
-    heard = ClipsInStream(windows, unknown, {f"{options.snr:g} dB": [scores]})
-    return Material(tape.wavs, StreamMeasurement(tape, heard, [StreamTrace("stream", SPEECH, scores, seconds)]))
-
-
-class ClipsInStream(Clips):
-    """The windows lie in one trace."""
-
-    def hits(self, scorer: Scorer, threshold: float, condition: str) -> np.ndarray:
-        return first_hits(detections(scorer, self.traces[condition][0], threshold), self.windows)[0]
-
-
-class StreamMeasurement(Measurement):
-    """What fires outside the clips' windows is a false alarm."""
-
-    def outside(self, threshold: float) -> np.ndarray:
-        """(k,) s"""
-        return first_hits(detections(self.scorer, self.streams[0].scores, threshold), self.clips.windows)[1]
-
-    def alarms(self, threshold: float) -> int:
-        return len(self.outside(threshold))
-
-    def alarm_rows(self, point: Point) -> list[Row]:
-        row: Row = {**point.columns, "negatives": COUNTED, "kind": "", "hours": self.streams[0].hours}
-        if point.reached:
-            times = self.outside(point.threshold)
-            row |= {"alarms": len(times)}
-            row |= alarm_rate([times], [self.streams[0].seconds]).columns("per hour")
-        return [row]
+    return Material(tape.wavs, measurement(tape, Stream(clips, speech, noises, options)))
 
 
 # --- clips by synthesisers -----------------------------------------------------------------------

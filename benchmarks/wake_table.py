@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import tables
-from benchmarks.transcription import joined
 from benchmarks.wake_engines import ENGINES
 from wakeword.clips import CLEAN
 from wakeword.phrases import slug
@@ -77,9 +76,9 @@ def write(outcomes: Sequence[Outcome], about: str, left_out: Sequence[str], stem
     names = [{"engine": o.entry.name} for o in shown]
     rows = [name | {"failure": o.failure} | o.misses | o.own | o.facts for name, o in zip(names, shown)]
     tables.write_csv(stem.with_suffix(".csv"), rows)
-    parts = [about, NOTES, tables.markdown([name | joined(o.misses) for name, o in zip(names, shown)])]
+    parts = [about, NOTES, tables.markdown([name | tables.with_intervals(o.misses) for name, o in zip(names, shown)])]
     parts.append(f"At the engine's own threshold; the delay is that at {DELAY_AT:g}/h, after the end of the phrase:")
-    parts.append(tables.markdown([name | joined(o.own) | brief(o) for name, o in zip(names, shown)]))
+    parts.append(tables.markdown([name | tables.with_intervals(o.own) | brief(o) for name, o in zip(names, shown)]))
     parts.append("".join(map(settings, outcomes)))
     parts += [f"Left out: {line}" for line in left_out]
     parts += [f"![misses against false alarms]({path.name})" for path in drawn(shown, stem)]

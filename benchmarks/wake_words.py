@@ -21,14 +21,13 @@ import numpy as np
 from asr import audio
 from benchmarks import measure
 from benchmarks.peers import ENVIRONMENT, install
-from benchmarks.transcription import spread
 from benchmarks.wake_engines import ENGINES
 from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
 from benchmarks.wake_table import Entry, Outcome, write
-from wakeword.benchmark import ProtocolOptions
 from wakeword.detector import load
 from wakeword.evaluation import EvaluationOptions
 from wakeword.phrases import check, slug
+from wakeword.protocol import ProtocolOptions
 from wakeword.report import Row
 from wakeword.sources import Recording, recordings, with_phrase, without_phrase
 
@@ -42,7 +41,7 @@ def main() -> int:
         (folder / "wavs").mkdir()
         try:
             options.phrase = check(options.phrase)
-            clips = spread(with_phrase(positives(options), options.phrase), options.limit)
+            clips = measure.spread(with_phrase(positives(options), options.phrase), options.limit)
             material = laid_out(clips, options, folder / "wavs", left_out)
         except (ValueError, OSError, audio.AudioError) as error:  # each holds one sentence
             print(f"error: {error}", file=sys.stderr)
@@ -142,7 +141,7 @@ def work(python: str, job: dict, folder: Path) -> tuple[str, dict[str, np.ndarra
     question.write_text(json.dumps(job))
     done = measure.run([python, "-m", "benchmarks.wake_engines", str(question), str(answer)], PATIENCE)
     if done.status:
-        return f"exit status {done.status}: {(done.errors.strip().splitlines() or ['no message'])[-1]}", {}
+        return done.failure, {}
     with np.load(answer) as file:
         return "", dict(file)
 

@@ -6,6 +6,7 @@ python -m recipes.fetch FOLDER URL CHECKSUM [URL CHECKSUM ...]      # of MD5 or 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import sys
 import tarfile
 import urllib.request
@@ -49,7 +50,9 @@ def _download(url: str, archive: Path) -> None:
                 target.truncate(0)
             while block := source.read(BLOCK):
                 target.write(block)
-    except OSError as error:  # urllib.error.URLError, a timeout, a full disk
+            if left := getattr(source, "length", None):
+                raise OSError(f"it broke off {left} bytes before its end; start again to go on")
+    except (OSError, http.client.HTTPException) as error:  # urllib.error.URLError, a timeout, a full disk
         raise FetchError(
             f"cannot fetch {url} ({error}): where there is no network, put the archive into {archive.parent}, "
             "or give the folder of a corpus that is unpacked already"

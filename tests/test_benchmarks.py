@@ -1,5 +1,6 @@
 """The parts of the benchmarks that need no peers: numbers read aloud, scores, tables, processes, sounds."""
 
+import contextlib
 import csv
 import json
 import sys
@@ -103,8 +104,8 @@ def test_page_shows_intervals_and_failures(tmp_path):
 
 def test_spread_takes_clips_from_everywhere():
     rows = [{"n": n} for n in range(100)]
-    assert [row["n"] for row in transcription.spread(rows, 4)] == [0, 25, 50, 75]
-    assert transcription.spread(rows, None) == transcription.spread(rows, 1000) == rows
+    assert [row["n"] for row in measure.spread(rows, 4)] == [0, 25, 50, 75]
+    assert measure.spread(rows, None) == measure.spread(rows, 1000) == rows
 
 
 def test_a_process_is_measured():
@@ -114,10 +115,17 @@ def test_a_process_is_measured():
     assert run.peak > 190 and 0 < run.first <= run.wall and run.cpu > 0
 
 
+def test_memory_is_that_of_a_process_alone():
+    filled = np.ones(30_000_000)  # 240 MB, here
+    child = measure.run([sys.executable, "-c", "from benchmarks.measure import peak; print(peak())"])
+    assert 5 < float(child.output) < 100 < filled.nbytes / 1e6 < measure.peak() and np.isnan(measure.peak(-1))
+
+
 def test_failing_and_hanging_processes_are_told():
-    run = measure.run([sys.executable, "-c", "raise SystemExit('no weights')"])
-    assert run.status == 1 and "no weights" in run.errors
-    assert measure.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2).status == -9
+    run = measure.run([sys.executable, "-c", "raise SystemExit('no\\nweights')"])
+    assert run.status == 1 and run.failure == "exit status 1: weights"
+    run = measure.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2)
+    assert run.status == -9 and run.failure == "exit status -9: no message"
 
 
 def test_an_engine_that_cannot_load_is_reported(tmp_path):
@@ -136,6 +144,33 @@ def test_tokens_of_moonshine(tmp_path):
     write_tokens(tmp_path / "in", tmp_path / "out")
     lines = (tmp_path / "out").read_text().splitlines()
     assert lines[0] == "aGk= 0" and lines[1] == " 1" and len(lines) == 3
+
+
+@pytest.fixture
+def serving():
+    for package in ("httpx", "websockets"):
+        pytest.importorskip(package)
+    from benchmarks import serving
+
+    return serving
+
+
+def test_a_server_that_does_not_start_is_told(serving):
+    options = serving.parser().parse_args(["clip.wav", "--model", "nowhere"])
+    with pytest.raises(SystemExit, match="no model called 'nowhere'"), serving.serving(options):
+        pytest.fail("it started")
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_lost_answer_of_a_server_is_a_failure(serving, wrong, monkeypatch, tmp_path):
+    async def uploads(*_: object) -> object:
+        return serving.Load("uploads", 2, wrong, 1.0, 1.0, 120.0, 100.0, (0.1, 0.2))
+
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    monkeypatch.setattr(serving, "serving", lambda options: contextlib.nullcontext(("", 0)))
+    monkeypatch.setattr(serving, "uploads", uploads)
+    monkeypatch.setattr(sys, "argv", ["serving", str(tmp_path / "a.wav"), "--streams"])
+    assert serving.main() == wrong
 
 
 @pytest.mark.parametrize("name", ["silence", "hum 50 Hz", "white noise", "pink noise", "music, synthesised"])

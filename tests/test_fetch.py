@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     asked: list[str | None] = []
+    sent = None  # bytes, after which the connection ends; None: all
 
     def do_GET(self) -> None:
         """With byte ranges, as the servers of corpora have them."""
@@ -24,7 +25,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data[: self.sent])
 
     def log_message(self, *_: object) -> None: ...
 
@@ -68,6 +69,15 @@ def test_a_download_goes_on_where_it_broke_off(served, tmp_path):
     assert Handler.asked == ["bytes=50-"] and (tmp_path / "data/tiny.tar.gz").read_bytes() == whole
 
 
+def test_a_download_that_the_server_breaks_off_is_kept(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(Handler, "sent", 60)
+    with pytest.raises(FetchError, match="it broke off [0-9]+ bytes before its end; start again to go on"):
+        fetch(*served, tmp_path / "data")
+    monkeypatch.setattr(Handler, "sent", None)
+    fetch(*served, tmp_path / "data")
+    assert Handler.asked == [None, "bytes=60-"] and (tmp_path / "data/Corpus/tiny/hello.txt").exists()
+
+
 def test_what_is_damaged_or_not_there_is_one_sentence(served, tmp_path):
     with pytest.raises(FetchError, match=r"tiny.tar.gz is damaged \(md5 .*\): remove it"):
         fetch(served[0], "0" * 32, tmp_path / "data")
@@ -75,9 +85,8 @@ def test_what_is_damaged_or_not_there_is_one_sentence(served, tmp_path):
         fetch("http://127.0.0.1:1/none.tar.gz", "0" * 32, tmp_path / "data")
 
 
-@pytest.mark.parametrize("recipe", ["an4", "librispeech", "commonvoice", "speech_commands"])
-def test_the_scripts_are_in_order_and_say_how_they_are_called(recipe):
-    script = ROOT / "recipes" / recipe / "run.sh"
+@pytest.mark.parametrize("script", sorted(ROOT.glob("recipes/*/*.sh")), ids=lambda path: path.parent.name)
+def test_the_scripts_are_in_order_and_say_how_they_are_called(script):
     assert subprocess.run(["bash", "-n", script]).returncode == 0
-    assert f"recipes/{recipe}/run.sh " in script.read_text() and script.stat().st_mode & 0o100
+    assert f"recipes/{script.parent.name}/{script.name} " in script.read_text() and script.stat().st_mode & 0o100
     assert subprocess.run(["bash", script], capture_output=True).returncode != 0

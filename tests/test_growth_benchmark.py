@@ -45,7 +45,7 @@ def test_a_search_with_hotwords_hears_them(tmp_path):
     assert len(clips) == 4
     job = {"heads": str(tmp_path / "heads.npz"), "model": "english", "beam": 64}
     plain = growth_search.work(job)
-    assert plain["search"] > 0 and {clip for clip, _ in plain["texts"]} <= set(range(4))
+    assert plain["search"] > 0 and plain["peak"] > 20 and {clip for clip, _ in plain["texts"]} <= set(range(4))
     words = ["independence", "font"]
     hoped = growth_search.work(job | {"hotwords": words})
     before, after = (" ".join(text for _, text in found["texts"]).split() for found in (plain, hoped))
@@ -79,6 +79,13 @@ def test_many_at_a_time(of, column, monkeypatch, tmp_path):
     one, more = table(monkeypatch, tmp_path, "--of", of, f"--{of}", "1", "5")
     assert (one[of], more[of]) == ("1", "5") and float(one[column]) > 0
     assert of == "streams" or float(more["minutes"]) > 4 * float(one["minutes"])
+
+
+def test_streams_are_measured_before_the_process_is_full(monkeypatch):
+    grown = []
+    monkeypatch.setattr(growth, "grow", lambda name, options: grown.append(name))
+    monkeypatch.setattr("sys.argv", ["", str(MANIFEST), "--of", "beams", "streams", "length"])
+    assert growth.main() == 0 and grown == ["length", "streams", "beams"]
 
 
 def test_language_models_need_text(monkeypatch, capsys):

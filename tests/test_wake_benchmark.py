@@ -16,10 +16,10 @@ from benchmarks import wake_engines, wake_sound, wake_words
 from benchmarks.wake_engines import ENGINES, RATE
 from benchmarks.wake_sound import Heard, SpeakOptions, everyday, picovoice
 from benchmarks.wake_table import Entry, Outcome
-from wakeword import benchmark, detector
-from wakeword.benchmark import ProtocolOptions
+from wakeword import detector
 from wakeword.clips import ClipOptions
 from wakeword.evaluation import EvaluationOptions, evaluate
+from wakeword.protocol import ProtocolOptions, Stream, measurement
 from wakeword.scoring import trace
 from wakeword.sources import recordings
 from wakeword.synthesis import Spoken
@@ -72,13 +72,14 @@ def test_an_engine_that_hears_the_tape_is_measured_as_if_it_had_been_there(mater
 
 
 def test_picovoices_protocol_counts_as_it_does_for_a_detector_of_ours(material, tmp_path):
-    options = ProtocolOptions(hours=0.04, rate=50.0, snr=20.0, heard=0.5)
+    options = ProtocolOptions(hours=0.04, snr=20.0, heard=0.5)
     (tmp_path / "tape").mkdir()
-    found = picovoice(*(recordings([path]) for path in material), tmp_path / "tape", options)
+    sets = [recordings([path]) for path in material]
+    found = picovoice(*sets, tmp_path / "tape", options)
     report = replayed(found, Loudness(0.4)).report("jarvis", EvaluationOptions((50.0,)), [])
-    rows = benchmark.benchmark(Loudness(0.4), *([path] for path in material), options)
-    assert [row["missed"] for row in report.misses] == [row["missed"] for row in rows]
-    assert [row["alarms"] for row in report.alarms] == [row["alarms"] for row in rows]
+    other = measurement(Loudness(0.4), Stream(*sets, options)).report("jarvis", EvaluationOptions((50.0,)), [])
+    assert [row["missed"] for row in report.misses] == [row["missed"] for row in other.misses]
+    assert [row["alarms"] for row in report.alarms] == [row["alarms"] for row in other.alarms]
     assert report.alarms[0]["alarms"] <= 2 and report.misses[0]["clips"] == 3
 
 
@@ -110,7 +111,7 @@ def test_our_detector_scores_a_file_as_it_scores_samples(tmp_path):
     scores = wake_engines.scores(loaded, path)
     np.testing.assert_allclose(scores[:70], trace(ours, [soundfile.read(path, dtype="float32")[0]])[0][:70], atol=1e-5)
     assert (loaded.model, loaded.threshold, loaded.first) == ("jarvis", ours.options.threshold, ours.time(0))
-    assert 0 < wake_engines.cost(loaded, path) and not wake_engines.peak() < 20
+    assert 0 < wake_engines.cost(loaded, path) and not wake_engines.measure.peak() < 20
 
 
 def test_an_engines_model_is_the_longest_of_its_phrases_in_the_words():

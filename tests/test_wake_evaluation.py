@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from loud import Loudness
 
 from asr.frontend import SAMPLE_RATE
-from wakeword import benchmark, clips, scoring, sources
-from wakeword.benchmark import ProtocolOptions
+from wakeword import clips, scoring, sources
 from wakeword.clips import CLEAN, ClipOptions, word_end
 from wakeword.detector import Detector, DetectorOptions
 from wakeword.evaluation import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.plots import det
+from wakeword.protocol import ProtocolOptions, Stream, measurement
 from wakeword.report import COUNTED
 
 
@@ -357,7 +357,7 @@ def test_what_cannot_be_measured_is_said_in_one_sentence(save, tmp_path):
 
 # --- Picovoice's protocol ------------------------------------------------------------------------
 
-HOURS = ProtocolOptions(hours=0.05, rate=60.0, snr=20.0)  # 180 s, 3 alarms
+HOURS = ProtocolOptions(hours=0.05, snr=20.0)  # 180 s, at 60 an hour 3 alarms
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def material(save):
 
 
 def stream(material, options=HOURS):
-    return benchmark.Stream(*(sources.recordings([path]) for path in material), options)
+    return Stream(*(sources.recordings([path]) for path in material), options)
 
 
 def test_the_stream_is_the_same_from_a_seed_and_has_every_clip_once(material):
@@ -400,8 +400,10 @@ class Late(Loudness):
 
 
 def run(material, scorer, **options):
-    """The protocol's row for the scorer's own threshold, and the swept one."""
-    rows = benchmark.benchmark(scorer, *([path] for path in material), replace(HOURS, heard=0.0, **options))
+    """The protocol's figures for the scorer's own threshold, and the swept one."""
+    found = measurement(scorer, stream(material, replace(HOURS, heard=0.0, **options)))
+    report = found.report("", EvaluationOptions((60.0,)), [])
+    rows = [miss | alarm for miss, alarm in zip(report.misses, report.alarms, strict=True)]
     assert [row["set"] for row in rows] == ["swept", "as set"]
     return rows[1], rows[0]
 
@@ -425,17 +427,12 @@ def test_a_clip_detected_twice_is_one_hit_and_no_false_alarm(material):
 def test_a_protocol_that_cannot_be_run_is_refused(material, save):
     clips, speech, noise = material
     silent = save("silent", [beeps(1)])
-    scorer = Loudness(card={"phrase": "phrase"})
-    wrong = (
-        ([silent], [speech], [noise]),
-        ([clips], [silent], [noise]),
-        ([clips], [speech], [silent]),
-        ([], [speech], [noise]),
-    )
-    for sets in wrong:
+    for sets in ((silent, speech, noise), (clips, silent, noise), (clips, speech, silent)):
         with pytest.raises(EvaluationError):
-            benchmark.benchmark(scorer, *sets, HOURS)
+            measurement(Loudness(), stream(sets))
+    with pytest.raises(EvaluationError, match="0 clips is no benchmark"):
+        Stream([], *(sources.recordings([path]) for path in (speech, noise)), HOURS)
     with pytest.raises(EvaluationError, match="2 s or more"):
-        benchmark.benchmark(scorer, [clips], [speech], [noise], replace(HOURS, hours=0.001))
+        stream(material, replace(HOURS, hours=0.001))
     with pytest.raises(EvaluationError):
         ProtocolOptions(heard=1.5)

@@ -1,15 +1,20 @@
-"""The ear is trained by the acoustic model's loop: what that asks of a model, it has."""
+"""The ear is trained by the acoustic model's loop: what that asks of a model, it has. Thresholds by a manifest."""
 
+import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from loud import Loudness
 
 from asr.training.data import Utterance
 from asr.training.loop import backward, evaluate
 from asr.training.schedule import TrainOptions
+from recipes.wake_words import thresholds
 from recipes.wake_words.ear import Ear
 
 
@@ -27,3 +32,17 @@ def test_the_loop_evaluates_an_ear():
     utterances = [Utterance(Path("x"), len(c) / 16_000, "ab", "corpus", "ann") for c in clips]
     loss, wer = evaluate(Ear(("AH", "K")), utterances, clips)
     assert math.isfinite(loss) and 0 <= wer
+
+
+def test_thresholds_are_counted_over_a_manifest(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(32_000, 0.5), 16_000)
+    row = {"audio_filepath": "a.wav", "duration": 2, "text": "a line\u2028ends"}
+    (tmp_path / "speech.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
+    peaks, hours = thresholds.events(Loudness(), tmp_path / "speech.jsonl")
+    assert hours == pytest.approx(2.5 / 3600) and peaks.max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_manifest_that_is_missing_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["thresholds", "computer", str(tmp_path / "none.jsonl")])
+    with pytest.raises(SystemExit, match="thresholds: .*none.jsonl: no such manifest"):
+        thresholds.main()

@@ -91,11 +91,16 @@ class Listening:
 
     def feed(self, samples: np.ndarray, state: Any) -> tuple[list[Detection], Any]:
         """(n,) float32 at 16 kHz -> the detections in all steps now complete, and the new state."""
+        _, found, state = self.step(samples, state)
+        return found, state
+
+    def step(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, list[Detection], Any]:
+        """As ``feed``, and before the detections the score (m,) of each of those steps."""
         scores, state = self.scores(samples, state)
         first = state.steps - len(scores)
         fired, quiet_until = pick(scores, self.options, self.step_seconds, first, state.quiet_until)
         found = [Detection(self.time(i), float(scores[i - first])) for i in fired]
-        return found, state._replace(quiet_until=quiet_until)
+        return scores, found, state._replace(quiet_until=quiet_until)
 
     def detect(self, samples: np.ndarray) -> list[Detection]:
         """All detections in a whole recording (n,), also of a phrase that it ends with."""

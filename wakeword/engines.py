@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,7 +119,7 @@ class Kokoro(Voice):
     @classmethod
     def folder(cls) -> Path:
         """Where the styles are looked for, unless the constructor is told."""
-        return Path(os.environ.get("KOKORO_VOICES") or cls.STYLES).expanduser()
+        return Path(cls.STYLES).expanduser()
 
     @classmethod
     def installed(cls) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from asr.checkpoint import write_atomically
 from asr.frontend import SAMPLE_RATE, LogMel
@@ -20,9 +20,8 @@ from asr.training.augment import Augmenter, AugmentOptions, colour, loudness, ro
 from asr.training.state import load_state, save_state
 from wakeword.keywords import CLIP, KeywordModel
 from wakeword.mixing import Mixer, Sounds
-from wakeword.synthesis import leave_ctrl_c
+from wakeword.training import BEST, STATE, loader
 
-STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 MASKS = AugmentOptions(time_masks=4, time_width=15, band_masks=1, band_width=8)  # of SpecAugment: one in time, one band
 
 
@@ -146,7 +145,7 @@ def learn(model: KeywordModel, optimizer: torch.optim.Optimizer, examples: Examp
     update = (examples.epoch or 0) * -(-len(examples) // o.batch)
     total = o.epochs * -(-len(examples) // o.batch)
     model.train()
-    for frames, classes in _loader(examples):
+    for frames, classes in loader(examples, o.batch, o.processes):
         torch.manual_seed(o.seed * 1_000_003 + update)  # dropout
         logits = model(frames.to(device))
         loss = nn.functional.cross_entropy(logits, classes.to(device), label_smoothing=o.smoothing)
@@ -172,8 +171,8 @@ def classify(model: KeywordModel, clips: Sequence[Clip], options: KeywordTrainin
     """The likeliest class of each clip."""
     model.eval()
     device = next(model.parameters()).device
-    loader = _loader(Examples(clips, model, (), options, None))
-    return [model.classes[i] for frames, _ in loader for i in model(frames.to(device)).argmax(-1).tolist()]
+    batches = loader(Examples(clips, model, (), options, None), options.batch, options.processes)
+    return [model.classes[i] for frames, _ in batches for i in model(frames.to(device)).argmax(-1).tolist()]
 
 
 def measure_bands(model: KeywordModel, clips: Sequence[Clip], options: KeywordTraining, count: int = 300) -> None:
@@ -182,14 +181,3 @@ def measure_bands(model: KeywordModel, clips: Sequence[Clip], options: KeywordTr
     frames = np.concatenate([examples[i][0] for i in range(min(count, len(clips)))])
     model.mean.copy_(torch.from_numpy(frames.mean(0)))
     model.deviation.copy_(torch.from_numpy(frames.std(0)))
-
-
-def _loader(examples: Examples) -> DataLoader:
-    workers = max(0, examples.options.processes - 1)
-    return DataLoader(
-        examples,
-        examples.options.batch,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
-        worker_init_fn=leave_ctrl_c,
-    )

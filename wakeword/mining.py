@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asr.frontend import SAMPLE_RATE, LogMel
-from wakeword.mixing import Clip, Sounds
+from wakeword.mixing import Samples, Sounds
 from wakeword.model import TriggerModel
 
 BEFORE, AFTER = 2.0, 0.3  # s of a clip that are kept around the step that scored highest
@@ -21,13 +21,13 @@ ROW = 60 * SAMPLE_RATE  # samples that are scored as one stream
 Place = tuple[int, int]  # number of a clip among the negatives, and the sample of its highest score
 
 
-def negatives_of(sounds: Sounds) -> list[Clip]:
+def negatives_of(sounds: Sounds) -> list[Samples]:
     """Real speech without the phrase by the minute, as places count it; near-misses are trained on often anyway."""
     clips = [*sounds.speech, *sounds.own_negatives]
     return [clip[at : at + ROW] for clip in clips for at in range(0, max(1, len(clip) - SAMPLE_RATE), ROW)]
 
 
-def mine(model: TriggerModel, clips: Sequence[Clip], count: int) -> list[Place]:
+def mine(model: TriggerModel, clips: Sequence[Samples], count: int) -> list[Place]:
     """The ``count`` places that score highest, one of a clip, highest first; each clip is (n,) samples."""
     found: list[tuple[float, Place]] = []
     for batch in _rows(clips):
@@ -37,13 +37,13 @@ def mine(model: TriggerModel, clips: Sequence[Clip], count: int) -> list[Place]:
     return [place for _, place in sorted(found, reverse=True)[:count]]
 
 
-def cut(clips: Sequence[Clip], places: Sequence[Place]) -> list[Clip]:
+def cut(clips: Sequence[Samples], places: Sequence[Place]) -> list[Samples]:
     """What lies around the places: the clips to train on."""
     before, after = int(BEFORE * SAMPLE_RATE), int(AFTER * SAMPLE_RATE)
     return [clips[clip][max(0, at - before) : at + after] for clip, at in places]
 
 
-def _rows(clips: Sequence[Clip], together: int = 16) -> Iterator[list[tuple[np.ndarray, list[Place]]]]:
+def _rows(clips: Sequence[Samples], together: int = 16) -> Iterator[list[tuple[np.ndarray, list[Place]]]]:
     """Clips joined to streams (ROW,), each with the numbers of its clips and where they begin; some at a time."""
     batch, at = [], ROW
     for number, clip in enumerate(clips):

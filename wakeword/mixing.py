@@ -15,7 +15,7 @@ from asr.frontend import SAMPLE_RATE
 from asr.training.augment import colour, loudness, room, speed
 from asr.training.sounds import MADE
 
-Clip = np.ndarray  # (n,) float32 at 16 kHz
+Samples = np.ndarray  # (n,) float32 at 16 kHz
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class MixOptions:
 class Sounds:
     """What examples are made of."""
 
-    positives: Sequence[Clip]  # the phrase, trimmed: the word ends where the clip ends
-    near_misses: Sequence[Clip]
-    speech: Sequence[Clip]  # real speech without the phrase
-    noises: Sequence[Clip]
-    own_positives: Sequence[Clip] = ()  # the user's recordings: half of all positives, if there are any
-    own_negatives: Sequence[Clip] = ()  # ... a quarter of what is not the phrase
-    hard: Sequence[Clip] = ()  # pieces of the negatives that fooled the detector so far
+    positives: Sequence[Samples]  # the phrase, trimmed: the word ends where the clip ends
+    near_misses: Sequence[Samples]
+    speech: Sequence[Samples]  # real speech without the phrase
+    noises: Sequence[Samples]
+    own_positives: Sequence[Samples] = ()  # the user's recordings: half of all positives, if there are any
+    own_negatives: Sequence[Samples] = ()  # ... a quarter of what is not the phrase
+    hard: Sequence[Samples] = ()  # pieces of the negatives that fooled the detector so far
 
 
 @dataclass(frozen=True)
@@ -152,17 +152,17 @@ def _ratio(loud: float, snr: tuple[float, float], rng: np.random.Generator) -> f
     return max(loud, 1e-3) * 10 ** (-rng.uniform(*snr) / 20)
 
 
-def _any(clips: Sequence[Clip], rng: np.random.Generator) -> Clip:
+def _any(clips: Sequence[Samples], rng: np.random.Generator) -> Samples:
     return clips[int(rng.integers(len(clips)))]
 
 
-def _piece(clip: Clip, rng: np.random.Generator) -> Clip:
+def _piece(clip: Samples, rng: np.random.Generator) -> Samples:
     """0.5 to 4 s from anywhere in a clip."""
     n = int(rng.uniform(0.5, 4) * SAMPLE_RATE)
     start = rng.integers(max(1, len(clip) - n))
     return clip[start : start + n]
 
 
-def _looped(clip: Clip, n: int, rng: np.random.Generator) -> np.ndarray:
+def _looped(clip: Samples, n: int, rng: np.random.Generator) -> np.ndarray:
     start = rng.integers(max(1, len(clip) - n))
     return np.resize(clip[start : start + n], n).astype(np.float32)

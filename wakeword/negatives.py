@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import soundfile
 from asr import audio
 from asr.audio import AudioCutOff, AudioError
 from asr.frontend import SAMPLE_RATE
+from asr.terminal import say
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
 from wakeword.pronunciation import says
@@ -60,11 +60,7 @@ def without(clips: Iterable[Clip], phrase: str) -> list[Clip]:
     return [clip for clip in clips if not says(clip.text, phrase)]
 
 
-def complain(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
-
-
-def recordings(path: Path | str, report: Callable[[str], None] = complain) -> list[Clip]:
+def recordings(path: Path | str, report: Callable[[str], None] = say) -> list[Clip]:
     """The user's own: an audio file, a folder of them, or a JSONL manifest as asr.training.data reads it.
 
     What is broken, silent or too short is reported in a sentence each and left out. Raises NegativesError if nothing

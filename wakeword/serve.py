@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakeword.detector import Detection, DetectorError, Listening, load, packaged, pick
+from wakeword.detector import Detection, DetectorError, Listening, load, packaged
 from wakeword.phrases import slug
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Scored:
     """What a detector made of a block: a score every `step` s up to `time`, and where it fired."""
 
     name: str
@@ -60,16 +60,13 @@ class Watch:
         self._detectors = {n: d for n, d in detectors.items() if names is None or n in names}
         self._states = {name: detector.start() for name, detector in self._detectors.items()}
 
-    def feed(self, samples: np.ndarray) -> list[Heard]:
+    def feed(self, samples: np.ndarray) -> list[Scored]:
         """(n,) float32 at 16 kHz -> one entry for each detector that has made steps."""
         found = (self._heard(name, samples) for name in self._detectors)
         return [heard for heard in found if len(heard.scores)]
 
-    def _heard(self, name: str, samples: np.ndarray) -> Heard:
+    def _heard(self, name: str, samples: np.ndarray) -> Scored:
         detector = self._detectors[name]
-        scores, state = detector.scores(samples, self._states[name])
-        first = state.steps - len(scores)
-        fired, quiet = pick(scores, detector.options, detector.step_seconds, first, state.quiet_until)
-        self._states[name] = state._replace(quiet_until=quiet)
-        detections = tuple(Detection(detector.time(i), float(scores[i - first])) for i in fired)
-        return Heard(name, detector.time(max(0, state.steps - 1)), detector.step_seconds, scores, detections)
+        scores, found, state = detector.step(samples, self._states[name])
+        self._states[name] = state
+        return Scored(name, detector.time(max(0, state.steps - 1)), detector.step_seconds, scores, tuple(found))

@@ -148,7 +148,7 @@ def _made_of(options: TrainOptions, sounds: Sounds) -> str:
 def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
     """An update for each batch of the examples, the first of which has the number ``update`` -> their mean loss."""
     options, states, losses = examples.options, None, []
-    for frames, targets, weights in _loader(examples, options):
+    for frames, targets, weights in loader(examples, options.batch, options.processes):
         torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
         logits, states = model(frames, _carried(states, options.batch))
         loss = loss_of(logits, targets, weights)
@@ -169,11 +169,12 @@ def forget(folder: Path) -> None:
         path.unlink()
 
 
-def _loader(examples: Examples, options: TrainOptions) -> DataLoader:
-    workers = max(0, options.processes - 1)
+def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
+    """Batches in order; all processes but this one make examples."""
+    workers = max(0, processes - 1)
     return DataLoader(
         examples,
-        options.batch,
+        batch,
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=4 if workers else None,

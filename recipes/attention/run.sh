@@ -1,5 +1,5 @@
 #!/bin/sh
-# The packaged encoder's attention decoder, anew: run.sh DATA WORK [MANIFEST_OF_SYNTHETIC_SPEECH...]
+# The packaged encoder's attention decoder, anew: recipes/attention/run.sh DATA WORK [MANIFEST_OF_SYNTHETIC_SPEECH...]
 # 20 minutes of training on one core, then the comparison.
 set -e
 data=$1 work=$2

@@ -10,11 +10,10 @@ import numpy as np
 
 from asr import audio
 from asr.attention_rescoring import AttentionJudge
-from asr.checkpoint import MODELS
 from asr.confidence import SHARE
 from asr.ctc import AcousticModel
-from asr.decoding import RECURRENT, Decoder, DecoderOptions, letter_scores
-from asr.rnn_language import RnnLanguageModel, load
+from asr.decoding import Decoder, DecoderOptions, letter_scores
+from asr.rnn_language import PACKAGED, RnnLanguageModel, load
 from asr.training.data import Utterance
 from asr.training.scoring import errors
 from asr.weights import Weights
@@ -47,7 +46,7 @@ class Lister:
 
     def __init__(self, model: AcousticModel, card: dict, utterances: Sequence[Utterance], heads: Heads):
         self.model, self.card, self.utterances, self.heads = model, card, utterances, heads
-        self._rnn = load(MODELS / RECURRENT) if (MODELS / RECURRENT).exists() else None
+        self._rnn = load() if PACKAGED.exists() else None
         self._by_letters: defaultdict[int, dict[str, float]] = defaultdict(dict)  # of each utterance
         self._by_rnn: dict[str, float] = {}
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import lzma
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 import soundfile
 
 from asr.text import normalise
+from asr.training.data import ManifestError, read_manifest
 from wakeword.voices import SAMPLE_RATE, VOICES
 
 SPEAKABLE = re.compile(r"[A-Za-z][A-Za-z ,.;:?!'’“”\"—-]+")
@@ -52,7 +54,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    held_out = {normalise(json.loads(line)["text"]) for m in options.held_out for line in m.open()}
+    try:
+        held_out = {utterance.text for manifest in options.held_out for utterance in read_manifest(manifest)}
+    except ManifestError as error:
+        sys.exit(f"synthesize: {error}")
     pools = {name: speakable_lines(options.text / f"{name}.txt.xz", held_out) for name in SHARES}
     voice = next(v for v in VOICES if v.name == options.voice)()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -16,12 +16,9 @@ import torch
 
 from asr.checkpoint import CheckpointError
 from asr.training.configuration import read_config, read_lexicon, read_noises
-from asr.training.corpus import Joined
 from asr.training.data import ManifestError, read_manifest
 from asr.training.loop import TrainingError, start_distributed
 from asr.training.run import Material, train_run
-
-__all__ = ["Joined", "read_config", "read_lexicon", "read_noises"]  # other recipes take them from here
 
 HERE = Path(__file__).parent
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import lzma
 import math
-import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from asr.checkpoint import write_atomically
 from asr.ngram import SPECIAL, NgramModel, load
+from asr.terminal import say
 
 Pronunciations = dict[str, list[list[str]]]
 
@@ -104,10 +104,7 @@ def write(words: Pronunciations, licence: str, path: Path) -> None:
     ]
     lines = [f"# {line}".rstrip() for line in head]
     lines += [f"{w}\t{' '.join(said)}" for w in sorted(words) for said in words[w]]
-    part = path.with_name(path.name + ".part")
-    with lzma.open(part, "wt", encoding="utf-8", preset=9) as file:
-        file.write("\n".join(lines) + "\n")
-    os.replace(part, path)
+    write_atomically(path, lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
 
 
 def report(model: NgramModel, listed: Pronunciations, derived: Pronunciations) -> None:
@@ -117,10 +114,6 @@ def report(model: NgramModel, listed: Pronunciations, derived: Pronunciations) -
     share = sum(math.exp(probability[w]) for w in missing)
     say(f"{len(listed)} words from CMUdict, {len(derived)} inflected; {len(missing)} have no pronunciation")
     say(f"these are {share:.1%} of running words: {' '.join(missing[:SHOWN])}")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

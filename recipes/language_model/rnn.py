@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from asr.rnn_language import LanguageOptions, RnnLanguageModel, load, perplexity, save
+from asr.terminal import say
 from asr.training.language import LanguageTraining, train, vocabulary
-from recipes.language_model.train import manifest_texts, say, sentences, split
+from recipes.language_model.train import manifest_texts, sentences, split
 
 WATCHED = 400  # of the held-out lines, while training
 LICENCE = "Apache-2.0; the text: CC0, CC BY 3.0 and 4.0, US public domain (english-rnn.md)"

@@ -6,7 +6,6 @@ python -m recipes.language_model.train TEXT_FOLDER --without dev.jsonl --output 
 from __future__ import annotations
 
 import argparse
-import json
 import lzma
 import random
 import re
@@ -19,7 +18,9 @@ from pathlib import Path
 from asr import arpa
 from asr.kneser_ney import TrainingOptions, train
 from asr.ngram import NgramModel, load, perplexity, save
+from asr.terminal import say
 from asr.text import normalise
+from asr.training.data import ManifestError, read_manifest
 
 FILES = ("sentences.txt", "dialogue.txt", "books.txt")
 HELD_OUT = 0.01  # of the lines, for measuring perplexity
@@ -120,18 +121,16 @@ def split(lines: Iterable[str], unseen: set[str]) -> tuple[list[str], list[str]]
 
 
 def manifest_texts(path: Path) -> list[str]:
-    with open(path, encoding="utf-8") as file:
-        return [normalise(json.loads(line)["text"]) for line in file]
+    try:
+        return [utterance.text for utterance in read_manifest(path)]
+    except ManifestError as error:
+        sys.exit(str(error))
 
 
 def report(model: NgramModel, name: str, lines: list[str]) -> None:
     words = [w for line in lines for w in line.split()]
     unknown = sum(w not in model for w in words) / len(words)
     say(f"{name}: perplexity {perplexity(model, lines):.1f}, {unknown:.2%} of {len(words)} words unknown")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-import numpy as np
-
 from asr import audio
 from asr.audio import AudioError
 from asr.checkpoint import CheckpointError
@@ -34,7 +32,7 @@ def _tell(classifier, source) -> str:
     try:
         if isinstance(source, AudioError):
             raise source
-        word, probability = classifier(np.concatenate([np.zeros(0, np.float32), *audio.blocks(source)]))[0]
+        word, probability = classifier(audio.load(source))[0]
     except AudioError as error:
         return f"classify: {error}"
     print(f"{source}\t{word}\t{probability:.2f}")

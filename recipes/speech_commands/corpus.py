@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from asr.frontend import SAMPLE_RATE
+from wakeword.keywords import CLIP
 
 WORDS = tuple(  # of version 2
     "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on one "
@@ -23,7 +24,6 @@ COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
 BACKGROUND = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
-CLIP = SAMPLE_RATE  # samples: all clips last one second
 SHARE = 0.1  # of silence and of unknown words among the 12 classes, against the ten words
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from asr.frontend import SAMPLE_RATE, LogMel
 from asr.training.sounds import MADE
-from asr.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segment, Segmenter, SegmenterOptions, SpeechDetector
+from asr.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segmenter, SegmenterOptions, Span, SpeechDetector
 from recipes.vad import peers
 from recipes.vad.mixing import STEP_SAMPLES, noise_files, read, rms, speech_steps
 
@@ -79,7 +79,7 @@ def noise_streams(data: Path, minutes: float = 10, seed: int = 1) -> dict[str, n
     return {kind: samples.astype(np.float32) for kind, samples in streams.items()}
 
 
-def inside(segments: list[Segment], steps: int) -> np.ndarray:
+def inside(segments: list[Span], steps: int) -> np.ndarray:
     """Which steps lie in a segment, (steps,) bool."""
     covered = np.zeros(steps, bool)
     for segment in segments:
@@ -87,7 +87,7 @@ def inside(segments: list[Segment], steps: int) -> np.ndarray:
     return covered
 
 
-def segments_of(p: np.ndarray, options: SegmenterOptions) -> list[Segment]:
+def segments_of(p: np.ndarray, options: SegmenterOptions) -> list[Span]:
     segmenter = Segmenter(options)
     return [*segmenter.feed(p), *segmenter.flush()]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from asr.checkpoint import write_atomically
 from asr.frontend import LogMel, LogMelOptions
 from asr.vad import STEP
 from recipes.vad.mixing import UNSURE, Corpus, mix, noise_files, read
@@ -117,9 +117,7 @@ def write(model: Detector, path: Path, training: dict) -> None:
         "training": training,
         "data_licences": LICENCES,
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(save(model.tensors(), {"vad": json.dumps(card)}))
-    os.replace(temporary, path)
+    write_atomically(path, save(model.tensors(), {"vad": json.dumps(card)}))
 
 
 def main() -> None:

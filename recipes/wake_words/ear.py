@@ -25,9 +25,11 @@ from asr.encoder import Latency
 from asr.frontend import LogMel
 from asr.text import LETTERS, Alphabet
 from asr.training.augment import Augmenter, AugmentOptions
+from asr.training.configuration import read_lexicon, read_noises
+from asr.training.corpus import Joined
 from asr.training.data import Audio, ManifestError, read_manifest
-from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, measure_mean, start_distributed, train
-from recipes.english.train import Joined, read_lexicon, read_noises
+from asr.training.loop import Examples, TrainingError, measure_mean, start_distributed, train
+from asr.training.schedule import Stage, TrainOptions
 from wakeword.model import TriggerModel, TriggerOptions
 
 AUGMENT = AugmentOptions(room=0.4, noise=0.6, snr=(0.0, 30.0), time_masks=1, band_masks=1, band_width=8)

@@ -10,7 +10,7 @@ second look.
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ import numpy as np
 from asr import audio
 from asr.checkpoint import update_card
 from asr.frontend import SAMPLE_RATE
-from wakeword.detector import VERSION, Detector, load
+from asr.training.data import ManifestError, read_manifest
+from wakeword.detector import VERSION, Detector, DetectorError, load
 from wakeword.holdout import GAP, LOOKS
 from wakeword.pronunciation import ways
 from wakeword.second_look import LookOptions, SecondLook
@@ -30,8 +31,8 @@ PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 def events(detector: Detector, manifest: Path) -> tuple[np.ndarray, float]:
     """What could be false alarms, the highest score first, and the hours of speech."""
     state, scores, samples = detector.start(), [], 0
-    for row in map(json.loads, manifest.read_text().splitlines()):
-        for block in [*audio.blocks(str(manifest.parent / row["audio_filepath"])), PAUSE]:
+    for utterance in read_manifest(manifest):
+        for block in [*audio.blocks(str(utterance.path)), PAUSE]:
             new, state = detector.scores(block, state)
             scores.append(new)
             samples += len(block)
@@ -47,8 +48,15 @@ def counted(events: np.ndarray, hours: float) -> dict[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", type=Path)
-    parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath")
+    parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath, duration")
     options = parser.parse_args()
+    try:
+        run(options)
+    except (DetectorError, ManifestError, audio.AudioError) as error:
+        sys.exit(f"thresholds: {error}")
+
+
+def run(options: argparse.Namespace) -> None:
     detector = load(options.detector)
     detector.look = None
     heard, hours = events(detector, options.speech)
@@ -59,7 +67,7 @@ def main() -> None:
     more = {
         "second look": look.asdict(),
         "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
-        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom neither RNN nor second look learnt from",
+        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom RNN and second look did not learn from",
         "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},
         "held out": {"by the training's thresholds, without the second look": detector.card["held out"]},
     }

@@ -4,7 +4,7 @@ https://github.com/Picovoice/wake-word-benchmark: one stream of 24 h in which ev
 random order; between clips utterances of background speech, of which only one in five is heard, the others are
 silence of their length; all of it over noise. Every utterance and noise has its peak at 1; each utterance is scaled to
 10 dB above the noise under it, loudest frame against loudest frame; the stream's peak is brought to 1. A detection
-between a clip's start and half a second after its end is a hit. Misses are given at one false alarm in ten hours.
+between a clip's start and half a second after its end is a hit.
 
 Two things differ: recordings are drawn without replacement, a new order each round, and those above 30 s come in
 pieces of 30 s; and a clip detected twice is one hit (theirs counts two, which hides a miss elsewhere).
@@ -14,37 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from asr import audio
 from asr.frontend import SAMPLE_RATE
-from asr.text import normalise
-from wakeword.report import Row
-from wakeword.scoring import (
-    Point,
-    Scorer,
-    alarm_rate,
-    allowed,
-    detections,
-    first_hits,
-    fixed_points,
-    miss_rate,
-    sweep,
-    swept_points,
-    trace,
-)
-from wakeword.sources import (
-    EvaluationError,
-    Noise,
-    Recording,
-    endless,
-    noise_gain,
-    recordings,
-    with_phrase,
-    without_phrase,
-)
+from wakeword.clips import Clips
+from wakeword.evaluation import Measurement, StreamTrace
+from wakeword.report import COUNTED, Row
+from wakeword.scoring import Point, Scorer, alarm_rate, detections, first_hits, trace
+from wakeword.sources import SPEECH, EvaluationError, Noise, Recording, endless, noise_gain
 
 
 @dataclass(frozen=True)
@@ -55,12 +34,11 @@ class ProtocolOptions:
     snr: float = 10.0  # dB
     heard: float = 0.2  # share of the background utterances that are not silenced
     late: float = 0.5  # s after a clip's end in which a detection is a hit
-    rate: float = 0.1  # false alarms an hour at which the result is given
     seed: int = 0
 
     def __post_init__(self):
-        if self.hours <= 0 or not 0 <= self.heard <= 1 or self.late < 0 or self.rate <= 0:
-            raise EvaluationError("the protocol needs hours and a rate above 0, a share in 0..1, late of at least 0 s")
+        if self.hours <= 0 or not 0 <= self.heard <= 1 or self.late < 0:
+            raise EvaluationError("the protocol needs hours above 0, a share in 0..1, late of at least 0 s")
 
 
 class Stream:
@@ -106,31 +84,6 @@ def _loud(clip: np.ndarray, path: str) -> np.ndarray:
     return clip / peak
 
 
-def benchmark(
-    scorer: Scorer,
-    clips: Sequence[str | Path],
-    speech: Sequence[str | Path],
-    noises: Sequence[str | Path],
-    options: ProtocolOptions = ProtocolOptions(),
-) -> list[Row]:
-    """A row for the threshold swept on the stream, as theirs is, and for each that was fixed beforehand.
-
-    Arguments are audio files, folders or manifests, whose texts choose as in wakeword.evaluation. The stream is made
-    twice, first for its peak. Raises EvaluationError, and AudioError where a recording cannot be read.
-    """
-    phrase = normalise(scorer.card.get("phrase", ""))
-    said, others = with_phrase(recordings(clips), phrase), without_phrase(recordings(speech), phrase)
-    stream = Stream(said, others, recordings(noises), options)
-    scores, seconds, windows = hear(scorer, stream)
-
-    def outside(threshold: float) -> np.ndarray:
-        return first_hits(detections(scorer, scores, threshold), windows)[1]
-
-    lowest = sweep(scores, lambda threshold: len(outside(threshold)), allowed(options.rate, seconds / 3600))
-    points = swept_points(lowest, [options.rate], seconds / 3600) + fixed_points(scorer)
-    return [_row(scorer, point, scores, seconds, windows) for point in points]
-
-
 def hear(scorer: Scorer, stream: Stream) -> tuple[np.ndarray, float, np.ndarray]:
     """-> the score of every step (m,), the stream's seconds, and the window (n, 2) s of each clip."""
     peak = np.float32(max(np.abs(samples).max() for samples, _ in stream.pieces()))
@@ -148,12 +101,34 @@ def hear(scorer: Scorer, stream: Stream) -> tuple[np.ndarray, float, np.ndarray]
     return scores, seconds, np.array(windows)
 
 
-def _row(scorer: Scorer, point: Point, scores: np.ndarray, seconds: float, windows: np.ndarray) -> Row:
-    row: Row = {**point.columns, "clips": len(windows), "hours": seconds / 3600}
-    if not point.reached:
-        return row
-    first, alarms = first_hits(detections(scorer, scores, point.threshold), windows)
-    missed = np.isnan(first)
-    row["missed"] = int(missed.sum())
-    row |= miss_rate(missed).columns("miss %", 100)
-    return row | {"alarms": len(alarms)} | alarm_rate([alarms], [seconds]).columns("per hour")
+def measurement(scorer: Scorer, stream: Stream) -> StreamMeasurement:
+    """What the scorer hears; the stream is made twice, first for its peak. Raises EvaluationError, and AudioError."""
+    scores, seconds, windows = hear(scorer, stream)
+    clips = ClipsInStream(windows, np.full(len(windows), np.nan), {f"{stream.options.snr:g} dB": [scores]})
+    return StreamMeasurement(scorer, clips, [StreamTrace("stream", SPEECH, scores, seconds)])
+
+
+class ClipsInStream(Clips):
+    """The windows lie in one trace."""
+
+    def hits(self, scorer: Scorer, threshold: float, condition: str) -> np.ndarray:
+        return first_hits(detections(scorer, self.traces[condition][0], threshold), self.windows)[0]
+
+
+class StreamMeasurement(Measurement):
+    """What fires outside the clips' windows is a false alarm."""
+
+    def outside(self, threshold: float) -> np.ndarray:
+        """(k,) s"""
+        return first_hits(detections(self.scorer, self.streams[0].scores, threshold), self.clips.windows)[1]
+
+    def alarms(self, threshold: float) -> int:
+        return len(self.outside(threshold))
+
+    def alarm_rows(self, point: Point) -> list[Row]:
+        row: Row = {**point.columns, "negatives": COUNTED, "kind": "", "hours": self.streams[0].hours}
+        if point.reached:
+            times = self.outside(point.threshold)
+            row |= {"alarms": len(times)}
+            row |= alarm_rate([times], [self.streams[0].seconds]).columns("per hour")
+        return [row]
