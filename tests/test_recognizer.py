@@ -153,10 +153,11 @@ def test_memory_does_not_grow_with_the_audio(greedy, speech):
 
 def test_n_best_are_different_texts(speech):
     recognizer = asr.load(options=RecognizerOptions(DecoderOptions(n_best=4)))
-    for segment in recognizer.segments([speech]):
+    segments = list(recognizer.segments([speech]))
+    for segment in segments:
         assert segment.text not in segment.alternatives
         assert len(set(segment.alternatives)) == len(segment.alternatives) <= 3
-    assert segment.alternatives
+    assert any(segment.alternatives for segment in segments)
 
 
 def test_a_file_that_breaks_off_keeps_its_text(recognizer, tmp_path):
