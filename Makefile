@@ -6,7 +6,7 @@ CPU_TORCH = https://download.pytorch.org/whl/cpu
 .PHONY: hello test lint docs ffmpeg
 
 hello: .venv/ready
-	.venv/bin/asr transcribe --quiet tests/data/independence.opus
+	.venv/bin/asr transcribe --quiet tests/data/names.opus
 
 test: .venv-test/ready ffmpeg
 	.venv-test/bin/python -m pytest
