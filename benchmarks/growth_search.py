@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from asr import audio, kneser_ney, ngram
-from asr.checkpoint import MODELS
-from asr.decoding import LEXICON, DecoderOptions
+from asr.decoding import DecoderOptions
 from asr.hotwords import Hotword
-from asr.lexicon import read_lexicon
+from asr.lexicon import LEXICON, read_lexicon
 from asr.recognizer import RecognizerOptions, load, open_model
 from asr.text_files import read_lines, spoken
 from asr.words import SureDecoder
@@ -35,7 +34,7 @@ VOCABULARY = 20_000  # words of each language model
 def by_hotwords(numbers: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """Words from all over the lexicon, which mostly are not said."""
     clips = lay_out(folder, options)
-    words = list(dict.fromkeys(word for word, _ in read_lexicon(MODELS / LEXICON) if len(word) >= LETTERS))
+    words = list(dict.fromkeys(word for word, _ in read_lexicon(LEXICON) if len(word) >= LETTERS))
     for number in numbers:
         chosen = [words[i] for i in np.linspace(0, len(words) - 1, number).astype(int)]
         yield {"hotwords": number} | search(folder, clips, options, hotwords=chosen)

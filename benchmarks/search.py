@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from asr import arpa
-from asr.checkpoint import load_model
+from asr.checkpoint import MODELS, load_model
 from asr.lexicon_search import LexiconOptions
 from asr.ngram import load as load_ngram
 from asr.search import SearchOptions
@@ -29,7 +29,7 @@ from asr.weights import Weights, weights_for
 from benchmarks import measure, tables
 from benchmarks.peers import ENVIRONMENT, install
 from benchmarks.scores import count, summary
-from benchmarks.searches import MODELS, PACKAGES
+from benchmarks.searches import PACKAGES
 from recipes.english.evaluate import all_log_probs
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.checkpoint import MODELS
 from asr.compiled_search import lexicon_search
 from asr.forward import ctc_scores
-from asr.lexicon import Pronunciation, read_lexicon
+from asr.lexicon import LEXICON, Pronunciation, read_lexicon
 from asr.lexicon_search import LexiconOptions
 from asr.ngram import NgramModel, log_prob
 from asr.ngram import load as load_ngram
 from asr.search import BeamSearch, SearchOptions
 from asr.text import BLANK, LETTERS, Alphabet
 
-MODELS = Path(__file__).parents[1] / "asr" / "models"
 PACKAGES = ("flashlight-text", "camel-kenlm", "ctc-beam-decoder", "pyctcdecode", "rapidfuzz", "safetensors")
 WAYS = 64  # of saying a text, at most, among which the likeliest counts
 TYPICAL = 6  # letters of a word, by which pyctcdecode measures its penalty for unknown words
@@ -44,7 +44,7 @@ class Material:
         self.phonemes, self.clips = data["phonemes"].tolist(), len(data["seconds"])
         self.rows = {what: [data[f"{what}{i}"] for i in range(self.clips)] for what in ("phonemes", "letters")}
         self.lm: NgramModel = load_ngram(MODELS / "english-lm.npz")
-        self.lexicon: list[Pronunciation] = read_lexicon(MODELS / "english-lexicon.txt.xz")
+        self.lexicon: list[Pronunciation] = read_lexicon(LEXICON)
         self.alphabet = Alphabet(LETTERS)
 
 

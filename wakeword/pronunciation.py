@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice, product
-from pathlib import Path
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-import asr
 from asr import letter_to_sound
-from asr.lexicon import read_lexicon
+from asr.lexicon import LEXICON, read_lexicon
 
 Phonemes = tuple[str, ...]
 
-LEXICON = Path(asr.__file__).parent / "models" / "english-lexicon.txt.xz"
 MOST_WAYS = 12  # to say a phrase
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 

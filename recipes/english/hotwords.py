@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from asr.checkpoint import MODELS, load_model
-from asr.decoding import LANGUAGE, LEXICON, Decoder, DecoderOptions
+from asr.decoding import LANGUAGE, Decoder, DecoderOptions
 from asr.hotwords import WEIGHT, Hotword
-from asr.lexicon import read_lexicon
+from asr.lexicon import LEXICON, read_lexicon
 from asr.ngram import load as load_ngram
 from asr.training.data import read_manifest
 from asr.training.scoring import interval, rate, word_errors
@@ -37,7 +37,7 @@ def rare_words(texts: Sequence[str], frequent: int) -> list[str]:
 def distractors(texts: Sequence[str], frequent: int, count: int, seed: int = 0) -> list[str]:
     """Rare words of the lexicon that the texts do not have."""
     said = {word for text in texts for word in text.split()}
-    known = sorted({word for word, _ in read_lexicon(MODELS / LEXICON)} - said)
+    known = sorted({word for word, _ in read_lexicon(LEXICON)} - said)
     rare = rare_words([" ".join(known)], frequent)
     return [rare[i] for i in np.random.default_rng(seed).permutation(len(rare))[:count]]
 
@@ -73,7 +73,7 @@ def compare(model, card: dict, references: list[str], heads: Heads, options: arg
     """A line without the list, and one for each weight."""
     rare = rare_words(references, options.frequent)
     others = distractors(references, options.frequent, options.distractors)
-    lexicon = {word for word, _ in read_lexicon(MODELS / LEXICON)}
+    lexicon = {word for word, _ in read_lexicon(LEXICON)}
     unknown = [word for word in rare if word not in lexicon]
     print(f"{len(rare)} rare words, {len(unknown)} of them not in the lexicon, {len(others)} distractors")
     print("| weight | recall | of words no lexicon knows | distractors heard | WER |\n|---|---|---|---|---|")
