@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.checkpoint import MODELS, VERSION, CheckpointError, damaged
+from asr.numpy_gru import gru
 from asr.shared_prefixes import shared_prefixes
 
 FORMAT = "asr-rnn-language-model"
@@ -54,7 +55,7 @@ class RecurrentScores:
         given, row_of = self._given({EOS}.union(*rows))
         xs, parents, words, h = [], [0], [EOS], np.zeros((1, self._hidden), np.float32)
         for level in levels:
-            h = self._read(given[[row_of[word] for word in words]], h[parents])
+            h = gru(given[[row_of[word] for word in words]][None], h[parents], self._from_h, self._bias_h)[0]
             parents, words = level
             xs.append(h[parents] @ self._narrow + self._narrow_bias)
         return np.concatenate(xs), np.concatenate([level.tokens for level in levels]), places
@@ -63,14 +64,6 @@ class RecurrentScores:
         """What words bring to the gates (N, 3 hidden), each once; the row of each."""
         found = self._scale * self._softmax.embed(np.array([*words])) @ self._from_x + self._bias_x
         return found, {word: i for i, word in enumerate(words)}
-
-    def _read(self, given: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """The state (N, H) after one more word each."""
-        size = self._hidden
-        own = h @ self._from_h + self._bias_h
-        gates = 0.5 + 0.5 * np.tanh(0.5 * (given[:, : 2 * size] + own[:, : 2 * size]))  # sigmoids
-        new = np.tanh(given[:, 2 * size :] + gates[:, :size] * own[:, 2 * size :])
-        return new + gates[:, size:] * (h - new)
 
 
 class AdaptiveScores:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from asr.numpy_gru import gru, sigmoid
+
 STEP = 4  # log-mel frames of 10 ms per probability
 STEPS_PER_SECOND = 25
 PACKAGED = Path(__file__).parent / "models" / "vad.safetensors"
@@ -75,7 +77,7 @@ class SpeechDetector:
         hidden = self._hidden(stacked, state.hidden)
         logits = hidden @ self._t["out.weight"] + self._t["out.bias"]
         last = hidden[-1] if n else state.hidden
-        return _sigmoid(logits), DetectorState(frames[n * STEP :].copy(), last)
+        return sigmoid(logits), DetectorState(frames[n * STEP :].copy(), last)
 
     def flush(self, state: DetectorState) -> np.ndarray:
         """The probability (0..1,) of a last, incomplete step, its last frame repeated."""
@@ -88,22 +90,10 @@ class SpeechDetector:
         return np.concatenate([p, self.flush(state)])
 
     def _hidden(self, stacked: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """(n, STEP * n_mels), h (H,) -> the hidden states (n, H); gates in the order reset, update, new."""
-        t, size = self._t, len(h)
+        """(n, STEP * n_mels), h (H,) -> the hidden states (n, H)."""
+        t = self._t
         x = np.maximum(stacked @ t["project.weight"] + t["project.bias"], 0)
-        inputs = x @ t["gru.w_x"] + t["gru.b_x"]  # (n, 3H)
-        out = np.empty((len(x), size), np.float32)
-        for i, gates in enumerate(inputs):
-            own = h @ t["gru.w_h"] + t["gru.b_h"]
-            reset_update = _sigmoid(gates[: 2 * size] + own[: 2 * size])
-            new = np.tanh(gates[2 * size :] + reset_update[:size] * own[2 * size :])
-            h = new + reset_update[size:] * (h - new)
-            out[i] = h
-        return out
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+        return gru(x @ t["gru.w_x"] + t["gru.b_x"], h, t["gru.w_h"], t["gru.b_h"])
 
 
 @dataclass(frozen=True)

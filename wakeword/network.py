@@ -6,10 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
-
+from asr.numpy_gru import gru, sigmoid
 
 # recurrent cells: (n, D) and a state -> (n, H) and the new state
 
@@ -22,18 +19,8 @@ class _GRU:
         self._bias_x, self._bias_h = t[name + "bias_ih_l0"], t[name + "bias_hh_l0"]
 
     def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        h, size = state[0], state.shape[1]
-        out = np.empty((len(x), size), np.float32)
-        for i, given in enumerate(x @ self._from_x + self._bias_x):
-            own = h @ self._from_h
-            own += self._bias_h
-            gates = np.tanh(0.5 * (given[: 2 * size] + own[: 2 * size]))  # a sigmoid is 0.5 + 0.5 tanh(x / 2)
-            gates *= 0.5
-            gates += 0.5
-            new = np.tanh(given[2 * size :] + gates[:size] * own[2 * size :])
-            h = new + gates[size:] * (h - new)
-            out[i] = h
-        return out, h[None]
+        out = gru(x @ self._from_x + self._bias_x, state[0], self._from_h, self._bias_h)
+        return out, out[-1:].copy()
 
 
 class _LSTM:
