@@ -120,16 +120,11 @@ def judge(name: str, utterances: list[Utterance], models: tuple[AcousticModel, A
 def transcribe(model: AcousticModel, card: dict, utterances: list[Utterance]) -> list[str]:
     """The texts by the search that `asr transcribe` uses, without voice activity detection."""
     from asr.decoding import Decoder, DecoderOptions
-    from asr.streaming_encoder import encode
-    from asr.training.data import read_samples
+    from asr.training.heads import all_heads
 
-    model, decoder, texts = model.to("cpu").eval(), Decoder(model, card, DecoderOptions()), {}
-    order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
-    for start in range(0, len(order), 16):
-        some = order[start : start + 16]
-        heads = encode(model, [model.frontend(read_samples(utterances[i])) for i in some])
-        texts |= {i: decoder(*h)[0].text for i, h in zip(some, heads)}
-    return [texts[i] for i in range(len(utterances))]
+    model = model.to("cpu").eval()
+    decoder = Decoder(model, card, DecoderOptions())
+    return [decoder(*heads)[0].text for heads in all_heads(model, utterances)]
 
 
 def report(judged: list[Judged]) -> str:

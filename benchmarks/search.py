@@ -25,12 +25,12 @@ from asr.lexicon_search import LexiconOptions
 from asr.ngram import load as load_ngram
 from asr.search import SearchOptions
 from asr.training.data import Utterance, read_manifest
+from asr.training.heads import all_heads
 from asr.weights import Weights, weights_for
 from benchmarks import measure, tables
 from benchmarks.peers import ENVIRONMENT, install
 from benchmarks.scores import count, summary
 from benchmarks.searches import PACKAGES
-from recipes.english.evaluate import all_log_probs
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def lay_out(utterances: list[Utterance], model: str, folder: Path) -> None:
     """For benchmarks.searches: log-probabilities with the priors divided out, options, the language model as ARPA."""
     acoustic, card = load_model(model)
-    heads = all_log_probs(acoustic, utterances)
+    heads = all_heads(acoustic, utterances)
     weights = {search: weights_for(search, Weights(), card).given for search in ("lexicon", "letters")}
     found: dict[str, Any] = {"phonemes": acoustic.options.phonemes, "seconds": [u.duration for u in utterances]}
     for i, pair in enumerate(heads):

@@ -25,12 +25,14 @@ from asr.lexicon import Pronunciation
 from asr.lexicon_search import LexiconOptions, LexiconSearch
 from asr.ngram import NgramModel
 from asr.search import BeamSearch, SearchOptions, greedy
+from asr.streaming_encoder import Heads
 from asr.train import HELD_OUT, MOST
 from asr.training.configuration import read_lexicon
 from asr.training.corpus import hold_out
 from asr.training.data import ManifestError, Utterance
+from asr.training.heads import all_heads
 from asr.training.scoring import rate, word_errors
-from recipes.english.evaluate import Heads, all_log_probs, report
+from recipes.english.evaluate import report
 
 LM_WEIGHTS, BONUSES, LETTERS = (0.5, 1.0, 1.5), (0.0, 1.5), (0.0, 0.5)  # what is tried
 Decode = Callable[[np.ndarray, np.ndarray | None], str]
@@ -75,7 +77,7 @@ class Systems:
         return found | ({"lexicon + 3-gram + letters": self.words} if self.model.options.phonemes else {})
 
 
-def tuned(systems: Callable[[], Iterable[Decode]], heads: Heads, utterances: list[Utterance]) -> int:
+def tuned(systems: Callable[[], Iterable[Decode]], heads: list[Heads], utterances: list[Utterance]) -> int:
     """The number of the weights with the fewest word errors."""
     references = [u.text for u in utterances]
     return int(np.argmin([rate(*word_errors(references, [d(*h) for h in heads])) for d in systems()]))
@@ -96,7 +98,7 @@ def main() -> None:
     priors = card.get("log_priors", {})
     rest, dev = hold_out(train, HELD_OUT, MOST)
     tuning, whole = (Systems(model, priors, [u.text for u in part]) for part in (rest, train))
-    dev_heads, heads = all_log_probs(model, dev), all_log_probs(model, test)
+    dev_heads, heads = all_heads(model, dev), all_heads(model, test)
     unknown = [w for u in test for w in u.text.split() if w not in {w for w, _ in whole.said}]
     print(f"{len(unknown)} of {sum(len(u.text.split()) for u in test)} test words are not in the lexicon\n")
     print("| search | WER % (95 %) |\n|---|---|")

@@ -19,7 +19,7 @@ import torch
 from asr.checkpoint import load_model
 from asr.decoding import Decoder, DecoderOptions
 from asr.training.data import read_manifest
-from recipes.english.evaluate import all_log_probs
+from asr.training.heads import all_heads
 
 
 def closed_set(texts: Sequence[str], count: int) -> list[str]:
@@ -42,7 +42,7 @@ def main() -> None:
     commands = closed_set([u.text for u in first], options.count)
     utterances = [u for some in (first, *others) for u in some]
     model, card = load_model(options.model)
-    heads = all_log_probs(model, utterances)
+    heads = all_heads(model, utterances)
     print(f"{len(commands)} commands: {', '.join(commands)}")
     print("| threshold | commands right | other speech accepted | of one to three words |\n|---|---|---|---|")
     for threshold in options.thresholds:

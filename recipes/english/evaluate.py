@@ -11,15 +11,13 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from asr.acoustics import Acoustics, Latency
-from asr.audio import load as load_audio
+from asr.acoustics import Latency
 from asr.checkpoint import load_model
 from asr.decoding import Decoder, DecoderOptions
-from asr.streaming_encoder import encode
 from asr.training.data import Utterance, read_manifest
+from asr.training.heads import all_heads
 from asr.training.scoring import interval, rate, word_errors
 from asr.weights import Weights
 
@@ -32,18 +30,6 @@ SYSTEMS = {
     "lexicon + LM + letters": DecoderOptions(weights=Weights(rnn=0.0)),
     "lexicon + LM + letters + RNN": DecoderOptions(),
 }
-Heads = list[tuple[np.ndarray, np.ndarray | None]]
-
-
-def all_log_probs(model: Acoustics, utterances: list[Utterance], latency: Latency | None = None) -> Heads:
-    """Log-probabilities of letters and phonemes of every utterance, computed in batches of like length."""
-    order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
-    found: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
-    for start in range(0, len(order), 16):
-        some = order[start : start + 16]
-        frames = [model.frontend(load_audio(str(utterances[i].path))) for i in some]
-        found |= dict(zip(some, encode(model, frames, latency)))
-    return [found[i] for i in range(len(utterances))]
 
 
 def report(utterances: list[Utterance], texts: list[str]) -> str:
@@ -75,7 +61,7 @@ def main() -> None:
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
-        heads = all_log_probs(model, utterances, Latency.of(latency) if latency else None)
+        heads = all_heads(model, utterances, Latency.of(latency) if latency else None)
         context = f"{latency} ms" if latency else "full"
         for name, decoder in decoders.items():
             texts = [decoder(*h)[0].text for h in heads]

@@ -21,9 +21,10 @@ from asr.decoding import LANGUAGE, Decoder, DecoderOptions
 from asr.hotwords import WEIGHT, Hotword
 from asr.lexicon import LEXICON, read_lexicon
 from asr.ngram import load as load_ngram
+from asr.streaming_encoder import Heads
 from asr.training.data import read_manifest
+from asr.training.heads import all_heads
 from asr.training.scoring import interval, rate, word_errors
-from recipes.english.evaluate import Heads, all_log_probs
 
 
 def rare_words(texts: Sequence[str], frequent: int) -> list[str]:
@@ -65,11 +66,11 @@ def main() -> None:
     torch.set_num_threads(1)
     utterances = read_manifest(options.manifest)[options.part[0] :: options.part[1]]
     model, card = load_model(options.model)
-    heads = all_log_probs(model, utterances)
+    heads = all_heads(model, utterances)
     compare(model, card, [u.text for u in utterances], heads, options)
 
 
-def compare(model, card: dict, references: list[str], heads: Heads, options: argparse.Namespace) -> None:
+def compare(model, card: dict, references: list[str], heads: list[Heads], options: argparse.Namespace) -> None:
     """A line without the list, and one for each weight."""
     rare = rare_words(references, options.frequent)
     others = distractors(references, options.frequent, options.distractors)

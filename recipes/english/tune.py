@@ -25,9 +25,9 @@ import torch
 from asr.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
 from asr.decoding import Decoder, DecoderOptions
 from asr.training.data import ManifestError, read_manifest
+from asr.training.heads import all_heads
 from asr.weights import Weights
 from recipes.english.candidates import Candidates, Lister
-from recipes.english.evaluate import all_log_probs
 
 SEARCHES = {  # see asr.decoding.Decoder.search
     "lexicon": DecoderOptions(),
@@ -56,7 +56,7 @@ def main() -> None:
         attach_attention(model, path)
     except CheckpointError as error:
         print(f"without attention: {error}", file=sys.stderr)
-    lister = Lister(model, card, utterances, all_log_probs(model, utterances))
+    lister = Lister(model, card, utterances, all_heads(model, utterances))
     print("| search | weights | chosen on | reported on |\n|---|---|---|---|")
     wanted = {name: replace(SEARCHES[name], beam=options.beam) for name in options.only}
     possible = {n: search for n, search in wanted.items() if Decoder(model, card, search).search == n}

@@ -23,9 +23,9 @@ from asr.ngram import load as load_ngram
 from asr.ngram import log_prob
 from asr.rnn_language import PACKAGED, load
 from asr.training.data import read_manifest
+from asr.training.heads import all_heads
 from asr.training.scoring import interval, rate, word_errors
 from asr.weights import Weights as SearchWeights
-from recipes.english.evaluate import all_log_probs
 
 RNN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)  # weights to choose from: of the RNN's ln probability,
 NGRAM = (0.0, -0.2, -0.4, -0.6)  # of the n-gram's, which the search has counted already,
@@ -74,7 +74,7 @@ def decode(manifest: Path, every: int) -> list[dict]:
     utterances = read_manifest(manifest)[::every]
     model, card = load_model()
     decoder = Decoder(model, card, DecoderOptions(candidates=50, n_best=50, weights=SearchWeights(rnn=0.0)))
-    heads = all_log_probs(model, utterances)
+    heads = all_heads(model, utterances)
     return [{"text": u.text, "found": [(h.text, h.score) for h in decoder(*x)]} for u, x in zip(utterances, heads)]
 
 
