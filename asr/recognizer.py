@@ -230,7 +230,7 @@ def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOp
     attach_attention(cast("AcousticModel", acoustic), model)
 
 
-def open_model(model: str | Path, threads: int | None) -> tuple[Acoustics, dict]:
+def open_model(model: str | Path, threads: int | None = None) -> tuple[Acoustics, dict]:
     """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.checkpoint.CheckpointError."""
     if Path(model).is_dir():
         from asr.runtime import load_exported

@@ -58,10 +58,10 @@ def ours(name: str, _: bool) -> Loaded:
 
 
 def any_phrase(phrase: str, _: bool) -> Loaded:
-    import asr
+    from asr.checkpoint import load_model
     from wakeword.spotter import spotter
 
-    return _scorer(spotter(asr.load(), phrase))
+    return _scorer(spotter(load_model()[0], phrase))
 
 
 def _scorer(scorer) -> Loaded:

@@ -8,8 +8,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import asr
 from asr import audio
+from asr.checkpoint import load_model
 from wakeword.cli import main
 from wakeword.detector import DetectorOptions
 from wakeword.spotter import Spotter, spotter, thresholds_of
@@ -20,8 +20,8 @@ SILENCE = np.zeros(24_000, np.float32)
 
 
 @pytest.fixture(scope="module")
-def recognizer():
-    return asr.load()
+def model():
+    return load_model()[0]
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +29,16 @@ def said():
     return np.concatenate([SILENCE, audio.load(str(DATA / "independence.opus")), SILENCE])
 
 
-def test_a_phrase_is_heard_once_where_it_is_said(recognizer, said):
-    found = spotter(recognizer, "Independence!", threshold=0.2).detect(said)
+def test_a_phrase_is_heard_once_where_it_is_said(model, said):
+    found = spotter(model, "Independence!", threshold=0.2).detect(said)
     assert len(found) == 1 and 1.5 < found[0].time < len(said) / 16_000 - 0.5
-    assert not spotter(recognizer, "hey computer", threshold=0.2).detect(said)
+    assert not spotter(model, "hey computer", threshold=0.2).detect(said)
 
 
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(0, 100_000), max_size=5))
-def test_any_cut_gives_the_same_scores(recognizer, said, cuts):
-    listening = Spotter(recognizer, "independence", DetectorOptions(0.2, smooth=1))
+def test_any_cut_gives_the_same_scores(model, said, cuts):
+    listening = Spotter(model, "independence", DetectorOptions(0.2, smooth=1))
     whole, _ = listening.scores(said, listening.start())
     state, parts = listening.start(), []
     for part in np.split(said, sorted(c for c in cuts if c < len(said))):
@@ -48,14 +48,14 @@ def test_any_cut_gives_the_same_scores(recognizer, said, cuts):
     assert state.steps == len(whole)
 
 
-def test_silence_costs_no_encoder(recognizer, monkeypatch):
-    listening = Spotter(recognizer, "independence", DetectorOptions(0.2, smooth=1))
+def test_silence_costs_no_encoder(model, monkeypatch):
+    listening = Spotter(model, "independence", DetectorOptions(0.2, smooth=1))
     monkeypatch.setattr(listening._encoder, "step", None)
     assert not listening.detect(np.zeros(160_000, np.float32))
 
 
-def test_thresholds_fall_with_the_rate_and_are_lower_for_longer_phrases(recognizer):
-    symbols = recognizer.model.options.phonemes
+def test_thresholds_fall_with_the_rate_and_are_lower_for_longer_phrases(model):
+    symbols = model.options.phonemes
     short, long = (thresholds_of(keywords(p, symbols), len(symbols) + 1) for p in ("hey", "universal computer"))
     assert list(short) == ["0.1", "0.5", "1", "3"] and 1 > short["0.1"] > short["0.5"] > short["3"] > 0
     assert long["0.5"] < short["0.5"]

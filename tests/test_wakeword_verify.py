@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import asr
 from asr import audio
+from asr.checkpoint import load_model
 from wakeword.spotting import Keyword
 from wakeword.verify import Verifier, keywords
 
@@ -14,22 +14,22 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="module")
-def recognizer():
-    return asr.load()
+def model():
+    return load_model()[0]
 
 
 @pytest.mark.parametrize(
     "phrase, clip, other", [("independence", "independence", "names"), ("doctorate", "doctorate", "names")]
 )
-def test_a_phrase_scores_higher_where_it_is_said(recognizer, phrase, clip, other):
-    verifier = Verifier(recognizer, phrase)
+def test_a_phrase_scores_higher_where_it_is_said(model, phrase, clip, other):
+    verifier = Verifier(model, phrase)
     said, not_said = (verifier.score(audio.load(str(DATA / f"{name}.opus"))) for name in (clip, other))
     assert 0 <= not_said < said <= 1
     assert verifier(audio.load(str(DATA / f"{clip}.opus")))
 
 
-def test_silence_and_nothing_confirm_nothing(recognizer):
-    verifier = Verifier(recognizer, "hey computer")
+def test_silence_and_nothing_confirm_nothing(model):
+    verifier = Verifier(model, "hey computer")
     assert not verifier(np.zeros(32_000, np.float32)) and not verifier(np.zeros(10, np.float32))
 
 

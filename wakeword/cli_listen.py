@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from asr import audio
 from asr.expectations import add_expectations, expecting
 from asr.terminal import say
-from wakeword.cli_options import UsageError, add_model, add_verify, confirmation, opened
+from wakeword.cli_options import UsageError, acoustics, add_model, add_verify, confirmation, opened
 from wakeword.detector import AFTERWARDS, Detection
 from wakeword.listen import Alarms, Heard, Program
 from wakeword.listen import listen as hear
@@ -126,9 +126,11 @@ def then_listener(options: argparse.Namespace) -> Listener:
     """Gives up waiting for a command after PATIENCE."""
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions
-    from asr.recognizer import load
+    from asr.recognizer import Recognizer
+    from asr.words import SureDecoder
 
-    recognizer = load(options.recogniser, expecting(options))
+    (model, card), wanted = acoustics(options.recogniser), expecting(options)
+    recognizer = Recognizer(model, SureDecoder(model, card, wanted.decoder), wanted)
     return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
 
 

@@ -12,7 +12,7 @@ from wakeword.detector import Listening, load
 from wakeword.listen import Heard
 
 if TYPE_CHECKING:
-    from asr.recognizer import Recognizer
+    from asr.acoustics import Acoustics
 
 
 class UsageError(ValueError):
@@ -52,7 +52,7 @@ def opened(options: argparse.Namespace) -> Listening:
         return load(options.model, options.threshold, options.rate)
     from wakeword.spotter import spotter
 
-    return spotter(recognizer(options.recogniser), options.phrase, options.threshold, options.rate)
+    return spotter(acoustics(options.recogniser)[0], options.phrase, options.threshold, options.rate)
 
 
 def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[Heard], bool]:
@@ -61,13 +61,13 @@ def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[
         return lambda heard: True
     from wakeword.verify import Verifier
 
-    verifier = Verifier(recognizer(options.recogniser), detector.phrase)
+    verifier = Verifier(acoustics(options.recogniser)[0], detector.phrase)
     return lambda heard: verifier(heard.samples)
 
 
 @cache
-def recognizer(name: str) -> Recognizer:
-    """Loaded once for --phrase and --verify."""
-    import asr
+def acoustics(name: str) -> tuple[Acoustics, dict]:
+    """The recogniser's acoustic model and its card, loaded once for --phrase, --verify and --then."""
+    from asr.recognizer import open_model
 
-    return asr.load(name)
+    return open_model(name)

@@ -48,7 +48,7 @@ def _asked(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer)
 
         if not recognizer.model.options.phonemes:
             raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")
-        found = spotter(recognizer, phrase)
+        found = spotter(recognizer.model, phrase)
         yield slug(found.phrase), found
 
 

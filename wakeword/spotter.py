@@ -1,6 +1,6 @@
 """Any phrase, without training: the speech recogniser's CTC model listens for its phonemes.
 
-Costs a hundred times what a detector of its own does while somebody speaks, and next to nothing while nobody does.
+While somebody speaks it costs some fifteen times what a detector of its own does, and next to nothing otherwise.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asr.acoustics import Latency
+from asr.acoustics import Acoustics, Latency
 from asr.frontend import SAMPLE_RATE
-from asr.recognizer import Recognizer
 from asr.streaming_encoder import EncoderState, Portion, StreamingEncoder
 from asr.vad import STEP, DetectorState, SpeechDetector
 from wakeword.detector import DetectorOptions, Listening, threshold_for
@@ -24,7 +23,6 @@ from wakeword.verify import keywords
 LATENCY = 320.0  # ms of sound that the encoder waits for
 ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
 HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
-
 
 HEARD = Path(__file__).parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
 KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
@@ -46,19 +44,19 @@ class SpotState(NamedTuple):
 
 
 class Spotter(Listening):
-    """The phrase's pronunciations in the phonemes of a recogniser, stream by stream.
+    """The phrase's pronunciations in the phonemes of an acoustic model, stream by stream.
 
     A step is 40 ms of the stream; its score is the best among the encoder's outputs that became known in it.
     """
 
     step_seconds = STEP / 100
 
-    def __init__(self, recognizer: Recognizer, phrase: str, options: DetectorOptions, latency: float = LATENCY):
+    def __init__(self, model: Acoustics, phrase: str, options: DetectorOptions, latency: float = LATENCY):
         """phrase: normalised. Raises wakeword.verify.VerifyError."""
         self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
-        self._keywords = keywords(phrase, recognizer.model.options.phonemes)
-        self._model, self._vad = recognizer.model, SpeechDetector.load()
-        self._encoder = StreamingEncoder(recognizer.model, Latency.of(latency))
+        self._keywords = keywords(phrase, model.options.phonemes)
+        self._model, self._vad = model, SpeechDetector.load()
+        self._encoder = StreamingEncoder(model, Latency.of(latency))
 
     def start(self) -> SpotState:
         empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)
@@ -128,7 +126,7 @@ def thresholds_of(phrase: list[Keyword], symbols: int) -> dict[str, float]:
     return {f"{rate:g}": threshold for rate, threshold in found.items()}
 
 
-def spotter(recognizer: Recognizer, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
+def spotter(model: Acoustics, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
     """For any phrase; without a threshold, the one for so many false alarms an hour (default: 0.5).
 
     Raises wakeword.phrases.PhraseError, wakeword.verify.VerifyError, wakeword.detector.DetectorError.
@@ -136,9 +134,9 @@ def spotter(recognizer: Recognizer, phrase: str, threshold: float | None = None,
     phrase = check(phrase)
     card = {}
     if threshold is None:
-        symbols = recognizer.model.options.phonemes
+        symbols = model.options.phonemes
         card["thresholds"] = thresholds_of(keywords(phrase, symbols), len(symbols) + 1)
         threshold = threshold_for(card, USUAL if rate is None else rate)
-    found = Spotter(recognizer, phrase, DetectorOptions(threshold, smooth=1))
+    found = Spotter(model, phrase, DetectorOptions(threshold, smooth=1))
     found.card |= card
     return found

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr.recognizer import Recognizer
+from asr.acoustics import Acoustics
+from asr.streaming_encoder import encode
 from wakeword.pronunciation import ways
 from wakeword.spotting import Keyword, heard
 
@@ -27,18 +28,18 @@ def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
 
 
 class Verifier:
-    """Scores the samples around a detection with a recogniser's phonemes."""
+    """Scores the samples around a detection with an acoustic model's phonemes."""
 
-    def __init__(self, recognizer: Recognizer, phrase: str, least: float = LEAST):
+    def __init__(self, model: Acoustics, phrase: str, least: float = LEAST):
         """phrase: normalised. Raises VerifyError."""
-        self._keywords = keywords(phrase, recognizer.model.options.phonemes)
-        self._recognizer, self.least = recognizer, least
+        self._keywords = keywords(phrase, model.options.phonemes)
+        self._model, self.least = model, least
 
     def score(self, samples: np.ndarray) -> float:
         """(n,) float32 at 16 kHz -> 0..1, the phrase's best score anywhere in them."""
         if len(samples) < 1_600:
             return 0.0
-        [heads] = self._recognizer.log_probs([self._recognizer.model.frontend(samples)])
+        [heads] = encode(self._model, [self._model.frontend(samples)])
         return heard(self._keywords, heads, [k.start() for k in self._keywords])[0]
 
     def __call__(self, samples: np.ndarray) -> bool:
