@@ -73,7 +73,8 @@ class Decoder:
         """
         self.alphabet, self.options = model.alphabet, options
         self._priors = {head: np.array(values, np.float32) for head, values in card.get("log_priors", {}).items()}
-        self.lm = _language(options.language) if options.lm and options.beam != 1 else None
+        searched = options.beam != 1 and options.commands is None
+        self.lm = _language(options.language) if options.lm and searched else None
         self._search: BeamSearch | LexiconSearch | None = None
         self._rnn = None
         self._grammar: Grammar | None = None
@@ -81,7 +82,7 @@ class Decoder:
         self._phonemes = model.options.phonemes
         self._columns = {p: i for i, p in enumerate(self._phonemes, start=1)}
         with_lexicon = bool(options.lexicon and self._phonemes and LEXICON.exists())
-        words = self.lm if isinstance(self.lm, NgramModel) and with_lexicon and options.commands is None else None
+        words = self.lm if isinstance(self.lm, NgramModel) and with_lexicon else None
         self._in_lexicon = words is not None
         self.weights = weights_for(self.search, options.weights, card)
         if options.commands is not None:
@@ -120,6 +121,8 @@ class Decoder:
     @property
     def search(self) -> str:
         """What weights and calibrations are named after."""
+        if self.options.commands is not None:
+            return "commands"
         if self.options.beam == 1:
             return "greedy"
         if not self.lm:

@@ -44,6 +44,7 @@ DEFAULTS = {  # of each search, named as by asr.decoding.Decoder.search
     "characters": Weights(0.5, 0.0, 0.5, attention=0.2),
     "letters alone": Weights(prior=0.5, attention=0.5),
     "greedy": Weights(),
+    "commands": Weights(),
 }
 
 
