@@ -109,8 +109,8 @@ def load_model(name: str | Path = DEFAULT) -> tuple[AcousticModel, dict]:
     return model.eval(), card
 
 
-def attach_attention(model: AcousticModel, name: str | Path) -> dict:
-    """Give the model the attention decoder that belongs to its encoder -> the decoder's card. Raises CheckpointError.
+def attach_attention(model: AcousticModel, name: str | Path) -> None:
+    """Give the model the attention decoder that belongs to its encoder. Raises CheckpointError.
 
     name: a packaged model or a checkpoint file; NAME-attention.safetensors lies beside it. A model that was trained
     jointly with its decoder keeps that.
@@ -119,7 +119,7 @@ def attach_attention(model: AcousticModel, name: str | Path) -> dict:
     from asr.attention import AttentionDecoder, AttentionOptions
 
     if model.attention:
-        return {}
+        return
     path = of_model.with_name(f"{of_model.stem}-attention.safetensors")
     if not path.is_file():
         raise CheckpointError(f"{of_model} has no attention decoder, nor is there a {path.name} beside it: {_TRAIN_IT}")
@@ -129,11 +129,9 @@ def attach_attention(model: AcousticModel, name: str | Path) -> dict:
     try:
         decoder = AttentionDecoder(model.encoder.size, model.alphabet, AttentionOptions(**json.loads(head["options"])))
         decoder.load_state_dict(weights)
-        card = json.loads(head["card"])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
     model.attention, model.options = decoder.eval(), replace(model.options, attention=decoder.options)
-    return card
 
 
 _WITHOUT_TORCH = "install it, or give the folder that `asr export` writes where it is installed"

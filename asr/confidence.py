@@ -137,3 +137,10 @@ def calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015): the mean gap between confidence and accuracy over the bins."""
     found = reliability(confidences, right)
     return sum(n * abs(confidence - accuracy) for n, confidence, accuracy in found) / max(1, len(right))
+
+
+def area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:
+    """(W,), (W,) bool -> how often what is right scores above what is not, ties counted half (Mann & Whitney 1947)."""
+    good, bad = np.sort(scores[right]), np.sort(scores[~right])
+    below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
+    return float(below.sum() / max(1, 2 * len(good) * len(bad)))

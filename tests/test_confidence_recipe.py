@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from asr.checkpoint import load_model, locate, update_card
-from asr.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence, calibration_error
+from asr.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence, area_under_roc, calibration_error
 from asr.training.data import Utterance
 from recipes.english.confidence import as_card
-from recipes.english.reliability import Sample, area, cross_validated, draw, report
+from recipes.english.reliability import Sample, cross_validated, draw, report
 
 SPEAKERS = 12
 
@@ -32,12 +32,13 @@ def sample() -> Sample:
 def test_held_out_confidences_hold(sample):
     right, found = np.array(sample.right), cross_validated(sample)
     assert calibration_error(found, right) < 0.03 < 0.3 < calibration_error(np.array(sample.plain), right)
-    assert area(found, right) == pytest.approx(area(np.array(sample.rows)[:, 0], right), abs=0.01)
+    assert area_under_roc(found, right) == pytest.approx(area_under_roc(np.array(sample.rows)[:, 0], right), abs=0.01)
 
 
 def test_area_under_the_curve():
     right = np.array([True, True, False, False])
-    assert area(np.array([4.0, 3.0, 2.0, 1.0]), right) == 1.0 and area(np.array([4.0, 1.0, 3.0, 2.0]), right) == 0.5
+    for scores, area in (((4.0, 3.0, 2.0, 1.0), 1.0), ((4.0, 1.0, 3.0, 2.0), 0.5), ((1.0, 1.0, 1.0, 1.0), 0.5)):
+        assert area_under_roc(np.array(scores), right) == area
 
 
 def test_table_and_picture(sample, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.confidence import ALIGNED, HEARD, RECOGNISED, calibration_error, fit, reliability
+from asr.confidence import ALIGNED, HEARD, RECOGNISED, area_under_roc, calibration_error, fit, reliability
 from asr.training.data import Utterance
 
 FOLDS = 8  # of the speakers
@@ -62,9 +62,9 @@ def report(samples: dict[Key, Sample], held_out: dict[Key, np.ndarray], latency:
 def _row(key: Key, sample: Sample, confidence: np.ndarray, corpus: str) -> str:
     some = np.array([not corpus or u.corpus == corpus for u in sample.of])
     confidence, right, plain = confidence[some], np.array(sample.right)[some], np.array(sample.plain)[some]
-    errors = calibration_error(confidence, right), calibration_error(plain, right)
+    figures = *(calibration_error(c, right) for c in (confidence, plain)), area_under_roc(confidence, right)
     cells = [" ".join(filter(None, (*key, corpus))), len(right), f"{right.mean():.2f}"]
-    return "| " + " | ".join(map(str, [*cells, *(f"{e:.3f}" for e in (*errors, area(confidence, right)))])) + " |"
+    return "| " + " | ".join(map(str, [*cells, *(f"{x:.3f}" for x in figures)])) + " |"
 
 
 def _said(sample: Sample, confidence: np.ndarray) -> str:
@@ -78,15 +78,6 @@ def _said(sample: Sample, confidence: np.ndarray) -> str:
         f"{100 * (confidence[~right] >= 0.5).mean():.1f} %. Whole texts, by the mean of their words: "
         f"{100 * np.mean(np.array(missed) < 0.5):.1f} and {100 * np.mean(np.array(taken) >= 0.5):.1f} %."
     )
-
-
-def area(scores: np.ndarray, right: np.ndarray) -> float:
-    """Under the ROC curve: how often a right word scores above a wrong one."""
-    order = np.argsort(scores, kind="stable")
-    ranks = np.empty(len(scores))
-    ranks[order] = np.arange(1, len(scores) + 1)
-    good = right.sum()
-    return float((ranks[right].sum() - good * (good + 1) / 2) / max(1, good * (len(right) - good)))
 
 
 def draw(samples: dict[Key, Sample], held_out: dict[Key, np.ndarray], path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.confidence import area_under_roc
 from asr.frontend import SAMPLE_RATE, LogMel
 from asr.training.sounds import MADE
 from asr.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segmenter, SegmenterOptions, Span, SpeechDetector
@@ -92,13 +93,6 @@ def segments_of(p: np.ndarray, options: SegmenterOptions) -> list[Span]:
     return [*segmenter.feed(p), *segmenter.flush()]
 
 
-def area_under_roc(p: np.ndarray, labels: np.ndarray) -> float:
-    """Chance that a speech step scores above a step without, ties counted half (Mann & Whitney 1947)."""
-    positive, negative = np.sort(p[labels == 1]), np.sort(p[labels == 0])
-    below = (np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")) / 2
-    return float(below.mean() / len(negative))
-
-
 def main() -> None:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
@@ -119,7 +113,7 @@ def main() -> None:
         cpu, audio = cpu + time.process_time() - began, audio + sum(len(s) for s, _ in streams) / SAMPLE_RATE
         labels = np.concatenate([labels for _, labels in scored])
         covered = np.concatenate([inside(segments_of(p, settings), len(y)) for p, y in scored])
-        auc = area_under_roc(np.concatenate([p[: len(y)] for p, y in scored]), labels)
+        auc = area_under_roc(np.concatenate([p[: len(y)] for p, y in scored]), labels == 1)
         lost, kept = 1 - covered[labels == 1].mean(), covered[labels == 0].mean()
         print(f"speech {name:6} AUC {auc:.4f}  speech lost {lost:6.2%}  pauses kept {kept:6.1%}")
     print(f"CPU s a second of audio {cpu / audio:.5f}")
