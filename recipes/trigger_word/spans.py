@@ -2,20 +2,22 @@
 
     python -m recipes.trigger_word.spans OUT --phrase snowboy --positives wake-dev.jsonl --negatives speech/dev.jsonl
 
-The phrase is spoken once; the detectors share the clips. Results: OUT/spans.csv and a table on the screen.
+The phrase is spoken once; the detectors share the clips. Each is measured with its second look and without it, so that
+the span's own effect can be seen. Results: OUT/spans.csv and a table on the screen.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from wakeword.build import BuildOptions, build
 from wakeword.detector import load
 from wakeword.evaluation import evaluate
-from wakeword.report import DELAY, estimate, table, write_csv
+from wakeword.report import DELAY, Row, estimate, table, write_csv
 from wakeword.scoring import SWEPT
 
 STEP = 0.04  # s
@@ -23,15 +25,19 @@ LECTURE = 50 / 1375 * 10  # s: 50 of the 1375 steps in 10 s
 SPANS = (STEP, LECTURE, 2 * LECTURE, 4 * LECTURE)
 
 
-def measured(span: float, options: argparse.Namespace) -> list[dict]:
-    """Train with ones for ``span`` seconds after the word, or take the detector that is there -> rows."""
+def measured(span: float, options: argparse.Namespace) -> Iterator[Row]:
+    """Train with ones for ``span`` seconds after the word, or take the detector that is there."""
     path = options.out / f"{options.phrase.replace(' ', '-')}-{span:.2f}.safetensors"
     if not path.exists():
         wanted = BuildOptions(tuple(options.voices.split(",")) if options.voices else ())
         train = replace(wanted.train, span=span, updates=options.updates)
         build(options.phrase, path, replace(wanted, train=train), lambda line: print(line, file=sys.stderr))
-    report = evaluate(load(path), options.positives, options.negatives, options.noise)
-    return [{"span s": round(span, 2)} | row for row in report.misses if row["set"] == SWEPT]
+    detector = load(path)
+    looks = {"no": None} | ({"yes": detector.look} if detector.look else {})
+    for name, detector.look in looks.items():
+        report = evaluate(detector, options.positives, options.negatives, options.noise)
+        found = {"span s": round(span, 2), "second look": name}
+        yield from (found | row for row in report.misses if row["set"] == SWEPT)
 
 
 def main() -> None:
@@ -47,7 +53,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = [row for span in SPANS for row in measured(span, options)]
     write_csv(options.out / "spans.csv", rows)
-    head = ["span s", "wanted per hour", "condition"]
+    head = ["span s", "second look", "wanted per hour", "condition"]
     cells = [
         [str(row[name]) for name in head] + [estimate(row, "miss %", 1), f"{row.get(DELAY, 0):.2f}"] for row in rows
     ]
