@@ -142,7 +142,8 @@ class Detector(Listening):
         if self.look:
             known = np.concatenate([past, frames])
             ends = len(past) + self._stride * np.arange(count) + self._kernel
-            scores, past = self.look.scores(scores, known, ends), known[: len(past) + done][-self.look.frames :].copy()
+            scores = self.look.scores(scores, known, ends, state.steps)
+            past = known[: len(past) + done][-self.look.frames :].copy()
         rest = frames[done:].copy()
         return scores, StreamState(tail, rest, past, layers, recent, state.steps + count, state.quiet_until)
 

@@ -91,7 +91,7 @@ def looked_again(scores: Scores, held: HeldOut, model: TriggerOptions, look: Sec
 
     def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
         ends = model.stride * np.arange(rows.shape[1]) + model.kernel
-        return np.stack([look.scores(row, of, ends) for row, of in zip(rows, frames.numpy())])
+        return np.stack([look.scores(row, of, ends, 0) for row, of in zip(rows, frames.numpy())])
 
     return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
 

@@ -17,6 +17,7 @@ from wakeword.spotting import Keyword
 FRAMES_PER_SECOND = 100
 LEAST = 1e-4  # of what is heard: what is not there at all
 NEUTRAL = 0.1  # heard, that leaves a score as it was
+EVERY = 2  # steps of the RNN: a look on each would cost twice as much
 WEIGHT = 2.0  # of the logarithm of what is heard, beside the logit of the RNN's score
 
 
@@ -45,13 +46,16 @@ class SecondLook:
         log_probs = self._model(frames)
         return max(float(k.feed(log_probs, k.start())[0].max()) for k in self._keywords)
 
-    def scores(self, given: np.ndarray, frames: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    def scores(self, given: np.ndarray, frames: np.ndarray, ends: np.ndarray, first: int) -> np.ndarray:
         """The RNN's scores (m,) at steps whose last frames end at ``ends`` in ``frames`` -> scores after the look.
 
-        Their odds are multiplied by a power of what is heard; they are 0 where there was no reason to look.
+        Their odds are multiplied by a power of what is heard; they are 0 where there was no reason to look. first: the
+        number of the first step since the stream began.
         """
         out = np.zeros_like(given)
         for i in np.flatnonzero(given >= self.options.floor):
+            if (first + i) % EVERY:
+                continue
             heard = self.heard(frames[max(0, ends[i] - self.frames) : ends[i]])
             odds = given[i] / max(1e-6, 1 - given[i]) * (max(heard, LEAST) / NEUTRAL) ** self.options.weight
             out[i] = odds / (1 + odds)
