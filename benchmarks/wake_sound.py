@@ -132,7 +132,7 @@ def spoken(phrase: str, folder: Path, options: SpeakOptions, progress: Callable[
     strangers = tuple(name for name in voices if name not in options.known)
     voices, times = (strangers, 1) if strangers else (voices, 10)  # one speaker in six to ten is held out
     place = folder / "-".join(voices)
-    clips = speak(Job(place, tuple(variants(phrase)), options.count * times, voices, SEED), 1, progress)
+    [clips] = speak([Job(place, tuple(variants(phrase)), options.count * times, voices, SEED)], 1, progress)
     clips = [clip for clip in clips if strangers or clip.held_out][: options.count]
     source = f"{', '.join(voices)}: {'unknown' if strangers else 'held-out'} speakers"
     found = []

@@ -102,21 +102,20 @@ def test_a_stop_in_the_middle_of_speaking(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synthesis.speak(job, 1, stop)
+        synthesis.speak([job], 1, stop)
     counts = []
-    clips = synthesis.speak(job, 1, counts.append)
-    whole = synthesis.speak(replace(job, folder=tmp_path / "other"), 1, counts.append)
-    assert counts[0] == 60 and len(clips) == len(whole) == 60
+    clips, whole = synthesis.speak([job, replace(job, folder=tmp_path / "other")], 1, counts.append)
+    assert counts == [60, 85, 110, 120] and len(clips) == len(whole) == 60
     assert all(np.array_equal(a.samples, b.samples) and a.speaker == b.speaker for a, b in zip(clips, whole))
 
 
 def test_clips_of_other_voices_and_texts_are_other_clips(tmp_path):
     job = synthesis.Job(tmp_path, ("tick tock",), 30, ("flite",), 1)
-    first = synthesis.speak(job, 1, lambda _: None)
-    again = synthesis.speak(replace(job, count=10), 1, lambda _: pytest.fail("spoke"))
+    [first] = synthesis.speak([job], 1, lambda _: None)
+    [again] = synthesis.speak([replace(job, count=10)], 1, lambda _: pytest.fail("spoke"))
     assert [c.speaker for c in again] == [c.speaker for c in first[:10]]
     for other in (replace(job, seed=2), replace(job, texts=("tick tock.",))):
-        clips = synthesis.speak(other, 1, lambda _: None)
+        [clips] = synthesis.speak([other], 1, lambda _: None)
         assert [(c.speaker, c.text) for c in clips] != [(c.speaker, c.text) for c in first]
 
 
@@ -127,7 +126,7 @@ def test_a_text_that_a_program_stumbles_over_is_left_out(tmp_path, monkeypatch):
         return tones(500, 2500), "flite-slt"
 
     monkeypatch.setattr(Whistler, "speak", stumbles)
-    clips = synthesis.speak(synthesis.Job(tmp_path, ("tick tock",), 40, ("flite",), 1), 1, lambda _: None)
+    [clips] = synthesis.speak([synthesis.Job(tmp_path, ("tick tock",), 40, ("flite",), 1)], 1, lambda _: None)
     assert 5 < len(clips) < 35
 
 

@@ -7,7 +7,9 @@ import pytest
 import soundfile
 from loud import save_loud, stream
 
+from wakeword.build import BuildOptions
 from wakeword.cli import main
+from wakeword.training import TrainOptions
 
 
 @pytest.fixture
@@ -97,4 +99,7 @@ def test_help(capsys):
     for command in ("train", "listen", "detect", "evaluate", "record", "voices"):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
-        assert stopped.value.code == 0 and len(capsys.readouterr().out) > 100
+        text = capsys.readouterr().out
+        assert stopped.value.code == 0 and len(text) > 100
+        if command == "train":
+            assert f"(default: {BuildOptions.clips})" in text and f"(default: {TrainOptions.updates})" in text

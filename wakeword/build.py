@@ -28,9 +28,9 @@ Report = Callable[[str], None]
 @dataclass(frozen=True)
 class BuildOptions:
     voices: tuple[str, ...] = ()  # names of synthesisers; none: all that are installed
-    clips: int = 2400  # times that the phrase is spoken
-    near_misses: int = 1200  # ... and what sounds like it
-    sentences: int = 1500  # read by the fast voices, so that a synthetic voice does not give the phrase away
+    clips: int = 1500  # times that the phrase is spoken
+    near_misses: int = 500  # ... and what sounds like it
+    sentences: int = 800  # read by the fast voices, so that a synthetic voice does not give the phrase away
     held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
     positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
     negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
@@ -124,24 +124,19 @@ def _spoken(
         Job(folder / "near", tuple(near), options.near_misses, names, seed + 1),
         Job(folder / "sentences", texts, options.sentences if fast else 0, fast, seed + 2, longest=15.0),
     ]
-    total, before, clips = sum(job.count for job in jobs), 0, []
-    for job in jobs:
-        clips.append(speak(job, options.train.processes, _clock(total, before, report)))
-        before += job.count
-    return clips
+    return speak(jobs, options.train.processes, _clock(sum(job.count for job in jobs), report))
 
 
-def _clock(total: int, before: int, report: Report) -> Callable[[int], None]:
+def _clock(total: int, report: Report) -> Callable[[int], None]:
     """Progress of the synthesis, every hundred clips, with the time left."""
     began, first = time.monotonic(), None
 
     def progress(count: int) -> None:
         nonlocal first
         first = count if first is None else first
-        done = before + count
         if count % 100 == 0 and count > first:
-            left = (time.monotonic() - began) / (count - first) * (total - done) / 60
-            report(f"spoken {done} of {total} clips, about {left:.1f} min left for this part")
+            left = (time.monotonic() - began) / (count - first) * (total - count) / 60
+            report(f"spoken {count} of {total} clips, about {left:.1f} min left for this part")
 
     return progress
 

@@ -74,8 +74,8 @@ def add_train(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--voices", metavar="A,B", help="synthesisers to use (default: all that are installed)")
     p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
-    p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken")
-    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights")
+    p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken (default: 1500)")
+    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 1000)")
     p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
     p.add_argument("--seed", type=int, default=1)
     p.set_defaults(command=train)
@@ -99,7 +99,7 @@ def train(options: argparse.Namespace) -> int:
         changed["updates"] = options.updates
     wanted = replace(wanted, train=replace(wanted.train, **changed))
     if options.clips:
-        fewer = {"near_misses": max(1, options.clips // 2), "sentences": max(1, options.clips * 5 // 8)}
+        fewer = {"near_misses": max(1, options.clips // 3), "sentences": max(1, options.clips // 2)}
         wanted = replace(wanted, clips=options.clips, **fewer)
     output = options.output or Path(f"{slug(options.phrase)}.safetensors")
     if output.suffix != ".safetensors" or output.is_dir():

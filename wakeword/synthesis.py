@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from wakeword.voices import VOICES, Voice
 SHARES = {"kokoro": 0.5, "hibari": 0.2, "piper": 0.12, "flite": 0.08, "festival": 0.06, "espeak": 0.04}
 COMPRESSION = 0.956  # of Opus: 17 kbit/s, as the packaged speech, so that the codec tells nothing about the word
 CHUNK = 25  # clips that one process speaks in a row
+MANIFEST = "clips.jsonl"
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,26 @@ class Spoken:
         return zlib.crc32(base.encode()) % 6 == 0
 
 
-def speak(job: Job, processes: int, progress: Callable[[int], None]) -> list[Spoken]:
-    """Speak what the job's folder does not hold yet; ``progress`` is told the number of clips there are."""
-    made_of = zlib.crc32(repr((job.texts, job.voices, job.seed, job.longest)).encode())
-    folder = job.folder / f"{made_of:08x}"  # other voices, other clips
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = folder / "clips.jsonl"
-    rows = [row for row in _rows(manifest) if row["number"] < job.count]
-    first = rows[-1]["number"] + 1 if rows else 0
-    chunks = [(job, i, min(i + CHUNK, job.count)) for i in range(first, job.count, CHUNK)]
-    with manifest.open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
-        for numbers, clips in _in_parallel(chunks, processes):
-            rows += list(_kept(folder, numbers, clips, log))
-            progress(numbers[-1] + 1)
-    return [_read(folder, row) for row in rows if row["file"]]
+def speak(jobs: Sequence[Job], processes: int, progress: Callable[[int], None]) -> list[list[Spoken]]:
+    """Speak what the jobs' folders do not hold yet; ``progress`` is told the number of clips there are, of all jobs."""
+    rows: dict[Path, list[dict]] = {}
+    chunks = []
+    for job in jobs:
+        made_of = zlib.crc32(repr((job.texts, job.voices, job.seed, job.longest)).encode())
+        folder = job.folder / f"{made_of:08x}"  # other voices, other clips
+        folder.mkdir(parents=True, exist_ok=True)
+        rows[folder] = [row for row in _rows(folder / MANIFEST) if row["number"] < job.count]
+        first = rows[folder][-1]["number"] + 1 if rows[folder] else 0
+        chunks += [(job, folder, range(i, min(i + CHUNK, job.count))) for i in range(first, job.count, CHUNK)]
+    for (_, folder, _), spoken in zip(chunks, _in_parallel(chunks, processes)):
+        with (folder / MANIFEST).open("a", buffering=1) as log:  # whole lines, so that a killed run can go on
+            log.writelines(json.dumps(row) + "\n" for row in spoken)
+        rows[folder] += spoken
+        progress(sum(map(len, rows.values())))
+    return [[_read(folder, row) for row in found if row["file"]] for folder, found in rows.items()]
 
 
-def _in_parallel(chunks: list, processes: int) -> Iterator[tuple[range, list[Spoken | None]]]:
+def _in_parallel(chunks: list, processes: int) -> Iterator[list[dict]]:
     if min(processes, len(chunks)) <= 1:
         yield from map(_speak_chunk, chunks)
     else:
@@ -84,17 +88,6 @@ def _rows(manifest: Path) -> list[dict]:
     return [json.loads(line) for line in manifest.open()] if manifest.exists() else []
 
 
-def _kept(folder: Path, numbers: range, clips: list[Spoken | None], log) -> Iterator[dict]:
-    for number, clip in zip(numbers, clips):
-        row: dict = {"number": number, "file": "", "text": "", "speaker": ""}
-        if clip is not None:
-            row |= {"file": f"{number:06d}.opus", "text": clip.text, "speaker": clip.speaker}
-            file = folder / row["file"]
-            soundfile.write(file, clip.samples, SAMPLE_RATE, "OPUS", format="OGG", compression_level=COMPRESSION)
-        log.write(json.dumps(row) + "\n")
-        yield row
-
-
 def _read(folder: Path, row: dict) -> Spoken:
     return Spoken(soundfile.read(folder / row["file"], dtype="float32")[0], row["text"], row["speaker"])
 
@@ -102,9 +95,18 @@ def _read(folder: Path, row: dict) -> Spoken:
 _engines: dict[str, Voice] = {}  # of this process; loading one takes seconds
 
 
-def _speak_chunk(chunk: tuple[Job, int, int]) -> tuple[range, list[Spoken | None]]:
-    job, first, end = chunk
-    return range(first, end), [speak_one(job, number) for number in range(first, end)]
+def _speak_chunk(chunk: tuple[Job, Path, range]) -> list[dict]:
+    """Write the clips of some numbers into a folder -> their rows of the manifest."""
+    job, folder, numbers = chunk
+    rows = []
+    for number in numbers:
+        row: dict = {"number": number, "file": "", "text": "", "speaker": ""}
+        if clip := speak_one(job, number):
+            row |= {"file": f"{number:06d}.opus", "text": clip.text, "speaker": clip.speaker}
+            file = folder / row["file"]
+            soundfile.write(file, clip.samples, SAMPLE_RATE, "OPUS", format="OGG", compression_level=COMPRESSION)
+        rows.append(row)
+    return rows
 
 
 def speak_one(job: Job, number: int) -> Spoken | None:

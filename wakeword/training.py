@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 @dataclass(frozen=True)
 class TrainOptions:
-    updates: int = 1500
+    updates: int = 1000
     batch: int = 32  # examples
     learning_rate: float = 2e-3
     warmup: int = 100  # updates
@@ -43,7 +44,7 @@ class TrainOptions:
     unsure: float = 0.08  # s before and after that span that do not count
     warp: float = 0.12  # formants by 1 +- this much, of whole examples: more speakers than were synthesised
     smooth: int = 3  # steps whose mean is a score
-    evaluate_every: int = 150  # updates
+    evaluate_every: int = 125  # updates
     hard: int = 400  # pieces that fooled the detector, found at every evaluation
     rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
     processes: int = 2
@@ -148,19 +149,32 @@ def _made_of(options: TrainOptions, sounds: Sounds) -> str:
 def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
     """An update for each batch of the examples, the first of which has the number ``update`` -> their mean loss."""
     options, states, losses = examples.options, None, []
-    for frames, targets, weights in loader(examples, options.batch, options.processes):
-        torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
-        logits, states = model(frames, _carried(states, options.batch))
-        loss = loss_of(logits, targets, weights)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), options.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(update, options)
-        optimizer.step()
-        losses.append(loss.item())
-        update += 1
+    with one_thread():  # the other cores make examples
+        for frames, targets, weights in loader(examples, options.batch, options.processes):
+            torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
+            with torch.autocast("cpu", torch.bfloat16):  # see asr.gru
+                logits, states = model(frames, _carried(states, options.batch))
+            loss = loss_of(logits.float(), targets, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(update, options)
+            optimizer.step()
+            losses.append(loss.item())
+            update += 1
     return float(np.mean(losses))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread for as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def forget(folder: Path) -> None:
@@ -170,8 +184,8 @@ def forget(folder: Path) -> None:
 
 
 def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
-    """Batches in order; all processes but this one make examples."""
-    workers = max(0, processes - 1)
+    """Batches in order; so many processes make examples, beside this one that mostly waits for them."""
+    workers = processes if processes > 1 else 0
     return DataLoader(
         examples,
         batch,

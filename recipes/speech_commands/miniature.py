@@ -48,7 +48,7 @@ def write(folder: Path, clips: int, voices: Sequence[str] = (), processes: int =
     slow = {voice.name for voice in VOICES if voice.speed == "slow"}
     voices = tuple(voice for voice in chosen(voices) if voices or voice not in slow)
     job = Job(folder / "_spoken_", WORDS, clips, voices, seed=1, longest=1.5)
-    spoken = speak(job, processes, lambda n: print(f"{n} of {clips}", file=sys.stderr, flush=True))
+    [spoken] = speak([job], processes, lambda n: print(f"{n} of {clips}", file=sys.stderr, flush=True))
     lists: dict[str, list[str]] = {name: [] for name in HELD}
     for number, clip in enumerate(spoken):
         speaker = hashlib.sha1(clip.speaker.encode()).hexdigest()[:8]
