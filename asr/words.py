@@ -10,7 +10,7 @@ import numpy as np
 
 from asr.acoustics import FRAME, Acoustics
 from asr.align import Aligned, AlignError, Sound, align
-from asr.confidence import HEARD, RECOGNISED, Confidence, search_evidence
+from asr.confidence import ALIGNED, HEARD, RECOGNISED, Confidence, search_evidence
 from asr.decoding import Decoder, DecoderOptions
 from asr.search import Hypothesis
 from asr.streaming_encoder import Heads
@@ -78,7 +78,11 @@ def segment(
     few = max(FEW, SLOWEST * FRAME * len(heads[0]))
     if not found or len(found) <= few and fmean(a.confidence for a in found) < least_confidence:
         return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
-    search = search_evidence([a.word for a in found], hypotheses, decoder.lm)
-    words = placed(found, start, decoder.confidence(RECOGNISED, found, search))
+    if decoder.search == "commands":  # one of the given texts
+        sure = decoder.confidence(ALIGNED, found)
+    else:
+        search = search_evidence([a.word for a in found], hypotheses, decoder.lm)
+        sure = decoder.confidence(RECOGNISED, found, search)
+    words = placed(found, start, sure)
     alternatives = tuple(h.text for h in others[: decoder.n_best - 1])
     return Segment(words[0].start, words[-1].end, words, alternatives)

@@ -1,5 +1,9 @@
 """A closed set of commands: one of them or nothing."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +15,9 @@ from asr.decoding import Decoder, DecoderOptions
 from asr.grammar import Grammar, pronounced
 from asr.hotwords import HotwordError
 from asr.text import Alphabet
+from asr.weights import WeightError, Weights
 
+DATA = Path(__file__).parent / "data"
 ALPHABET = Alphabet()
 PHONEMES = ("G", "OW", "S", "T", "AA", "P", "HH", "EH", "L")
 LEXICON = {"go": ["G OW"], "stop": ["S T AA P"], "help": ["HH EH L P"]}
@@ -84,6 +90,18 @@ def test_a_decoder_with_commands():
     state = decoder.feed(decoder.start(), letters, None)
     assert decoder.so_far(state, letters).words == ()
     assert decoder.finish(state, letters)[0].text in ("", "go", "stop")
+
+
+def test_a_command_is_as_sure_as_a_given_word():
+    first, other, *_ = (json.loads(line) for line in (DATA / "clips.jsonl").open())
+    wanted = DecoderOptions(commands=(first["text"], other["text"]))
+    recognizer = asr.load(options=asr.RecognizerOptions(wanted))
+    assert recognizer.decoder.search == "commands" and recognizer.decoder.lm is None  # nothing is loaded for nothing
+    transcript = recognizer.transcribe(DATA / first["audio_filepath"])
+    assert transcript.text == first["text"]
+    assert np.mean([w.confidence for s in transcript.segments for w in s.words]) > 0.8
+    with pytest.raises(WeightError, match="search \\(commands\\) has no weight called lm"):
+        asr.load(options=asr.RecognizerOptions(replace(wanted, weights=Weights(lm=1.0))))
 
 
 @pytest.mark.parametrize("given_text, message", [("", "holds no text: give commands"), ("go\nst0p\n", "line 2")])
