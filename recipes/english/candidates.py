@@ -14,10 +14,10 @@ from asr.confidence import SHARE
 from asr.ctc import AcousticModel
 from asr.decoding import Decoder, DecoderOptions, letter_scores
 from asr.rnn_language import PACKAGED, RnnLanguageModel, load
+from asr.streaming_encoder import Heads
 from asr.training.data import Utterance
 from asr.training.scoring import errors
 from asr.weights import Weights
-from recipes.english.evaluate import Heads
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Candidates:
 class Lister:
     """Searches utterances whose log-probabilities are known; a text is judged once, however often it is found."""
 
-    def __init__(self, model: AcousticModel, card: dict, utterances: Sequence[Utterance], heads: Heads):
+    def __init__(self, model: AcousticModel, card: dict, utterances: Sequence[Utterance], heads: Sequence[Heads]):
         self.model, self.card, self.utterances, self.heads = model, card, utterances, heads
         self._rnn = load() if PACKAGED.exists() else None
         self._by_letters: defaultdict[int, dict[str, float]] = defaultdict(dict)  # of each utterance
