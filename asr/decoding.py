@@ -87,6 +87,8 @@ class Decoder:
         self.weights = weights_for(self.search, options.weights, card)
         if options.commands is not None:
             lexicon = _ways() if with_lexicon else {}
+            spoken = {word for command in options.commands for word in command.split()} if lexicon else set()
+            self._said = {w: ways[0] for w in spoken if (ways := lexicon.get(w) or guess(w, lexicon))}
             self._grammar = Grammar(
                 options.commands, self.alphabet, self._phonemes if lexicon else (), lexicon, options.rejection
             )
@@ -136,7 +138,7 @@ class Decoder:
         return self.finish(self.feed(self.start(), letters, phonemes), letters)
 
     def pronounced(self, text: str) -> list[list[int]]:
-        """The phonemes of each word, as columns; empty where the lexicon lacks a word, or is not searched."""
+        """The phonemes of each word, as columns; empty where a word's pronunciation is not known."""
         words = text.split()
         if not all(word in self._said for word in words):
             return []

@@ -100,6 +100,7 @@ def test_a_command_is_as_sure_as_a_given_word():
     transcript = recognizer.transcribe(DATA / first["audio_filepath"])
     assert transcript.text == first["text"]
     assert np.mean([w.confidence for s in transcript.segments for w in s.words]) > 0.8
+    assert len(recognizer.decoder.pronounced(first["text"])) == len(first["text"].split())
     with pytest.raises(WeightError, match="search \\(commands\\) has no weight called lm"):
         asr.load(options=asr.RecognizerOptions(replace(wanted, weights=Weights(lm=1.0))))
 

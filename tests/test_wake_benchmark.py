@@ -209,10 +209,10 @@ def test_a_rate_that_no_threshold_reaches_is_said_to_be_out_of_reach():
 def test_clips_are_spoken_by_whom_no_detector_knows(tmp_path, monkeypatch, known, voices, speakers):
     jobs = []
 
-    def speak(job, processes, progress):
-        jobs.append(job)
-        job.folder.mkdir(parents=True)
-        return [Spoken(np.zeros(99), "jarvis", who) for who in ("flite-rms-1.00", "kokoro-am_fenrir") * 9]
+    def speak(wanted, processes, progress):
+        jobs.extend(wanted)
+        jobs[0].folder.mkdir(parents=True)
+        return [[Spoken(np.zeros(99), "jarvis", who) for who in ("flite-rms-1.00", "kokoro-am_fenrir") * 9]]
 
     monkeypatch.setattr(wake_sound, "speak", speak)
     monkeypatch.setattr(wake_sound, "chosen", lambda names: names or ("kokoro", "flite", "espeak"))

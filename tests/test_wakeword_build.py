@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asr.frontend import SAMPLE_RATE
 from wakeword import build as module
 from wakeword import negatives, synthesis, voices
 from wakeword.build import BuildOptions, build
 from wakeword.detector import load
-from wakeword.mixing import MixOptions
-from wakeword.model import TriggerOptions
+from wakeword.mixing import Mixer, MixOptions
+from wakeword.model import TriggerModel, TriggerOptions
 from wakeword.negatives import Clip
 from wakeword.phrases import slug
-from wakeword.training import TrainOptions
+from wakeword.training import Examples, TrainOptions, learn
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
 MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)
@@ -92,6 +93,28 @@ def test_a_stop_in_the_middle_of_training_loses_nothing(tmp_path):
     x = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.1
     one, other = load(tmp_path / "a.safetensors"), load(tmp_path / "b" / "b.safetensors")
     assert np.array_equal(one.scores(x, one.start())[0], other.scores(x, other.start())[0])
+
+
+def test_progress_is_told_whatever_the_counts():
+    said = []
+    progress = module._clock(1600, said.append)
+    for count in (1333, 1358, 1383, 1408, 1433, 1508, 1600):
+        progress(count)
+    assert [line.split()[1] for line in said] == ["1408", "1508", "1600"]
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "peephole"])
+def test_every_kind_learns_with_several_processes_and_leaves_torch_its_threads(kind, monkeypatch):
+    sounds = module._sounds(speech("train"), [], [], False, 1)
+    sounds = replace(sounds, positives=[tones(500, 2500)])
+    model, threads = TriggerModel(replace(MODEL, kind=kind, hidden=4)), torch.get_num_threads()
+    examples = Examples(Mixer(sounds, MIX), model.options, replace(TRAIN, processes=2), 0, 24)
+    before, optimizer = model.output.weight.clone(), torch.optim.AdamW(model.parameters())
+    assert 0 < learn(model, optimizer, examples, 0) < 5 and not torch.equal(before, model.output.weight)
+    monkeypatch.setattr(Examples, "__getitem__", None)
+    with pytest.raises(TypeError):
+        learn(model, optimizer, examples, 0)
+    assert torch.get_num_threads() == threads
 
 
 def test_a_stop_in_the_middle_of_speaking(tmp_path):

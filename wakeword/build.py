@@ -129,14 +129,15 @@ def _spoken(
 
 def _clock(total: int, report: Report) -> Callable[[int], None]:
     """Progress of the synthesis, every hundred clips, with the time left."""
-    began, first = time.monotonic(), None
+    began, first, told = time.monotonic(), None, 0
 
     def progress(count: int) -> None:
-        nonlocal first
+        nonlocal first, told
         first = count if first is None else first
-        if count % 100 == 0 and count > first:
+        if count // 100 > told // 100 and count > first:
             left = (time.monotonic() - began) / (count - first) * (total - count) / 60
             report(f"spoken {count} of {total} clips, about {left:.1f} min left for this part")
+        told = count
 
     return progress
 

@@ -99,8 +99,9 @@ def train(options: argparse.Namespace) -> int:
         changed["updates"] = options.updates
     wanted = replace(wanted, train=replace(wanted.train, **changed))
     if options.clips:
-        fewer = {"near_misses": max(1, options.clips // 3), "sentences": max(1, options.clips // 2)}
-        wanted = replace(wanted, clips=options.clips, **fewer)
+        share = options.clips / wanted.clips
+        near_misses, sentences = (max(1, round(share * n)) for n in (wanted.near_misses, wanted.sentences))
+        wanted = replace(wanted, clips=options.clips, near_misses=near_misses, sentences=sentences)
     output = options.output or Path(f"{slug(options.phrase)}.safetensors")
     if output.suffix != ".safetensors" or output.is_dir():
         raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")

@@ -49,8 +49,8 @@ class SecondLook:
     def scores(self, given: np.ndarray, frames: np.ndarray, ends: np.ndarray, first: int) -> np.ndarray:
         """The RNN's scores (m,) at steps whose last frames end at ``ends`` in ``frames`` -> scores after the look.
 
-        Their odds are multiplied by a power of what is heard; they are 0 where there was no reason to look. first: the
-        number of the first step since the stream began.
+        Their odds are multiplied by a power of what is heard; they are 0 where there was no reason to look, and at all
+        steps but each EVERY-th. first: the number of the first step since the stream began.
         """
         out = np.zeros_like(given)
         for i in np.flatnonzero(given >= self.options.floor):

@@ -53,7 +53,10 @@ class Spoken:
 
 
 def speak(jobs: Sequence[Job], processes: int, progress: Callable[[int], None]) -> list[list[Spoken]]:
-    """Speak what the jobs' folders do not hold yet; ``progress`` is told the number of clips there are, of all jobs."""
+    """Speak what the jobs' folders do not hold yet; ``progress`` is told the number of clips there are, of all jobs.
+
+    No two jobs may have folder, texts, voices and seed in common.
+    """
     rows: dict[Path, list[dict]] = {}
     chunks = []
     for job in jobs:

@@ -184,7 +184,7 @@ def forget(folder: Path) -> None:
 
 
 def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
-    """Batches in order; so many processes make examples, beside this one that mostly waits for them."""
+    """Batches in order; so many processes make examples, beside this one; if it is to be one, this one does."""
     workers = processes if processes > 1 else 0
     return DataLoader(
         examples,

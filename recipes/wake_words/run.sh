@@ -19,8 +19,10 @@ python -m recipes.english.train --out "$work/phonemes" --config "$here/second_lo
     "$work"/{piper,flite,hibari}/manifest.jsonl
 python -m recipes.wake_words.second_look "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
 
-for phrase in computer jarvis activate; do
+while read -r phrase clips updates; do
     detector=wakeword/models/$phrase.safetensors
-    wakeword train "$phrase" --output "$detector" --negatives "$work/more.jsonl"
+    wakeword train "$phrase" --output "$detector" --negatives "$work/more.jsonl" --clips "$clips" --updates "$updates"
     python -m recipes.wake_words.thresholds "$detector" "$work/test.jsonl"
-done
+done <<< "computer 2000 2700
+jarvis 1400 1500
+activate 1000 1500"
