@@ -1,6 +1,6 @@
 """Any phrase, without training: the speech recogniser's CTC model listens for its phonemes.
 
-While somebody speaks it costs some fifteen times what a detector of its own does, and next to nothing otherwise.
+While somebody speaks it costs some twenty times what a detector of its own does, and next to nothing otherwise.
 """
 
 from __future__ import annotations
