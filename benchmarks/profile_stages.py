@@ -11,6 +11,7 @@ from torch import Tensor
 
 import asr.decoding
 import asr.recognizer
+import asr.rnn_scores
 import asr.utterance
 from asr.acoustics import FIELD, STRIDE
 from asr.ctc import AcousticModel
@@ -78,8 +79,9 @@ def phonemes(model: AcousticModel, hidden: list[Tensor]) -> Products:
         yield Product(hidden[0].shape[:-1].numel(), head.in_features, head.out_features, "torch")
 
 
-def read_words(scores: RecurrentScores, given: np.ndarray, h: np.ndarray) -> Products:
-    yield Product(len(h), *scores._from_h.shape)
+def read_words(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, _: np.ndarray) -> Products:
+    for _step in given:
+        yield Product(len(h), *w_h.shape)
 
 
 def next_words(scores: AdaptiveScores, x: np.ndarray, ids: np.ndarray) -> Products:
@@ -111,7 +113,7 @@ MODEL = (
     Point("n-best list", Decoder, "finish"),
     Point("letters' opinion", asr.decoding, "ctc_scores"),
     Point("recurrent language model", RecurrentScores, "ln_probability"),
-    Point("recurrent language model", RecurrentScores, "_read", read_words),
+    Point("recurrent language model", asr.rnn_scores, "gru", read_words),
     Point("recurrent language model", AdaptiveScores, "log_prob", next_words),
 )
 FILE = (*MODEL, Point("times and confidence", asr.recognizer, "segment"))
