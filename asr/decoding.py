@@ -14,7 +14,7 @@ from asr.character_language import CharacterLanguage
 from asr.checkpoint import MODELS
 from asr.compiled_search import lexicon_search
 from asr.forward import ctc_scores
-from asr.grammar import Grammar
+from asr.grammar import Grammar, pronounced
 from asr.hotwords import Boosts, Hotword, HotwordError
 from asr.language import CharacterNgrams, LanguageError, NgramLanguage, open_language
 from asr.letter_to_sound import guess
@@ -88,7 +88,7 @@ class Decoder:
         if options.commands is not None:
             lexicon = _ways() if with_lexicon else {}
             spoken = {word for command in options.commands for word in command.split()} if lexicon else set()
-            self._said = {w: ways[0] for w in spoken if (ways := lexicon.get(w) or guess(w, lexicon))}
+            self._said = {w: ways[0] for w in spoken if (ways := pronounced(w, lexicon))}
             self._grammar = Grammar(
                 options.commands, self.alphabet, self._phonemes if lexicon else (), lexicon, options.rejection
             )

@@ -113,6 +113,11 @@ class Recognizer:
             weight = decoder.weights.given["attention"]
             self._judge = AttentionJudge(cast("AcousticModel", model), weight, self._latency)
 
+    @classmethod
+    def of(cls, model: Acoustics, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
+        """With the search that the options ask for. Raises what asr.words.SureDecoder does."""
+        return cls(model, SureDecoder(model, card, options.decoder), options)
+
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
 
@@ -218,7 +223,7 @@ def load(
     acoustic, card = open_model(model, threads)
     if options.attention:
         _attach_attention(acoustic, model, options.decoder)
-    return Recognizer(acoustic, SureDecoder(acoustic, card, options.decoder), options)
+    return Recognizer.of(acoustic, card, options)
 
 
 def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOptions) -> None:

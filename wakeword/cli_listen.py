@@ -127,10 +127,8 @@ def then_listener(options: argparse.Namespace) -> Listener:
     from asr.endpoint import EndpointOptions
     from asr.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer
-    from asr.words import SureDecoder
 
-    (model, card), wanted = acoustics(options.recogniser), expecting(options)
-    recognizer = Recognizer(model, SureDecoder(model, card, wanted.decoder), wanted)
+    recognizer = Recognizer.of(*acoustics(options.recogniser), expecting(options))
     return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
 
 

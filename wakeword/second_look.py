@@ -53,9 +53,8 @@ class SecondLook:
         steps but each EVERY-th. first: the number of the first step since the stream began.
         """
         out = np.zeros_like(given)
-        for i in np.flatnonzero(given >= self.options.floor):
-            if (first + i) % EVERY:
-                continue
+        due = (first + np.arange(len(given))) % EVERY == 0
+        for i in np.flatnonzero(due & (given >= self.options.floor)):
             heard = self.heard(frames[max(0, ends[i] - self.frames) : ends[i]])
             odds = given[i] / max(1e-6, 1 - given[i]) * (max(heard, LEAST) / NEUTRAL) ** self.options.weight
             out[i] = odds / (1 + odds)
