@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asr.decoding import DecoderOptions
-    from asr.listener import Listener, ListenerOptions
+    from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
+    from asr.search.decoder import DecoderOptions
 
 __version__ = "0.1.0"
 __all__ = ["DecoderOptions", "Listener", "ListenerOptions", "Recognizer", "RecognizerOptions", "load"]
@@ -21,7 +21,8 @@ __all__ = ["DecoderOptions", "Listener", "ListenerOptions", "Recognizer", "Recog
 def __getattr__(name: str) -> Any:
     """The recogniser is imported when it is first asked for: commands that do without it start faster."""
     if name in __all__:
-        from asr import listener, recognizer
+        from asr import recognizer
+        from asr.live import listener
 
         return getattr(listener if name.startswith("Listener") else recognizer, name)
     raise AttributeError(f"module 'asr' has no attribute {name!r}")

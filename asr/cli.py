@@ -7,18 +7,18 @@ import os
 import sys
 
 from asr import __version__
-from asr.align_command import add_align
-from asr.attention_command import add_attention
-from asr.data_check import add_data
-from asr.export import add_export
-from asr.finetune import add_finetune
-from asr.listen import add_listen
-from asr.lm import add_lm
-from asr.score import add_score
+from asr.commands.align import add_align
+from asr.commands.attention import add_attention
+from asr.commands.data import add_data
+from asr.commands.export import add_export
+from asr.commands.finetune import add_finetune
+from asr.commands.listen import add_listen
+from asr.commands.lm import add_lm
+from asr.commands.score import add_score
+from asr.commands.terminal import fail, say
+from asr.commands.train import add_train
+from asr.commands.transcribe import add_transcribe
 from asr.serve.command import add_serve
-from asr.terminal import fail, say
-from asr.train import add_train
-from asr.transcribe import add_transcribe
 
 COMMANDS = {  # name: what it does, and what adds its options; their modules import torch only when they run
     "transcribe": ("write what is said in audio files", add_transcribe),

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from asr import audio
-from asr.acoustics import STRIDE, Acoustics, Latency
-from asr.align import loudness
-from asr.checkpoint import DEFAULT, CheckpointError, attach_attention
-from asr.decoding import DecoderOptions
-from asr.frontend import FRAMES_PER_SECOND, SAMPLE_RATE
-from asr.hotwords import HotwordError
-from asr.language import LanguageError
-from asr.lexicon import LexiconError
-from asr.ngram import NgramError
-from asr.streaming_encoder import Heads, encode
+from asr.align.align import loudness
+from asr.align.words import SureDecoder, segment
+from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
+from asr.audio.vad import Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
+from asr.language.ngram import NgramError
+from asr.language.open import LanguageError
+from asr.model.checkpoint import DEFAULT, CheckpointError, attach_attention
+from asr.model.interface import STRIDE, Acoustics, Latency
+from asr.model.streaming import Heads, encode
+from asr.search.decoder import DecoderOptions
+from asr.search.hotwords import HotwordError
+from asr.search.lexicon import LexiconError
+from asr.search.weights import WeightError
 from asr.transcript import Segment, Transcript
-from asr.vad import Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
-from asr.weights import WeightError
-from asr.words import SureDecoder, segment
 
 if TYPE_CHECKING:
-    from asr.ctc import AcousticModel
+    from asr.model.ctc import AcousticModel
 
 # what `load` raises, each of one sentence for the user
 LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)
@@ -39,7 +39,7 @@ class RecognizerOptions:
     """How files are cut, encoded and searched; lengths in s, latency in ms."""
 
     decoder: DecoderOptions = DecoderOptions()
-    least_confidence: float = 0.35  # of the letters; a segment of few words below it is taken for noise, see asr.words
+    least_confidence: float = 0.35  # of the letters; a segment of few words below it is taken for noise: align/words.py
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     attention: bool = False  # let the attention decoder judge the candidates, too; in files, not in a Listener
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
@@ -86,7 +86,7 @@ class Recording:
     warning: str = ""  # what was wrong, if it broke off
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Raises asr.audio.AudioError when there is no usable audio."""
+        """Raises asr.audio.files.AudioError when there is no usable audio."""
         heard = 0  # samples
         try:
             for block in audio.blocks(self.path):
@@ -108,21 +108,21 @@ class Recognizer:
         self._detector = SpeechDetector.load()
         self._judge = None
         if options.attention:
-            from asr.attention_rescoring import AttentionJudge  # it brings torch with it
+            from asr.attention.rescoring import AttentionJudge  # it brings torch with it
 
             weight = decoder.weights.given["attention"]
             self._judge = AttentionJudge(cast("AcousticModel", model), weight, self._latency)
 
     @classmethod
     def of(cls, model: Acoustics, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
-        """With the search that the options ask for. Raises what asr.words.SureDecoder does."""
+        """With the search that the options ask for. Raises what asr.align.words.SureDecoder does."""
         return cls(model, SureDecoder(model, card, options.decoder), options)
 
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
 
         A file that breaks off gives the text up to there; the transcript's ``warning`` says so.
-        Raises asr.audio.AudioError when there is no usable audio.
+        Raises asr.audio.files.AudioError when there is no usable audio.
         """
         recording = Recording(str(source), progress)
         segments = tuple(self.segments(recording.blocks()))
@@ -227,7 +227,7 @@ def load(
 
 
 def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOptions) -> None:
-    """Raises asr.checkpoint.CheckpointError, asr.weights.WeightError."""
+    """Raises asr.model.checkpoint.CheckpointError, asr.search.weights.WeightError."""
     if decoder.beam == 1 or decoder.commands is not None:
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     if Path(model).is_dir():
@@ -236,12 +236,12 @@ def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOp
 
 
 def open_model(model: str | Path, threads: int | None = None) -> tuple[Acoustics, dict]:
-    """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.checkpoint.CheckpointError."""
+    """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.model.checkpoint.CheckpointError."""
     if Path(model).is_dir():
-        from asr.runtime import load_exported
+        from asr.model.onnx import load_exported
 
         return load_exported(Path(model), threads)
-    from asr.checkpoint import load_model
+    from asr.model.checkpoint import load_model
 
     found = load_model(model)
     if threads:

@@ -1,143 +1,99 @@
-"""The command `asr score`: how far transcripts are from what was said."""
+"""Word and character errors of a set of transcripts, with bootstrap intervals and a paired test of two systems."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
-from asr.score_input import ScoreError, Text, match, normaliser, read_texts
-from asr.terminal import fail, say
-from asr.training.scoring import Edits, Pair, align, compare, count, interval, rate
-
-
-def add_score(p: argparse.ArgumentParser) -> None:
-    p.description = (
-        "Word and character error rates of transcripts. Files: JSON lines (manifests, `asr transcribe --format json`), "
-        "Kaldi's text, plain lines; folders: of .txt or .json results, or a corpus with its audio."
-    )
-    p.add_argument("reference", metavar="REF", help="what was said")
-    p.add_argument("hypotheses", nargs="+", metavar="HYP", help="what was recognised; several are compared")
-    p.add_argument("--normalise", choices=("letters", "whisper", "none"), default="letters",
-                   help="letters: a-z, apostrophe and space (default); whisper: OpenAI's, English; none")  # fmt: skip
-    p.add_argument("--missing", choices=("fail", "empty", "skip"), default="fail",
-                   help="utterances that HYP lacks: an error (default), all words deleted, or left out")  # fmt: skip
-    p.add_argument("--lines", action="store_true", help="texts have no ids, even if their first words look like some")
-    p.add_argument("--worst", type=int, default=5, metavar="N", help="utterances with most errors to show (default: 5)")
-    p.add_argument("--pairs", type=int, default=10, metavar="N", help="confusions to show (default: 10)")
-    p.add_argument("--align", action="store_true", help="show all utterances with errors, in order")
-    p.add_argument("--colour", action="store_true", help="colour the alignments also where no terminal shows them")
-    p.add_argument("--format", choices=("txt", "json"), default="txt", help="of the report (default: txt)")
-    p.set_defaults(run=score)
+SAMPLES = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One system's words and characters against the reference."""
+class Edits:
+    """What it takes to make the hypothesis of the reference."""
 
-    name: str
-    texts: list[Text]  # of the reference
-    words: list[list[Pair]]  # of each utterance
-    characters: list[Edits]
-
-    @classmethod
-    def of(cls, name: str, texts: list[Text], references: list[str], hypotheses: list[str]) -> Scored:
-        words = [align(r.split(), h.split()) for r, h in zip(references, hypotheses, strict=True)]
-        characters = [count(align(" ".join(r.split()), " ".join(h.split()))) for r, h in zip(references, hypotheses)]
-        return cls(name, texts, words, characters)
-
-    @cached_property
-    def edits(self) -> list[Edits]:
-        """Of words, in each utterance."""
-        return [count(pairs) for pairs in self.words]
+    substituted: int
+    deleted: int
+    inserted: int
+    length: int  # symbols of the reference
 
     @property
-    def wrong(self) -> np.ndarray:
-        return np.array([e.total for e in self.edits])
+    def total(self) -> int:
+        return self.substituted + self.deleted + self.inserted
 
-    @property
-    def total(self) -> np.ndarray:
-        return np.array([e.length for e in self.edits])
-
-
-def score(options: argparse.Namespace) -> int:
-    """Exit status 0, or 2 when the texts cannot be compared."""
-    from asr.score_report import as_json, as_text
-
-    try:
-        systems = read_systems(options)
-    except (ScoreError, OSError) as error:
-        return fail(str(error))
-    if options.format == "json":
-        print(json.dumps(as_json(systems)))
-    else:
-        coloured = options.colour or sys.stdout.isatty()
-        shown = len(systems[0].texts) if options.align else options.worst
-        print(as_text(systems, shown, options.pairs, coloured, in_order=options.align))
-    return 0
+    def __add__(self, other: Edits) -> Edits:
+        return Edits(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
 
 
-def read_systems(options: argparse.Namespace) -> list[Scored]:
-    """All hypotheses on the same utterances. Raises ScoreError."""
-    normalised, reference = normaliser(options.normalise), read_texts(options.reference, options.lines)
-    sides = [read_texts(path, options.lines) for path in options.hypotheses]
-    found = [match(reference, side) for side in sides]
-    for path, side, places in zip(options.hypotheses, sides, found):
-        _tell_missing(path, reference, side, places, options.missing)
-    kept = [i for i in range(len(reference)) if options.missing != "skip" or all(i in places for places in found)]
-    if not kept or not any(places for places in found):
-        raise ScoreError(f"no utterance of {options.reference} is in {options.hypotheses[0]}: their names differ")
-    texts = [reference[i] for i in kept]
-    wanted = [normalised(t.text) for t in texts]
-    return [
-        Scored.of(path, texts, wanted, [normalised(side[places[i]].text) if i in places else "" for i in kept])
-        for path, side, places in zip(options.hypotheses, sides, found)
-    ]
+Pair = tuple[str, str]  # of the reference and of the hypothesis; "" where one has nothing
 
 
-def _tell_missing(
-    path: str, reference: Sequence[Text], side: Sequence[Text], places: dict[int, int], missing: str
-) -> None:
-    lacks = [t.name for i, t in enumerate(reference) if i not in places]
-    matched = set(places.values())
-    extra = [t.name for i, t in enumerate(side) if i not in matched]
-    if extra:
-        say(f"{len(extra)} utterances of {path} are not in the reference and don't count, {_some(extra)}")
-    if lacks and missing == "fail":
-        raise ScoreError(
-            f"{path} lacks {len(lacks)} of the reference's {len(reference)} utterances, {_some(lacks)}: "
-            "say `--missing empty` to count their words as deleted, or `--missing skip`"
-        )
-    if lacks:
-        what = "left out" if missing == "skip" else "all their words deleted"
-        say(f"{path} lacks {len(lacks)} utterances, {what}, {_some(lacks)}")
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+    """Both sequences of symbols side by side, with the fewest errors."""
+    pairs: list[Pair] = []
+    for code in Levenshtein.opcodes(reference, hypothesis):
+        said, heard = reference[code.src_start : code.src_end], hypothesis[code.dest_start : code.dest_end]
+        if code.tag in ("equal", "replace"):
+            pairs += zip(said, heard)
+        else:
+            pairs += [(r, "") for r in said] + [("", h) for h in heard]
+    return pairs
 
 
-def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:3])} the first" if len(names) > 3 else ", ".join(names)
+def count(pairs: Sequence[Pair]) -> Edits:
+    """What the aligned pairs come to."""
+    deleted, inserted = sum(not h for _, h in pairs), sum(not r for r, _ in pairs)
+    substituted = sum(r != h for r, h in pairs) - deleted - inserted
+    return Edits(substituted, deleted, inserted, len(pairs) - inserted)
 
 
-def summary(system: Scored, chosen: Sequence[int] | None = None) -> dict[str, float]:
-    """Rates in per cent over all utterances, or the chosen ones."""
-    chosen = range(len(system.texts)) if chosen is None else chosen
-    nothing = Edits(0, 0, 0, 0)
-    words = sum((system.edits[i] for i in chosen), nothing)
-    letters = sum((system.characters[i] for i in chosen), nothing)
-    wrong, total = system.wrong[list(chosen)], system.total[list(chosen)]
-    low, high = interval(wrong, total)
-    parts = {name: 100 * part / max(1, words.length) for name, part in vars(words).items() if name != "length"}
-    return {
-        "utterances": len(chosen), "words": words.length, "wer": 100 * rate(wrong, total), "low": 100 * low,
-        "high": 100 * high, **parts, "cer": 100 * letters.total / max(1, letters.length),
-        "correct": 100 * float(np.mean(wrong == 0)),
-    }  # fmt: skip
+def errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Substitutions, deletions and insertions between two sequences of symbols."""
+    return Levenshtein.distance(reference, hypothesis)
 
 
-def comparison(first: Scored, second: Scored) -> dict[str, float]:
-    """Rates in points, the probability in per cent."""
-    return {name: 100 * value for name, value in vars(compare(first.wrong, second.wrong, first.total)).items()}
+def word_errors(references: list[str], hypotheses: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """-> errors and reference words of each utterance."""
+    wrong = [errors(r.split(), h.split()) for r, h in zip(references, hypotheses, strict=True)]
+    return np.array(wrong), np.array([len(r.split()) for r in references])
+
+
+def rate(wrong: np.ndarray, total: np.ndarray) -> float:
+    """Errors and reference symbols of each utterance (n,) -> the error rate, 1 for 100 %."""
+    return float(wrong.sum() / max(1, total.sum()))
+
+
+def interval(wrong: np.ndarray, total: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the error rate by resampling utterances (Bisani & Ney 2004)."""
+    sums, lengths = _resampled(wrong, total, samples, seed)
+    low, high = np.percentile(sums / np.maximum(1, lengths), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _resampled(wrong: np.ndarray, total: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both summed over utterances drawn with replacement, as many as there are, `samples` times: (samples,) each."""
+    rng, both = np.random.default_rng(seed), np.stack([wrong, total], 1)
+    return tuple(np.array([both[rng.integers(len(both), size=len(both))].sum(0) for _ in range(samples)]).T)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of two systems on the same utterances."""
+
+    difference: float  # error rate of the second minus that of the first
+    low: float  # of its 95 % interval
+    high: float
+    better: float  # how likely the second makes fewer errors than the first; 0.5 where they are the same
+
+
+def compare(
+    first: np.ndarray, second: np.ndarray, total: np.ndarray, samples: int = SAMPLES, seed: int = 0
+) -> Comparison:
+    """Paired bootstrap (Bisani & Ney 2004): both systems' errors, on the same resampled utterances."""
+    gaps, lengths = _resampled(second - first, total, samples, seed)
+    low, high = np.percentile(gaps / np.maximum(1, lengths), [2.5, 97.5])
+    better = (np.sum(gaps < 0) + 0.5 * np.sum(gaps == 0)) / samples
+    return Comparison(rate(second, total) - rate(first, total), float(low), float(high), float(better))

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TextIO
 
-from asr.whole_files import appearing
+from asr.files import appearing
 
 LINE = 42  # characters in a line of a caption
 LINES = 2  # lines in a caption

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from asr.listener import Listener
-from asr.stream import Result
+from asr.live.listener import Listener
+from asr.live.stream import Result
 from asr.transcript import Word
 
 NEAR = 0.3  # s between two alignments of a word, at most

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.checkpoint import CheckpointError
+from asr.model.checkpoint import CheckpointError
 from asr.text_files import TextError
 from benchmarks import growth_files, growth_search, growth_streams, measure, tables
 

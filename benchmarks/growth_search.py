@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from asr import audio, kneser_ney, ngram
-from asr.decoding import DecoderOptions
-from asr.hotwords import Hotword
-from asr.lexicon import LEXICON, read_lexicon
+from asr import audio
+from asr.align.words import SureDecoder
+from asr.language import kneser_ney, ngram
 from asr.recognizer import RecognizerOptions, load, open_model
+from asr.search.decoder import DecoderOptions
+from asr.search.hotwords import Hotword
+from asr.search.lexicon import LEXICON, read_lexicon
 from asr.text_files import read_lines, spoken
-from asr.words import SureDecoder
 from benchmarks import measure
 from benchmarks.scores import count, summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from asr.listener import Listener
+from asr.live.listener import Listener
 from asr.recognizer import load
 from benchmarks import measure
 from benchmarks.streams import measured, sound, transcriptions

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-import asr.decoding
+import asr.language.rnn
+import asr.live.utterance
 import asr.recognizer
-import asr.rnn_scores
-import asr.utterance
-from asr.acoustics import FIELD, STRIDE
-from asr.ctc import AcousticModel
-from asr.decoding import Decoder
-from asr.encoder import Subsampling
-from asr.frontend import LogMel
-from asr.recurrent import LatencyControlled, State
-from asr.rnn_scores import AdaptiveScores, RecurrentScores
-from asr.stream import Stream
-from asr.streaming_encoder import StreamingEncoder
-from asr.vad import STEP, DetectorState, SpeechDetector
+import asr.search.decoder
+from asr.audio.features import LogMel
+from asr.audio.vad import STEP, DetectorState, SpeechDetector
+from asr.language.rnn import AdaptiveScores, RecurrentScores
+from asr.live.stream import Stream
+from asr.model.ctc import AcousticModel
+from asr.model.encoder import Subsampling
+from asr.model.interface import FIELD, STRIDE
+from asr.model.recurrent import LatencyControlled, State
+from asr.model.streaming import StreamingEncoder
+from asr.search.decoder import Decoder
 from benchmarks.arithmetic import Product
 from benchmarks.stopwatch import Point
 from wakeword.detector import Detector
@@ -111,9 +111,9 @@ MODEL = (
     Point("encoder, the rest", StreamingEncoder, "step"),
     Point("search", Decoder, "feed"),
     Point("n-best list", Decoder, "finish"),
-    Point("letters' opinion", asr.decoding, "ctc_scores"),
+    Point("letters' opinion", asr.search.decoder, "ctc_scores"),
     Point("recurrent language model", RecurrentScores, "ln_probability"),
-    Point("recurrent language model", asr.rnn_scores, "gru", read_words),
+    Point("recurrent language model", asr.language.rnn, "gru", read_words),
     Point("recurrent language model", AdaptiveScores, "log_prob", next_words),
 )
 FILE = (*MODEL, Point("times and confidence", asr.recognizer, "segment"))
@@ -121,8 +121,8 @@ STREAM = (
     *MODEL,
     Point("words to show", Decoder, "so_far"),
     Point("words to show", Decoder, "likeliest"),
-    Point("times and confidence", asr.utterance, "segment"),
-    Point("times and confidence", asr.utterance, "timed"),
+    Point("times and confidence", asr.live.utterance, "segment"),
+    Point("times and confidence", asr.live.utterance, "timed"),
     Point("the stream's own", Stream, "hear"),
     Point("the stream's own", Stream, "step"),
     Point("the stream's own", Stream, "results"),

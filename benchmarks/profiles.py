@@ -20,7 +20,7 @@ import soundfile
 import torch
 
 from asr import audio
-from asr.listener import Listener
+from asr.live.listener import Listener
 from asr.recognizer import Recognizer, load
 from benchmarks import arithmetic, measure, tables
 from benchmarks.joined import BLOCK, RATE, joined
@@ -28,7 +28,7 @@ from benchmarks.profile_stages import FILE, STREAM, WAKE_WORD
 from benchmarks.stopwatch import Point, Stopwatch
 from benchmarks.streams import by_chance, wake_word
 from wakeword.detector import Detector
-from wakeword.model import TriggerOptions
+from wakeword.train.model import TriggerOptions
 
 Run = Callable[[Stopwatch], None]
 ALL = "all"

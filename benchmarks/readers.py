@@ -14,14 +14,16 @@ from typing import Any
 
 import soundfile
 
-from asr import arpa, audio, corpora, kneser_ney, ngram
-from asr.checkpoint import CheckpointError, load_model, save_model
-from asr.hotwords import HotwordError, read_commands, read_hotwords
-from asr.lexicon import LexiconError
-from asr.lexicon import read_lexicon as read_search_lexicon
-from asr.ngram import NgramError
-from asr.score_input import ScoreError, read_texts
+from asr import audio
+from asr.commands.score_input import ScoreError, read_texts
+from asr.language import arpa, kneser_ney, ngram
+from asr.language.ngram import NgramError
+from asr.model.checkpoint import CheckpointError, load_model, save_model
+from asr.search.hotwords import HotwordError, read_commands, read_hotwords
+from asr.search.lexicon import LexiconError
+from asr.search.lexicon import read_lexicon as read_search_lexicon
 from asr.text_files import TextError, read_lines
+from asr.training import corpora
 from asr.training.configuration import read_config, read_lexicon
 from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import DetectorError
@@ -62,13 +64,13 @@ def _written(write: Callable[[Path], Any], suffix: str) -> dict[str, bytes]:
 
 
 def _acoustic(path: Path) -> None:
-    from asr.ctc import AcousticModel, ModelOptions
+    from asr.model.ctc import AcousticModel, ModelOptions
 
     save_model(AcousticModel(ModelOptions(layers=1, hidden=8, channels=4)), path, {"licence": "x"})
 
 
 def _recurrent(path: Path) -> None:
-    from asr.rnn_language import LanguageOptions, RnnLanguageModel, save
+    from asr.language.rnn_network import LanguageOptions, RnnLanguageModel, save
 
     words = ["<eos>", "<unk>", "a", "pear"]
     save(RnnLanguageModel(LanguageOptions(size=4, hidden=4, bands=(2,)), words), path, {})
@@ -76,8 +78,8 @@ def _recurrent(path: Path) -> None:
 
 def _detector(path: Path) -> None:
     from wakeword.detector import DetectorOptions
-    from wakeword.model import TriggerModel, TriggerOptions
-    from wakeword.training import save_detector
+    from wakeword.train.model import TriggerModel, TriggerOptions
+    from wakeword.train.training import save_detector
 
     model = TriggerModel(TriggerOptions(hidden=4, channels=4))
     save_detector(model.eval(), path, {"phrase": "x", "thresholds": {}}, DetectorOptions(0.5))
@@ -92,7 +94,7 @@ def _heard(path: Path) -> None:
 
 
 def _scored(path: Path) -> None:
-    from asr.rnn_language import load
+    from asr.language.rnn_network import load
 
     load(path).ln_probability(["a pear", ""])
 

@@ -124,7 +124,7 @@ def recognising(model: str, sounds: Sequence[Joined]) -> Measured:
 
 
 def heard(recognizer: Any, sound: Joined) -> Texts:
-    from asr.listener import Listener, ListenerOptions
+    from asr.live.listener import Listener, ListenerOptions
 
     results = Listener(recognizer, ListenerOptions()).over(sound.blocks())
     return [result.text for result in results if result.kind == "final"]

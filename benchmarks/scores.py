@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from asr.score import compare, errors, interval, rate
 from asr.text import normalise
-from asr.training.scoring import compare, errors, interval, rate
 from benchmarks.spelling import readings
 
 

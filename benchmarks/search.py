@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from asr import arpa
-from asr.checkpoint import MODELS, load_model
-from asr.lexicon_search import LexiconOptions
-from asr.ngram import load as load_ngram
-from asr.search import SearchOptions
+from asr.language import arpa
+from asr.language.ngram import load as load_ngram
+from asr.model.checkpoint import MODELS, load_model
+from asr.search.base import SearchOptions
+from asr.search.weights import Weights, weights_for
+from asr.search.words import LexiconOptions
 from asr.training.data import Utterance, read_manifest
 from asr.training.heads import all_heads
-from asr.weights import Weights, weights_for
 from benchmarks import measure, tables
 from benchmarks.peers import ENVIRONMENT, install
 from benchmarks.scores import count, summary

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.checkpoint import MODELS
-from asr.compiled_search import lexicon_search
-from asr.forward import ctc_scores
-from asr.lexicon import LEXICON, Pronunciation, read_lexicon
-from asr.lexicon_search import LexiconOptions
-from asr.ngram import NgramModel, log_prob
-from asr.ngram import load as load_ngram
-from asr.search import BeamSearch, SearchOptions
+from asr.language.ngram import NgramModel, log_prob
+from asr.language.ngram import load as load_ngram
+from asr.model.checkpoint import MODELS
+from asr.search.base import BeamSearch, SearchOptions
+from asr.search.compiled import lexicon_search
+from asr.search.ctc_score import ctc_scores
+from asr.search.lexicon import LEXICON, Pronunciation, read_lexicon
+from asr.search.words import LexiconOptions
 from asr.text import BLANK, LETTERS, Alphabet
 
 PACKAGES = ("flashlight-text", "camel-kenlm", "ctc-beam-decoder", "pyctcdecode", "rapidfuzz", "safetensors")

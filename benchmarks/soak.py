@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from asr import audio
-from asr.listener import Listener, ListenerOptions
+from asr.live.listener import Listener, ListenerOptions
+from asr.live.stream import Result
 from asr.recognizer import load
-from asr.stream import Result
 from benchmarks import measure, tables
 from benchmarks.joined import BLOCK, RATE, joined
 from wakeword.detector import Detection, Detector, Listening

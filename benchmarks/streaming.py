@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.align import AlignError, loudness
-from asr.encoder import Latency
-from asr.endpoint import EndpointOptions
-from asr.listener import Listener, ListenerOptions
+from asr.align.align import AlignError, loudness
+from asr.align.words import timed
+from asr.live.endpoint import EndpointOptions
+from asr.live.listener import Listener, ListenerOptions
+from asr.model.encoder import Latency
 from asr.recognizer import Recognizer, load
 from asr.text import normalise
 from asr.transcript import Word
-from asr.words import timed
 from benchmarks import measure, tables
 from benchmarks.delays import Delay, Shown, changes, delays, right, run
 from benchmarks.joined import RATE, Joined, streams

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.listener import Listener
+from asr.live.listener import Listener
+from asr.live.stream import Result
 from asr.recognizer import load
-from asr.stream import Result
 from benchmarks import measure, tables
 from benchmarks.joined import BLOCK, RATE, joined
 from wakeword.detector import Detection, Detector, DetectorOptions
 from wakeword.detector import load as load_detector
-from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.train.model import TriggerModel, TriggerOptions
 
 Feed = Callable[[Sequence[np.ndarray]], Sequence[list]]  # a block of each stream -> the results of each
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wakeword.report import write_csv
+from wakeword.evaluate.report import write_csv
 
 __all__ = ["Row", "cell", "markdown", "with_intervals", "write", "write_csv"]
 

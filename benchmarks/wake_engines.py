@@ -58,14 +58,14 @@ def ours(name: str, _: bool) -> Loaded:
 
 
 def any_phrase(phrase: str, _: bool) -> Loaded:
-    from asr.checkpoint import load_model
-    from wakeword.spotter import spotter
+    from asr.model.checkpoint import load_model
+    from wakeword.phonemes.spotter import spotter
 
     return _scorer(spotter(load_model()[0], phrase))
 
 
 def _scorer(scorer) -> Loaded:
-    """scorer: as wakeword.scoring.Scorer describes it."""
+    """scorer: as wakeword.evaluate.scoring.Scorer describes it."""
 
     def start() -> Hear:
         state = scorer.start()

@@ -1,7 +1,7 @@
 """What wake-word engines hear, laid out once as wav files: the same samples for all.
 
-wakeword.evaluation and wakeword.protocol play their audio to a tape; the scores that an engine in another process
-gives to the tape's files take its place afterwards. So nothing is measured here in a way of its own.
+wakeword.evaluate.evaluation and benchmarks.picovoice play their audio to a tape; the scores that an engine in another
+process gives to the tape's files take its place afterwards. So nothing is measured here in a way of its own.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from benchmarks.joined import HUSH
-from wakeword.clips import ClipOptions, hear
+from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from wakeword.detector import DetectorOptions
-from wakeword.evaluation import Measurement, hear_streams
-from wakeword.phrases import variants
-from wakeword.protocol import ProtocolOptions, Stream, measurement
-from wakeword.scoring import Scorer
-from wakeword.sources import Recording
-from wakeword.synthesis import Job, speak
-from wakeword.voices import chosen
+from wakeword.evaluate.clips import ClipOptions, hear
+from wakeword.evaluate.evaluation import Measurement, hear_streams
+from wakeword.evaluate.scoring import Scorer
+from wakeword.evaluate.sources import Recording
+from wakeword.phrase.phrases import variants
+from wakeword.voices.synthesis import Job, speak
+from wakeword.voices.voices import chosen
 
 LEAD_IN = 2.0  # s before a clip: as far as any of these engines looks back
 SEED = 108  # of the hush, and of the spoken clips: training uses those near 1
 
 
 class Tape:
-    """A wakeword.scoring.Scorer that writes each stream to a wav file and scores it by that file's number.
+    """A wakeword.evaluate.scoring.Scorer that writes each stream to a wav file and scores it by that file's number.
 
     Digital silence, which no microphone gives and Porcupine does not bear, gets a quiet one's noise, as does all else.
     """
@@ -55,7 +55,7 @@ class Tape:
 
 
 class Heard:
-    """An engine of which only scores are known: a wakeword.scoring.Scorer that is given nothing to score any more.
+    """An engine of which only scores are known: a wakeword.evaluate.scoring.Scorer with nothing left to score.
 
     After a detection every engine is deaf for equally long.
     """
@@ -119,7 +119,7 @@ def picovoice(
 @dataclass(frozen=True)
 class SpeakOptions:
     count: int = 200  # clips, at most
-    voices: tuple[str, ...] = ()  # of wakeword.voices; none: all that are installed
+    voices: tuple[str, ...] = ()  # of wakeword.voices.voices; none: all that are installed
     known: frozenset[str] = frozenset()  # voices that a detector was trained with
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmarks import tables
 from benchmarks.wake_engines import ENGINES
-from wakeword.clips import CLEAN
-from wakeword.phrases import slug
-from wakeword.plots import PlotError, det
-from wakeword.report import COUNTED, DELAY, Report, Row
-from wakeword.scoring import AS_SET
+from wakeword.evaluate.clips import CLEAN
+from wakeword.evaluate.plots import PlotError, det
+from wakeword.evaluate.report import COUNTED, DELAY, Report, Row
+from wakeword.evaluate.scoring import AS_SET
+from wakeword.phrase.phrases import slug
 
 DELAY_AT = 0.5  # false alarms an hour: the delay is that of the threshold for so many
 NOTES = (

@@ -21,15 +21,15 @@ import numpy as np
 from asr import audio
 from benchmarks import measure
 from benchmarks.peers import ENVIRONMENT, install
+from benchmarks.picovoice import ProtocolOptions
 from benchmarks.wake_engines import ENGINES
 from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
 from benchmarks.wake_table import Entry, Outcome, write
 from wakeword.detector import load
-from wakeword.evaluation import EvaluationOptions
-from wakeword.phrases import check, slug
-from wakeword.protocol import ProtocolOptions
-from wakeword.report import Row
-from wakeword.sources import Recording, recordings, with_phrase, without_phrase
+from wakeword.evaluate.evaluation import EvaluationOptions
+from wakeword.evaluate.report import Row
+from wakeword.evaluate.sources import Recording, recordings, with_phrase, without_phrase
+from wakeword.phrase.phrases import check, slug
 
 PATIENCE = 48 * 3600  # s for one engine
 

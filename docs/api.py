@@ -7,7 +7,8 @@ import pdoc
 import asr
 import wakeword
 
-PAGES = ("asr", "asr.audio", "asr.microphone", "asr.stream", "asr.transcript", "asr.hotwords", "wakeword")
+MODULES = ("audio.files", "audio.microphone", "live.stream", "transcript", "search.hotwords")
+PAGES = ("asr", *(f"asr.{module}" for module in MODULES), "wakeword")
 FOLDER = Path("build/docs")
 
 

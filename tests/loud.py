@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import Detector, DetectorOptions
-from wakeword.model import TriggerModel, TriggerOptions
-from wakeword.training import save_detector
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.training import save_detector
 
 STEP = 640  # samples of Loudness
 OPTIONS = DetectorOptions(0.5, refractory=1.0)

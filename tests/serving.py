@@ -66,8 +66,8 @@ def pcm(samples: np.ndarray) -> bytes:
 def eager(path) -> str:
     """A detector that fires at everything: untrained, with the lowest threshold."""
     from wakeword.detector import DetectorOptions
-    from wakeword.model import TriggerModel, TriggerOptions
-    from wakeword.training import save_detector
+    from wakeword.train.model import TriggerModel, TriggerOptions
+    from wakeword.train.training import save_detector
 
     model = TriggerModel(TriggerOptions(hidden=12, channels=8))
     save_detector(model.eval(), path, {"phrase": "anything", "thresholds": {}}, DetectorOptions(1e-6))

@@ -8,8 +8,8 @@ import pytest
 
 import asr
 from asr import audio
-from asr.align_recording import align_speech, speech
-from asr.fit import AlignError
+from asr.align.fit import AlignError
+from asr.align.recording import align_speech, speech
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

@@ -13,11 +13,11 @@ from test_training import MODEL as TONES
 from test_training import options, prepare, rows, write_corpus
 from torch import nn
 
-from asr.attention import EOS, AttentionDecoder, AttentionOptions, Memory, letter_frames
-from asr.attention_search import COVERED, SpellOptions, spell
-from asr.checkpoint import load_model
-from asr.ctc import AcousticModel, ModelOptions
-from asr.frontend import LogMelOptions
+from asr.attention.decoder import EOS, AttentionDecoder, AttentionOptions, Memory, letter_frames
+from asr.attention.search import COVERED, SpellOptions, spell
+from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import load_model
+from asr.model.ctc import AcousticModel, ModelOptions
 from asr.text import Alphabet
 from asr.training.loop import backward
 from asr.training.schedule import Stage, TrainOptions

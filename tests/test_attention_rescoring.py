@@ -10,15 +10,15 @@ from test_attention import MODEL
 
 import asr
 from asr import audio
-from asr.acoustics import Latency
-from asr.attention_rescoring import AttentionJudge
-from asr.checkpoint import CheckpointError, save_model
+from asr.attention.rescoring import AttentionJudge
 from asr.cli import main
-from asr.ctc import AcousticModel
-from asr.decoding import DecoderOptions
+from asr.model.checkpoint import CheckpointError, save_model
+from asr.model.ctc import AcousticModel
+from asr.model.interface import Latency
 from asr.recognizer import Recognizer, RecognizerOptions, Recording, _attach_attention
-from asr.search import Hypothesis
-from asr.weights import WeightError, Weights
+from asr.search.base import Hypothesis
+from asr.search.decoder import DecoderOptions
+from asr.search.weights import WeightError, Weights
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

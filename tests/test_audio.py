@@ -1,4 +1,4 @@
-"""asr.audio: every format, rate and channel count in; one clear sentence for what is no audio."""
+"""asr.audio.files: every format, rate and channel count in; one clear sentence for what is no audio."""
 
 import io
 import os

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from asr.training import augment
 from asr.training.augment import Augmenter, AugmentOptions, colour, room, speed
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asr
-from asr import kneser_ney, ngram
-from asr.character_language import GAP, CharacterLanguage, of_characters, spaced, unspaced
 from asr.cli import main
-from asr.hotwords import Hotword
-from asr.language import CharacterNgrams, open_language
-from asr.search import BeamSearch, SearchOptions
+from asr.language import kneser_ney, ngram
+from asr.language.characters import GAP, CharacterLanguage, of_characters, spaced, unspaced
+from asr.language.open import CharacterNgrams, open_language
+from asr.search.base import BeamSearch, SearchOptions
+from asr.search.hotwords import Hotword
+from asr.search.weights import Weights
 from asr.text import Alphabet
-from asr.weights import Weights
 
 DATA = Path(__file__).parent / "data"
 CLIP = json.loads((DATA / "clips.jsonl").read_text().splitlines()[0])

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save, save_file
 
-import asr.checkpoint
-from asr.checkpoint import CheckpointError, load_model, locate, save_model, write_atomically
-from asr.ctc import AcousticModel, ModelOptions
-from asr.encoder import Latency
-from asr.frontend import LogMelOptions
-from asr.recurrent import KINDS
+import asr.model.checkpoint
+from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import CheckpointError, load_model, locate, save_model, write_atomically
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.encoder import Latency
+from asr.model.recurrent import KINDS
 
 torch.set_num_threads(1)
 OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)
@@ -62,7 +62,7 @@ def test_half_the_bytes(tmp_path, written):
 
 def rewritten(source: Path, target: Path, **head: str | None) -> Path:
     """The same weights under other metadata."""
-    with asr.checkpoint.safe_open(source, framework="pt") as file:
+    with asr.model.checkpoint.safe_open(source, framework="pt") as file:
         metadata = {k: v for k, v in {**file.metadata(), **head}.items() if v is not None}
     target.write_bytes(save(load(source.read_bytes()), metadata))
     return target
@@ -132,13 +132,13 @@ def test_a_flipped_byte_is_damage_or_harmless(tmp_path, written, data):
 def test_weights_of_another_shape(tmp_path, written):
     weights = load(written.read_bytes())
     weights["head.weight"] = weights["head.weight"][:, :3].contiguous()
-    with asr.checkpoint.safe_open(written, framework="pt") as file:
+    with asr.model.checkpoint.safe_open(written, framework="pt") as file:
         (tmp_path / "m").write_bytes(save(weights, file.metadata()))
     assert "is damaged" in message(tmp_path / "m")
 
 
 def test_an_unknown_name_lists_the_packaged_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(asr.checkpoint, "MODELS", tmp_path)
+    monkeypatch.setattr(asr.model.checkpoint, "MODELS", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert "'english'" in message("english") and "(none)" in message("english")
     for name in ("english", "english-small"):

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import transcribe
-from asr.checkpoint import load_model
+from asr.audio.vad import SpeechDetector, VadError
 from asr.cli import main
-from asr.decoding import Decoder, DecoderOptions
-from asr.hotwords import Hotword, HotwordError
-from asr.vad import SpeechDetector, VadError
+from asr.commands import transcribe
+from asr.model.checkpoint import load_model
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.hotwords import Hotword, HotwordError
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [DATA / json.loads(line)["audio_filepath"] for line in (DATA / "clips.jsonl").open()]

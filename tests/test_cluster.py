@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import audio, cluster
+from asr import audio
 from asr.cli import main
+from asr.commands import cluster
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import compiled_search
-from asr.compiled_search import CompiledSearch, lexicon_search
-from asr.hotwords import Boosts, Hotword
-from asr.kneser_ney import TrainingOptions, train
-from asr.lexicon_search import LexiconOptions, LexiconSearch
+from asr.language.kneser_ney import TrainingOptions, train
+from asr.search import compiled
+from asr.search.compiled import CompiledSearch, lexicon_search
+from asr.search.hotwords import Boosts, Hotword
+from asr.search.words import LexiconOptions, LexiconSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
-pytestmark = pytest.mark.skipif(compiled_search.native is None, reason="installed without a compiler")
+pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
 WITH_NEW = [*LEXICON, ("sepp", "S EH P"), ("bats", "B AA T S")]
 HOTWORDS = Boosts([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
 MODELS = [train(SENTENCES, TrainingOptions(order=n, min_word=1, min_counts=(1,) * n)) for n in (1, 2, 3)]
@@ -86,5 +86,5 @@ def test_an_error_in_a_hotword_comes_through(monkeypatch):
 def test_it_is_chosen_where_it_can_be(monkeypatch):
     arguments = (PHONEMES, LEXICON, MODELS[2], replace(LexiconOptions(), beam=4))
     assert type(lexicon_search(*arguments)) is CompiledSearch
-    monkeypatch.setattr(compiled_search, "native", None)
+    monkeypatch.setattr(compiled, "native", None)
     assert type(lexicon_search(*arguments)) is LexiconSearch

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from asr.align import Aligned, Evidence
-from asr.checkpoint import CheckpointError, load_model
-from asr.confidence import FEATURES, Confidence, SearchEvidence, calibration_error, fit, reliability, search_evidence
-from asr.search import Hypothesis
+from asr.align.align import Aligned, Evidence
+from asr.align.confidence import (
+    FEATURES,
+    Confidence,
+    SearchEvidence,
+    calibration_error,
+    fit,
+    reliability,
+    search_evidence,
+)
+from asr.model.checkpoint import CheckpointError, load_model
+from asr.search.base import Hypothesis
 
 RNG = np.random.default_rng(0)
 

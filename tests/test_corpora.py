@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.corpora import read
 from asr.text import normalise
+from asr.training.corpora import read
 from asr.training.data import Audio, ManifestError
 
 DATA = Path(__file__).parent / "data"

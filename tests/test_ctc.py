@@ -7,10 +7,10 @@ from collections import defaultdict
 import pytest
 import torch
 
-from asr.ctc import AcousticModel, ModelOptions
-from asr.encoder import Latency
-from asr.frontend import LogMelOptions
-from asr.recurrent import KINDS
+from asr.audio.features import LogMelOptions
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.encoder import Latency
+from asr.model.recurrent import KINDS
 from asr.text import collapse
 
 torch.set_num_threads(1)

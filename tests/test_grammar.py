@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import asr
 from asr.cli import main
-from asr.decoding import Decoder, DecoderOptions
-from asr.grammar import Grammar, pronounced
-from asr.hotwords import HotwordError
+from asr.search.commands import Grammar, pronounced
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.hotwords import HotwordError
+from asr.search.weights import WeightError, Weights
 from asr.text import Alphabet
-from asr.weights import WeightError, Weights
 
 DATA = Path(__file__).parent / "data"
 ALPHABET = Alphabet()

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.boosted_language import RARE, BoostedLanguage
 from asr.cli import main
-from asr.hotwords import Boosts, Hotword, HotwordError, read_commands, read_hotwords
-from asr.kneser_ney import TrainingOptions, train
-from asr.letter_to_sound import compounds, guess
-from asr.lexicon_search import LexiconSearch
-from asr.search import BeamSearch, SearchOptions
+from asr.language.kneser_ney import TrainingOptions, train
+from asr.search.base import BeamSearch, SearchOptions
+from asr.search.boosted_language import RARE, BoostedLanguage
+from asr.search.hotwords import Boosts, Hotword, HotwordError, read_commands, read_hotwords
+from asr.search.letter_to_sound import compounds, guess
+from asr.search.words import LexiconSearch
 from asr.text import Alphabet
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.kneser_ney import TrainingOptions, train
-from asr.lexicon import LexiconError, read_lexicon
-from asr.lexicon_search import LexiconOptions, LexiconSearch
+from asr.language.kneser_ney import TrainingOptions, train
+from asr.search.lexicon import LexiconError, read_lexicon
+from asr.search.words import LexiconOptions, LexiconSearch
 from recipes.language_model.lexicon import inflected
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")
@@ -201,7 +201,7 @@ def test_bad_lexicons_and_shapes(search, lm, tmp_path):
 
 
 def test_packaged_lexicon():
-    from asr.checkpoint import MODELS
+    from asr.model.checkpoint import MODELS
 
     pairs = read_lexicon(MODELS / "english-lexicon.txt.xz")
     assert {("pear", "P EH R"), ("pair", "P EH R"), ("read", "R IY D"), ("read", "R EH D")} <= set(pairs)

@@ -18,13 +18,13 @@ from pulse import sound_server  # noqa: F401
 
 import asr
 from asr import audio
-from asr import listen as command
+from asr.audio.microphone import MicrophoneError
 from asr.cli import main
-from asr.display import ERASE, Display, live_line
-from asr.listener import Listener
-from asr.microphone import MicrophoneError
-from asr.stream import Result
-from asr.terminal import milliseconds
+from asr.commands import listen as command
+from asr.commands.display import ERASE, Display, live_line
+from asr.commands.terminal import milliseconds
+from asr.live.listener import Listener
+from asr.live.stream import Result
 from asr.transcript import Word
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus"))
@@ -113,7 +113,7 @@ def test_the_live_line_fits_the_terminal(width):
 
 def test_a_machine_too_slow_is_told_once_in_a_while(monkeypatch):
     clock = iter(np.arange(1_000) * 1.0)
-    monkeypatch.setattr("asr.listener.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr("asr.live.listener.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     out, log = io.StringIO(), io.StringIO()
     recognizer = asr.load(options=asr.RecognizerOptions(asr.DecoderOptions(beam=1)))
     command.follow(Listener(recognizer), Source(), Display(out, log))
@@ -170,13 +170,13 @@ def test_what_cannot_start_says_why(microphone, capsys, arguments, sentence):
 
 
 def test_devices(monkeypatch, capsys):
-    monkeypatch.setattr("asr.microphone.devices", lambda: ["0: one", "1: two"])
+    monkeypatch.setattr("asr.audio.microphone.devices", lambda: ["0: one", "1: two"])
     assert main(["listen", "--list-devices"]) == 0 and capsys.readouterr().out == "0: one\n1: two\n"
 
     def none():
         raise MicrophoneError("no microphone found")
 
-    monkeypatch.setattr("asr.microphone.devices", none)
+    monkeypatch.setattr("asr.audio.microphone.devices", none)
     assert main(["listen", "--list-devices"]) == 2 and "error: no microphone found" in capsys.readouterr().err
 
 

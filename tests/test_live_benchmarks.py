@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from loud import loud_detector, save_loud
 
-from asr.stream import Result
+from asr.live.stream import Result
 from asr.transcript import Word
 from benchmarks import delays, joined, soak, streaming, streams
 

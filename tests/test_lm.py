@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from asr import arpa
 from asr.cli import main
-from asr.language import NgramLanguage, open_language, sample
-from asr.ngram import load as load_ngram
+from asr.language import arpa
+from asr.language.ngram import load as load_ngram
+from asr.language.open import NgramLanguage, open_language, sample
 
 APPLE = "the apple and {} salad was delicious"
 

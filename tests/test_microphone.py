@@ -12,8 +12,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import microphone
-from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions, choose, devices
+from asr.audio import microphone
+from asr.audio.microphone import Microphone, MicrophoneError, MicrophoneOptions, choose, devices
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (96_000, 2)).astype(np.float32)
 

@@ -11,7 +11,7 @@ import soxr
 from pulse import sound_server  # noqa: F401
 from scipy.signal import correlate
 
-from asr.microphone import Microphone, MicrophoneError, MicrophoneOptions, devices
+from asr.audio.microphone import Microphone, MicrophoneError, MicrophoneOptions, devices
 
 PULSE = MicrophoneOptions("pulse")
 
@@ -98,7 +98,7 @@ def test_a_device_that_cannot_be_opened(pulse):
 
 def test_without_a_server_there_is_no_device(pulse):
     pulse.stop()
-    program = "from asr.microphone import *\ntry: devices()\nexcept MicrophoneError as error: print(error)"
+    program = "from asr.audio.microphone import *\ntry: devices()\nexcept MicrophoneError as error: print(error)"
     result = subprocess.run([sys.executable, "-c", program], env=pulse.environment(), capture_output=True, text=True)
     assert result.stdout.startswith("no microphone found") and result.stderr == ""
 
@@ -106,7 +106,7 @@ def test_without_a_server_there_is_no_device(pulse):
 def test_a_program_is_stopped_by_a_signal_and_keeps_what_was_said(pulse):
     program = """
 import signal, sys
-from asr.microphone import Microphone
+from asr.audio.microphone import Microphone
 with Microphone() as microphone:
     signal.signal(signal.SIGINT, lambda *_: microphone.stop())
     next(microphone)

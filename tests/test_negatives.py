@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
-from wakeword import negatives
-from wakeword.negatives import Clip, NegativesError, read, recordings, without
+from asr.audio.features import SAMPLE_RATE
+from wakeword.train import negatives
+from wakeword.train.negatives import Clip, NegativesError, read, recordings, without
 
 REAL = Path(__file__).parent / "data"
 

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from asr import arpa
-from asr.kneser_ney import FALLBACK, TrainingOptions, train
-from asr.ngram import SPECIAL, NgramError, load, log_prob, perplexity, save
+from asr.language import arpa
+from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
+from asr.language.ngram import SPECIAL, NgramError, load, log_prob, perplexity, save
 
 NOUNS, VERBS = ["pear", "apple", "salad", "dog", "cat", "child"], ["eats", "sees", "likes", "has"]
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asr
-from asr.decoding import Decoder, DecoderOptions
-from asr.kneser_ney import TrainingOptions, train
-from asr.lexicon_search import LexiconOptions, LexiconSearch
-from asr.partial import greedy_so_far, letters_so_far, words_so_far
-from asr.search import BeamSearch, SearchOptions
+from asr.language.kneser_ney import TrainingOptions, train
+from asr.search.base import BeamSearch, SearchOptions
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.partial import greedy_so_far, letters_so_far, words_so_far
+from asr.search.words import LexiconOptions, LexiconSearch
 from asr.text import Alphabet
 
 ALPHABET = Alphabet("ab ")

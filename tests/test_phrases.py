@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.text import normalise
-from wakeword.near_misses import near_misses
-from wakeword.phrases import PhraseError, check, variants, warning
-from wakeword.pronunciation import alike, pronounce, pronunciations, says
+from wakeword.phrase.near_misses import near_misses
+from wakeword.phrase.phrases import PhraseError, check, variants, warning
+from wakeword.phrase.pronunciation import alike, pronounce, pronunciations, says
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
-from asr.decoding import DecoderOptions
+from asr.audio.vad import SegmenterOptions, Span
 from asr.recognizer import STEP_COST, Piece, Recognizer, RecognizerOptions, _batches
-from asr.training.scoring import errors, rate, word_errors
-from asr.vad import SegmenterOptions, Span
+from asr.score import errors, rate, word_errors
+from asr.search.decoder import DecoderOptions
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

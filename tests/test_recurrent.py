@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from asr.gru import GRU, _Sequence
-from asr.recurrent import KINDS, LatencyControlled, PeepholeLSTM, recurrent
+from asr.model.gru import GRU, _Sequence
+from asr.model.recurrent import KINDS, LatencyControlled, PeepholeLSTM, recurrent
 
 torch.set_num_threads(1)
 

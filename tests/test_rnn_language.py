@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.adaptive_softmax import AdaptiveSoftmax
-from asr.checkpoint import CheckpointError
-from asr.rnn_language import EOS, SPECIAL, UNKNOWN, LanguageOptions, RnnLanguageModel, load, perplexity, save
-from asr.training.language import LanguageTraining, Sentences, train, vocabulary
+from asr.language.adaptive_softmax import AdaptiveSoftmax
+from asr.language.rnn_network import EOS, SPECIAL, UNKNOWN, LanguageOptions, RnnLanguageModel, load, perplexity, save
+from asr.model.checkpoint import CheckpointError
+from asr.training.language_model import LanguageTraining, Sentences, train, vocabulary
 from asr.training.state import TrainingError
 
 WORDS = [*SPECIAL, *"the a dog cat pear apple eats sees and of to in it was".split()]
@@ -146,6 +146,6 @@ def test_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="no language model"):
         load(tmp_path / "none")
     with pytest.raises(CheckpointError, match="written by asr-ctc"):
-        from asr.checkpoint import MODELS
+        from asr.model.checkpoint import MODELS
 
         load(MODELS / "english.safetensors")

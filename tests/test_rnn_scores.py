@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from asr import rnn_language
-from asr.checkpoint import MODELS, CheckpointError
-from asr.rnn_language import LanguageOptions, RnnLanguageModel, save
-from asr.rnn_scores import RecurrentScores, load
+from asr.language import rnn_network
+from asr.language.rnn import RecurrentScores, load
+from asr.language.rnn_network import LanguageOptions, RnnLanguageModel, save
+from asr.model.checkpoint import MODELS, CheckpointError
 
 WORDS = ["<eos>", "<unk>", "the", "war", "of", "a", "pear", "salad", "book", "rare"]
 TEXTS = st.lists(st.lists(st.sampled_from([*WORDS[2:], "unheard"]), max_size=6).map(" ".join), max_size=8)
@@ -43,7 +43,7 @@ def test_the_packaged_model():
     if not path.exists():
         pytest.skip("no recurrent language model is packaged")
     texts = ["he took part in the american war of independence", "he took part in the american wars", "snowboy", ""]
-    wanted = rnn_language.load(path).ln_probability(texts)
+    wanted = rnn_network.load(path).ln_probability(texts)
     np.testing.assert_allclose(load(path).ln_probability(texts), wanted, atol=1e-3)
 
 

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.acoustics import Latency
-from asr.checkpoint import CheckpointError
-from asr.ctc import AcousticModel, ModelOptions
-from asr.runtime import HEAD, LAYERS, load_exported
-from asr.streaming_encoder import Portion, StreamingEncoder, encode
+from asr.model.checkpoint import CheckpointError
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.interface import Latency
+from asr.model.onnx import HEAD, LAYERS, load_exported
+from asr.model.streaming import Portion, StreamingEncoder, encode
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -39,7 +39,7 @@ MODEL = make()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    from asr.graphs import write
+    from asr.model.onnx_export import write
 
     folder = tmp_path_factory.mktemp("model")
     write(MODEL, {"name": "small"}, folder)
@@ -90,7 +90,7 @@ def test_any_cut_beside_another_stream(exported, cuts, other, latency):
 
 
 def test_a_model_without_phonemes(tmp_path):
-    from asr.graphs import write
+    from asr.model.onnx_export import write
 
     model = make(phonemes=())
     write(model, {}, tmp_path)
@@ -147,8 +147,8 @@ print("heard")
 
 
 def test_any_phrase_in_files_and_the_second_opinion_without_torch(tmp_path):
-    from asr.checkpoint import load_model
-    from asr.graphs import write
+    from asr.model.checkpoint import load_model
+    from asr.model.onnx_export import write
 
     write(make(load_model("english")[0].options.phonemes), {"name": "small"}, tmp_path)
     code = """
@@ -164,7 +164,7 @@ print("heard")
 def test_what_to_do_when_torch_is_missing():
     code = """
 import asr
-from asr.checkpoint import CheckpointError
+from asr.model.checkpoint import CheckpointError
 try:
     asr.load()
 except CheckpointError as error:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.cli import main
-from asr.score_input import ScoreError, Text, match, read_texts
-from asr.score_report import side_by_side
-from asr.training.scoring import align, compare, count
+from asr.commands.score_input import ScoreError, Text, match, read_texts
+from asr.commands.score_report import side_by_side
+from asr.score import align, compare, count
 
 CLIPS = Path(__file__).parent / "data" / "clips.jsonl"
 words = st.lists(st.sampled_from(["the", "cat", "sat", "mat"]), max_size=8)

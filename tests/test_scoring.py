@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.training.scoring import errors, interval, rate, word_errors
+from asr.score import errors, interval, rate, word_errors
 from recipes.english.synthesize import speakable_lines
 
 sentences = st.lists(st.sampled_from(["the", "cat", "sat", "mat"]), max_size=8).map(" ".join)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.search import BeamSearch, SearchOptions, greedy
+from asr.search.base import BeamSearch, SearchOptions, greedy
 from asr.text import Alphabet
 
 ALPHABET = Alphabet()

@@ -17,9 +17,9 @@ from serving import CLIP, DATA, pcm, server  # noqa: F401
 
 import asr
 from asr import audio
+from asr.live.stream import Result
 from asr.serve.live import UNREAD, Session, SessionError
 from asr.serve.pcm import FormatError, PcmFormat, PcmReader
-from asr.stream import Result
 
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError  # noqa: E402

@@ -13,15 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from asr.checkpoint import CheckpointError
-from asr.frontend import SAMPLE_RATE
-from recipes.speech_commands import corpus, miniature, train
+from asr.audio.features import SAMPLE_RATE
+from asr.model.checkpoint import CheckpointError
+from recipes.speech_commands import corpus, miniature, train, training
 from recipes.speech_commands.corpus import COMMANDS, SILENCE, UNKNOWN, CorpusError, read
-from wakeword import keyword_training, keywords
-from wakeword.keyword_training import Examples, KeywordTraining, classify
-from wakeword.keywords import CLIP, KeywordModel, load, one_second, save
-from wakeword.model import TriggerOptions
-from wakeword.programs import Flite
+from recipes.speech_commands.model import CLIP, KeywordModel, load, one_second, save
+from recipes.speech_commands.training import Examples, KeywordTraining, classify
+from wakeword.train.model import TriggerOptions
+from wakeword.voices.programs import Flite
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parent.parent
@@ -129,7 +128,7 @@ def fresh(folder: Path) -> tuple[KeywordModel, corpus.Corpus]:
     torch.manual_seed(0)
     found = read(folder, 35)
     model = KeywordModel(found.classes, TINY)
-    keyword_training.measure_bands(model, found.parts["training"], SETTINGS)
+    training.measure_bands(model, found.parts["training"], SETTINGS)
     return model, found
 
 
@@ -141,7 +140,7 @@ SETTINGS = KeywordTraining(
 def trained(folder: Path, out: Path, **changes) -> tuple[KeywordModel, list[str]]:
     model, found = fresh(folder)
     lines: list[str] = []
-    keyword_training.train(model, found.parts, found.backgrounds, replace(SETTINGS, **changes), out, lines.append)
+    training.train(model, found.parts, found.backgrounds, replace(SETTINGS, **changes), out, lines.append)
     return model, lines
 
 
@@ -161,20 +160,20 @@ def test_tones_are_learnt(folder, learnt):
 
 
 def test_a_stopped_training_goes_on_to_the_very_same_weights(folder, learnt, tmp_path, monkeypatch):
-    calls, learn = iter(range(100)), keyword_training.learn
+    calls, learn = iter(range(100)), training.learn
 
     def until_killed(*arguments):
         if next(calls) == 3:
             raise KeyboardInterrupt
         return learn(*arguments)
 
-    monkeypatch.setattr(keyword_training, "learn", until_killed)
+    monkeypatch.setattr(training, "learn", until_killed)
     with pytest.raises(KeyboardInterrupt):
         trained(folder, tmp_path)
     monkeypatch.undo()
     model, lines = trained(folder, tmp_path)
     assert lines[0] == "going on after epoch 3" and len(lines) == 6
-    one, two = (load_file(out / keyword_training.STATE) for out in (learnt, tmp_path))
+    one, two = (load_file(out / training.STATE) for out in (learnt, tmp_path))
     assert all(torch.equal(one[k], two[k]) for k in one | two)
 
 
@@ -216,7 +215,7 @@ def test_the_loudest_second_of_a_clip_of_any_length(before, after):
 
 
 def test_the_recipe_from_folder_to_report_and_a_file_to_its_word(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(keywords.KeywordModel.__init__, "__defaults__", (TINY,))
+    monkeypatch.setattr(KeywordModel.__init__, "__defaults__", (TINY,))
     monkeypatch.setattr(sys, "argv", ["train", str(folder), str(tmp_path), "--epochs", "1", "--processes", "1"])
     train.main()
     shown = capsys.readouterr().out

@@ -14,8 +14,9 @@ from test_attention import MODEL, SMALL
 from test_training import MODEL as TONES
 from test_training import write_corpus
 
-from asr.attention import EOS, AttentionDecoder, AttentionOptions
-from asr.checkpoint import (
+from asr.attention.decoder import EOS, AttentionDecoder, AttentionOptions
+from asr.cli import main
+from asr.model.checkpoint import (
     ATTENTION,
     MODELS,
     CheckpointError,
@@ -25,8 +26,7 @@ from asr.checkpoint import (
     save_attention,
     save_model,
 )
-from asr.cli import main
-from asr.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import AcousticModel, ModelOptions
 from asr.training.configuration import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe
@@ -50,7 +50,7 @@ def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
 
 
 def test_an_exported_model_is_refused_before_torch_is_missed(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "asr.attention", None)
+    monkeypatch.setitem(sys.modules, "asr.attention.decoder", None)
     with pytest.raises(CheckpointError, match="no model called"):
         attach_attention(AcousticModel(replace(MODEL, attention=None)), tmp_path)
 

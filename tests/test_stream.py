@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
-from asr.decoding import DecoderOptions
-from asr.endpoint import EndpointOptions
-from asr.listener import Listener, ListenerOptions
+from asr.live.endpoint import EndpointOptions
+from asr.live.listener import Listener, ListenerOptions
+from asr.live.stream import Result, StreamError
 from asr.recognizer import Recognizer, RecognizerOptions
-from asr.stream import Result, StreamError
+from asr.search.decoder import DecoderOptions
 
 DATA = Path(__file__).parent / "data"
 RATE = 16_000
@@ -106,7 +106,7 @@ def test_a_pause_shows_what_will_be_final(recognizer):
 def test_words_are_shown_before_the_encoder_has_settled_them(recognizer, monkeypatch):
     """From the frames it has only looked at ahead; what is stable and final stays the same."""
     runs = [list(Listener(recognizer).over(blocks(CLIPS[0])))]
-    monkeypatch.setattr("asr.utterance.Utterance._look_ahead", lambda self: None)
+    monkeypatch.setattr("asr.live.utterance.Utterance._look_ahead", lambda self: None)
     runs.append(list(Listener(recognizer).over(blocks(CLIPS[0]))))
     assert finals(runs[0]) == finals(runs[1])
     reached = [{len(r.words): r.time for r in reversed(run) if r.kind == "partial"} for run in runs]
@@ -197,7 +197,7 @@ def test_memory_does_not_grow(greedy):
 
 def test_a_machine_too_slow_is_noticed(greedy, monkeypatch):
     stream, clock = Listener(greedy).stream(), iter(np.arange(100) * 3.0)
-    monkeypatch.setattr("asr.listener.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("asr.live.listener.time.perf_counter", lambda: next(clock))
     lags = [r.lag for block in blocks(SHORT, RATE) for r in stream.feed(block)]  # 3 s for each second
     assert lags == sorted(lags) and 2 <= lags[0] < lags[-1] <= 8
     assert "cannot keep up: 8.0 s behind" in stream.pace.warning

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.ctc import AcousticModel, ModelOptions
-from asr.encoder import FIELD, STRIDE, Latency
-from asr.frontend import LogMelOptions
-from asr.recurrent import KINDS
-from asr.streaming_encoder import Heads, Portion, StreamingEncoder
+from asr.audio.features import LogMelOptions
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.encoder import FIELD, STRIDE, Latency
+from asr.model.recurrent import KINDS
+from asr.model.streaming import Heads, Portion, StreamingEncoder
 
 N_MELS = 20
 LATENCIES = [Latency(2, 6), Latency(4, 3), Latency(3, 0), Latency(1, 5), Latency(64, 8)]

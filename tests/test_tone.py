@@ -12,7 +12,7 @@ import pytest
 from pulse import sound_server  # noqa: F401
 from scipy.signal import correlate
 
-from asr.microphone import Microphone, MicrophoneOptions
+from asr.audio.microphone import Microphone, MicrophoneOptions
 from wakeword import tone
 
 
@@ -74,7 +74,7 @@ def test_programs_end_with_the_tone_in_the_air(pulse):
     """Ten times: opened, and closed while the tone is still on its way; PortAudio's own end comes on top."""
     program = """
 import sounddevice, time
-from asr.microphone import Microphone
+from asr.audio.microphone import Microphone
 from wakeword.tone import beep
 for number in range(10):
     with Microphone() as microphone:

@@ -12,9 +12,9 @@ import torch
 from test_training import LEXICON, SENTENCES, spoken
 
 from asr import audio
-from asr.checkpoint import load_model, update_card
+from asr.audio.features import SAMPLE_RATE
 from asr.cli import main
-from asr.frontend import SAMPLE_RATE
+from asr.model.checkpoint import load_model, update_card
 from asr.training import log
 from asr.training.configuration import as_toml, read_config
 from asr.training.corpus import hold_out, usable

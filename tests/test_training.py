@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from asr.checkpoint import load_model
-from asr.ctc import AcousticModel, ModelOptions
-from asr.encoder import Latency
-from asr.frontend import SAMPLE_RATE, LogMelOptions
+from asr.audio.features import SAMPLE_RATE, LogMelOptions
+from asr.model.checkpoint import load_model
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.encoder import Latency
 from asr.training import log, loop
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Lexicon, Utterance, read_manifest

@@ -7,8 +7,8 @@ import soundfile
 from loud import OPTIONS, loud_model, stream
 
 from recipes.trigger_word import spans
-from wakeword.second_look import LookOptions, SecondLook
-from wakeword.training import save_detector
+from wakeword.phonemes.second_stage import LookOptions, SecondLook
+from wakeword.train.training import save_detector
 
 
 def test_each_span_is_trained_once_and_measured_with_both(tmp_path, monkeypatch, capsys):

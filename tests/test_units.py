@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtures
 
-from asr import kneser_ney
-from asr.checkpoint import load_model, save_model
 from asr.cli import main
-from asr.ctc import AcousticModel, ModelOptions
-from asr.search import BeamSearch, greedy
-from asr.streaming_encoder import encode
+from asr.language import kneser_ney
+from asr.model.checkpoint import load_model, save_model
+from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.streaming import encode
+from asr.search.base import BeamSearch, greedy
 from asr.subwords import Subwords, alphabet_of, learn
 from asr.text import LETTERS, Alphabet, Phonemes
 from asr.training.configuration import as_toml, read_config
@@ -123,8 +123,8 @@ def test_phonemes_on_the_top_layer_take_the_letters_place():
 @pytest.mark.parametrize("units", ["subwords", "phonemes"])
 def test_exported_they_are_the_same(tmp_path, units):
     pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    from asr.graphs import write
-    from asr.runtime import load_exported
+    from asr.model.onnx import load_exported
+    from asr.model.onnx_export import write
 
     more = {"symbols": PIECES, "scores": SCORES} if units == "subwords" else {}
     options = ModelOptions(phonemes=("AH", "B"), layers=3, hidden=8, channels=2, units=units, **more)

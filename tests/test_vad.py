@@ -1,4 +1,4 @@
-"""asr.vad: the detector on real speech and noise, the segmenter on made probabilities."""
+"""asr.audio.vad: the detector on real speech and noise, the segmenter on made probabilities."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.frontend import SAMPLE_RATE, LogMel
-from asr.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
+from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.audio.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_white_noise_is_not_speech(detector, level):
 
 
 def test_the_detector_needs_no_torch():
-    code = "import sys, asr.vad; asr.vad.SpeechDetector.load(); sys.exit('torch' in sys.modules)"
+    code = "import sys, asr.audio.vad; asr.audio.vad.SpeechDetector.load(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
 
 

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import viterbi as module
+from asr.align import viterbi as module
+from asr.align.viterbi import viterbi
 from asr.text import collapse
-from asr.viterbi import viterbi
 
 
 def random_case(seed: int, frames: int, length: int, symbols: int = 4) -> tuple[np.ndarray, list[int]]:

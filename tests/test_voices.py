@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.frontend import SAMPLE_RATE
-from wakeword import engines
-from wakeword.engines import Kokoro
-from wakeword.programs import Espeak, Festival, Flite, Program
-from wakeword.voices import VOICES, VoiceError, chosen, listing
+from asr.audio.features import SAMPLE_RATE
+from wakeword.voices import engines
+from wakeword.voices.engines import Kokoro
+from wakeword.voices.programs import Espeak, Festival, Flite, Program
+from wakeword.voices.voices import VOICES, VoiceError, chosen, listing
 
 LIGHT = [v for v in VOICES if issubclass(v, Program)]  # the others take seconds to load
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from loud import Loudness
 
 from benchmarks import wake_engines, wake_sound, wake_words
+from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from benchmarks.wake_engines import ENGINES, RATE
 from benchmarks.wake_sound import Heard, SpeakOptions, everyday, picovoice
 from benchmarks.wake_table import Entry, Outcome
 from wakeword import detector
-from wakeword.clips import ClipOptions
-from wakeword.evaluation import EvaluationOptions, evaluate
-from wakeword.protocol import ProtocolOptions, Stream, measurement
-from wakeword.scoring import trace
-from wakeword.sources import recordings
-from wakeword.synthesis import Spoken
+from wakeword.evaluate.clips import ClipOptions
+from wakeword.evaluate.evaluation import EvaluationOptions, evaluate
+from wakeword.evaluate.scoring import trace
+from wakeword.evaluate.sources import recordings
+from wakeword.voices.synthesis import Spoken
 
 
 def beep(seconds, at, level):

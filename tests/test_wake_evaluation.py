@@ -1,4 +1,4 @@
-"""wakeword.evaluation and what it stands on: exact figures from a scorer whose score is the level it hears."""
+"""wakeword.evaluate.evaluation and what it stands on: exact figures from a scorer whose score is the level it hears."""
 
 import csv
 import json
@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loud import Loudness
 
-from asr.frontend import SAMPLE_RATE
-from wakeword import clips, scoring, sources
-from wakeword.clips import CLEAN, ClipOptions, word_end
+from asr.audio.features import SAMPLE_RATE
+from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from wakeword.detector import Detector, DetectorOptions
-from wakeword.evaluation import EvaluationError, EvaluationOptions, evaluate, write
-from wakeword.plots import det
-from wakeword.protocol import ProtocolOptions, Stream, measurement
-from wakeword.report import COUNTED
+from wakeword.evaluate import clips, scoring, sources
+from wakeword.evaluate.clips import CLEAN, ClipOptions, word_end
+from wakeword.evaluate.evaluation import EvaluationError, EvaluationOptions, evaluate, write
+from wakeword.evaluate.plots import det
+from wakeword.evaluate.report import COUNTED
 
 
 def beeps(seconds, *at, level=0.5, length=0.1):

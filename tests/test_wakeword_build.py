@@ -9,16 +9,17 @@ import pytest
 import soundfile
 import torch
 
-from asr.frontend import SAMPLE_RATE
-from wakeword import build as module
-from wakeword import negatives, synthesis, voices
-from wakeword.build import BuildOptions, build
+from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import load
-from wakeword.mixing import Mixer, MixOptions
-from wakeword.model import TriggerModel, TriggerOptions
-from wakeword.negatives import Clip
-from wakeword.phrases import slug
-from wakeword.training import Examples, TrainOptions, learn
+from wakeword.phrase.phrases import slug
+from wakeword.train import build as module
+from wakeword.train import negatives
+from wakeword.train.build import BuildOptions, build
+from wakeword.train.mixing import Mixer, MixOptions
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.negatives import Clip
+from wakeword.train.training import Examples, TrainOptions, learn
+from wakeword.voices import synthesis, voices
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
 MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)

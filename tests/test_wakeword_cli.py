@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from loud import save_loud, stream
 
-from wakeword.build import BuildOptions
 from wakeword.cli import main
-from wakeword.training import TrainOptions
+from wakeword.train.build import BuildOptions
+from wakeword.train.training import TrainOptions
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_bad_input_gets_one_sentence(capsys, tmp_path, monkeypatch, boom, argume
 
 
 def test_no_voice_installed(capsys, tmp_path, monkeypatch):
-    from wakeword import voices
+    from wakeword.voices import voices
 
     monkeypatch.chdir(tmp_path)
     for voice in voices.VOICES:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from asr import audio
-from asr.frontend import LogMel
+from asr.audio.features import LogMel
 from wakeword import detector as module
 from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
-from wakeword.model import TriggerModel, TriggerOptions
-from wakeword.training import save_detector
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakeword.labels import extended_ones
-from wakeword.model import TriggerOptions
-from wakeword.training import TrainOptions, labels
+from wakeword.train.labels import extended_ones
+from wakeword.train.model import TriggerOptions
+from wakeword.train.training import TrainOptions, labels
 
 
 @given(st.integers(0, 200), st.lists(st.integers(0, 250), max_size=4), st.integers(1, 60))

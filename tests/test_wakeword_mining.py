@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from asr.frontend import SAMPLE_RATE
-from wakeword.mining import AFTER, BEFORE, cut, mine, negatives_of
-from wakeword.mixing import Mixer, MixOptions, Sounds
-from wakeword.model import TriggerModel, TriggerOptions
+from asr.audio.features import SAMPLE_RATE
+from wakeword.train.mining import AFTER, BEFORE, cut, mine, negatives_of
+from wakeword.train.mixing import Mixer, MixOptions, Sounds
+from wakeword.train.model import TriggerModel, TriggerOptions
 
 
 class Loudness(torch.nn.Module):

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from loud import OPTIONS, loud_detector, loud_model, stream
 
 from asr import audio
-from asr.ctc import AcousticModel, ModelOptions
-from asr.frontend import LogMel, LogMelOptions
+from asr.audio.features import LogMel, LogMelOptions
+from asr.model.ctc import AcousticModel, ModelOptions
 from wakeword.detector import DetectorError, load
-from wakeword.phonemes import PhonemeModel
-from wakeword.pronunciation import ways
-from wakeword.second_look import EVERY, LookOptions, SecondLook
-from wakeword.thresholds import peaks
-from wakeword.training import save_detector
+from wakeword.phonemes.model import PhonemeModel
+from wakeword.phonemes.second_stage import EVERY, LookOptions, SecondLook
+from wakeword.phrase.pronunciation import ways
+from wakeword.train.thresholds import peaks
+from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"
 SYMBOLS = ("AH", "B", "M", "UW")

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import audio
-from asr.checkpoint import load_model
+from asr.model.checkpoint import load_model
 from wakeword.cli import main
 from wakeword.detector import DetectorOptions
-from wakeword.spotter import Spotter, spotter, thresholds_of
-from wakeword.verify import keywords
+from wakeword.phonemes.spotter import Spotter, spotter, thresholds_of
+from wakeword.phonemes.verify import keywords
 
 DATA = Path(__file__).parent / "data"
 SILENCE = np.zeros(24_000, np.float32)

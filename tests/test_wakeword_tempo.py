@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asr import audio
-from wakeword.tempo import FASTEST, SLOWEST, WINDOW, _stretched, said_slowly
+from wakeword.voices.tempo import FASTEST, SLOWEST, WINDOW, _stretched, said_slowly
 
 CLIP = Path(__file__).parent / "data" / "independence.opus"
 
@@ -33,5 +33,5 @@ def test_slower_by_chance_and_the_same_from_one_seed():
 
 
 def test_training_needs_nothing_that_only_the_tests_install():
-    code = "import sys; sys.modules['librosa'] = None; import wakeword.build"
+    code = "import sys; sys.modules['librosa'] = None; import wakeword.train.build"
     subprocess.run([sys.executable, "-c", code], check=True)

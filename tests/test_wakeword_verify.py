@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from asr import audio
-from asr.checkpoint import load_model
-from wakeword.spotting import Keyword
-from wakeword.verify import Verifier, keywords
+from asr.model.checkpoint import load_model
+from wakeword.phonemes.keyword import Keyword
+from wakeword.phonemes.verify import Verifier, keywords
 
 DATA = Path(__file__).parent / "data"
 

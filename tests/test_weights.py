@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asr
-from asr.checkpoint import CheckpointError, load_model, locate, update_card
-from asr.decoding import Decoder, DecoderOptions
-from asr.weights import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
+from asr.model.checkpoint import CheckpointError, load_model, locate, update_card
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.weights import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
 from recipes.english import tune
 from recipes.english.candidates import Candidates
 

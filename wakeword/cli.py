@@ -11,13 +11,13 @@ from pathlib import Path
 from soundfile import LibsndfileError
 
 from asr import __version__, audio
-from asr.checkpoint import CheckpointError
-from asr.terminal import say
+from asr.commands.terminal import say
+from asr.model.checkpoint import CheckpointError
 from wakeword.cli_listen import add_detect, add_listen, add_record
 from wakeword.cli_options import UsageError, add_model, opened
 from wakeword.export import add_export
-from wakeword.phrases import slug
-from wakeword.thresholds import RATES
+from wakeword.phrase.phrases import slug
+from wakeword.train.thresholds import RATES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    from wakeword.build import BuildOptions, build
+    from wakeword.train.build import BuildOptions, build
 
     if options.rate not in RATES:
         raise UsageError(f"--rate must be one of {', '.join(f'{r:g}' for r in RATES)}, not {options.rate:g}")
@@ -127,7 +127,7 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from wakeword.evaluation import evaluate, write
+    from wakeword.evaluate.evaluation import evaluate, write
 
     report = evaluate(opened(options), options.files, options.negatives, options.noise)
     print(report.markdown)
@@ -142,7 +142,7 @@ def add_voices(p: argparse.ArgumentParser) -> None:
 
 
 def voices(options: argparse.Namespace) -> int:
-    from wakeword.voices import listing
+    from wakeword.voices.voices import listing
 
     print(listing())
     return 0

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import audio
-from asr.expectations import add_expectations, expecting
-from asr.terminal import say
+from asr.commands.expectations import add_expectations, expecting
+from asr.commands.terminal import say
 from wakeword.cli_options import UsageError, acoustics, add_model, add_verify, confirmation, opened
 from wakeword.detector import AFTERWARDS, Detection
 from wakeword.listen import Alarms, Heard, Program
 from wakeword.listen import listen as hear
-from wakeword.phrases import slug
+from wakeword.phrase.phrases import slug
 from wakeword.tone import beep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asr.listener import Listener
+    from asr.live.listener import Listener
     from wakeword.commands import Command
 
 PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
@@ -84,7 +84,7 @@ def add_device(p: argparse.ArgumentParser) -> None:
 
 
 def listen(options: argparse.Namespace) -> int:
-    from asr.microphone import Microphone, MicrophoneOptions, devices
+    from asr.audio.microphone import Microphone, MicrophoneOptions, devices
 
     if options.list_devices:
         print(*devices(), sep="\n")
@@ -124,8 +124,8 @@ def listen(options: argparse.Namespace) -> int:
 
 def then_listener(options: argparse.Namespace) -> Listener:
     """Gives up waiting for a command after PATIENCE."""
-    from asr.endpoint import EndpointOptions
-    from asr.listener import Listener, ListenerOptions
+    from asr.live.endpoint import EndpointOptions
+    from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer
 
     recognizer = Recognizer.of(*acoustics(options.recogniser), expecting(options))
@@ -152,7 +152,7 @@ def add_record(p: argparse.ArgumentParser) -> None:
 
 
 def record(options: argparse.Namespace) -> int:
-    from asr.microphone import Microphone, MicrophoneOptions
+    from asr.audio.microphone import Microphone, MicrophoneOptions
     from wakeword.record import Recorder, utterances
 
     if options.count < 1:

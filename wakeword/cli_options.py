@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from asr.terminal import add_model as add_recogniser
+from asr.commands.terminal import add_model as add_recogniser
 from wakeword.detector import Listening, load
 from wakeword.listen import Heard
 
 if TYPE_CHECKING:
-    from asr.acoustics import Acoustics
+    from asr.model.interface import Acoustics
 
 
 class UsageError(ValueError):
@@ -50,7 +50,7 @@ def opened(options: argparse.Namespace) -> Listening:
         )
     if options.model:
         return load(options.model, options.threshold, options.rate)
-    from wakeword.spotter import spotter
+    from wakeword.phonemes.spotter import spotter
 
     return spotter(acoustics(options.recogniser)[0], options.phrase, options.threshold, options.rate)
 
@@ -59,7 +59,7 @@ def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[
     """What has the last word on a detection: the CTC model with --verify, else nobody."""
     if not options.verify:
         return lambda heard: True
-    from wakeword.verify import Verifier
+    from wakeword.phonemes.verify import Verifier
 
     verifier = Verifier(acoustics(options.recogniser)[0], detector.phrase)
     return lambda heard: verifier(heard.samples)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.frontend import SAMPLE_RATE
-from asr.listener import Listener
+from asr.audio.features import SAMPLE_RATE
+from asr.live.listener import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, Listening
 from wakeword.listen import BEFORE, Heard

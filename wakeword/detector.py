@@ -1,6 +1,6 @@
 """Blocks of samples in, detections out; needs numpy only.
 
-The same weights as wakeword.model, stepped through in numpy: at this size a step is quicker without torch.
+The same weights as wakeword.train.model, stepped through in numpy: at this size a step is quicker without torch.
 The state is a value, so that one detector serves any number of streams, and any cut of a stream gives the
 same detections.
 """
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.frontend import SAMPLE_RATE, LogMel, LogMelOptions
+from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
 from wakeword.network import Network
-from wakeword.second_look import SecondLook, look_of
+from wakeword.phonemes.second_stage import SecondLook, look_of
 
 if TYPE_CHECKING:
     from wakeword.runtime import ExportedNetwork

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asr import audio
-from asr.terminal import say
+from asr.commands.terminal import say
 from wakeword.detector import Detector, load, locate
 
 TOLERANCE = 1e-3  # of a score
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 def export(name: str | Path, output: Path, clips: Sequence[str]) -> tuple[float, float]:
     """-> the largest difference of a score, and the seconds of audio; the file appears whole or not at all.
 
-    Raises ExportError, wakeword.detector.DetectorError, asr.audio.AudioError.
+    Raises ExportError, wakeword.detector.DetectorError, asr.audio.files.AudioError.
     """
     try:
         from wakeword.graph import write

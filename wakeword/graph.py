@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from asr.export import ExportError as TraceError
-from asr.graphs import trace
+from asr.commands.export import ExportError as TraceError
+from asr.model.onnx_export import trace
 from wakeword.detector import weights
 from wakeword.export import ExportError
-from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.train.model import TriggerModel, TriggerOptions
 
 
 class Steps(nn.Module):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import Detection, Listening
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved

@@ -1,4 +1,4 @@
-"""The trigger-word RNN in numpy; the same weights as wakeword.model, stepped through without torch."""
+"""The trigger-word RNN in numpy; the same weights as wakeword.train.model, stepped through without torch."""
 
 from __future__ import annotations
 

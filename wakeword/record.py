@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE, LogMel
-from asr.vad import Segmenter, SegmenterOptions, SpeechDetector
+from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.audio.vad import Segmenter, SegmenterOptions, SpeechDetector
 
 HOP = SAMPLE_RATE // 100  # samples of a log-mel frame
 LONGEST = 6.0  # s of an utterance; longer ones are cut

@@ -28,8 +28,8 @@ class ExportedNetwork:
 
 def load_exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
     """-> the network and the file's metadata. Raises wakeword.detector.DetectorError."""
-    from asr.checkpoint import CheckpointError
-    from asr.runtime import session
+    from asr.model.checkpoint import CheckpointError
+    from asr.model.onnx import session
     from wakeword.detector import DetectorError
 
     try:

@@ -1,4 +1,4 @@
-"""Wake words for `asr serve`, which imports this when it starts; `asr` otherwise never imports `wakeword`."""
+"""Wake words for `asr serve`, which loads this by its name (asr.serve.wake_words) when it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wakeword.detector import Detection, DetectorError, Listening, load, packaged
-from wakeword.phrases import slug
+from wakeword.phrase.phrases import slug
 
 if TYPE_CHECKING:
     from asr.recognizer import Recognizer
@@ -44,7 +44,7 @@ def _asked(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer)
     for name in names:
         yield Path(name).stem, load(name)
     for phrase in phrases:
-        from wakeword.spotter import spotter
+        from wakeword.phonemes.spotter import spotter
 
         if not recognizer.model.options.phonemes:
             raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")

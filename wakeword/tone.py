@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asr.frontend import SAMPLE_RATE
-from asr.microphone import quiet
+from asr.audio.features import SAMPLE_RATE
+from asr.audio.microphone import quiet
 
 PITCH, LENGTH, LEVEL = 880.0, 0.12, 0.2  # Hz, s, of full scale
 BUFFER = 0.1  # s between us and the loudspeaker

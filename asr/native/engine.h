@@ -1,4 +1,4 @@
-// asr.lexicon_search.LexiconSearch: names, order of work and results are those of the Python, which explains them.
+// asr.search.words.LexiconSearch: names, order of work and results are those of the Python, which explains them.
 #pragma once
 #include <cfloat>
 #include <cmath>

@@ -1,4 +1,4 @@
-// asr.hotwords.Boosts, by two functions of Python's; a spot is a number there.
+// asr.search.hotwords.Boosts, by two functions of Python's; a spot is a number there.
 #pragma once
 #include "arrays.h"
 

@@ -1,4 +1,4 @@
-// asr.look_ahead.LookAhead: what a begun word can still become, by the bigrams.
+// asr.search.look_ahead.LookAhead: what a begun word can still become, by the bigrams.
 #pragma once
 #include <memory>
 
@@ -11,7 +11,7 @@ struct Bigram {
     bool operator<(const Bigram& other) const { return place < other.place; }
 };
 
-// asr.look_ahead.Context
+// asr.search.look_ahead.Context
 struct Context {
     double backoff = 1.0;
     std::vector<Bigram> bigrams;  // by place in the tree

@@ -1,4 +1,4 @@
-// asr.ngram.NgramModel, for scoring.
+// asr.language.ngram.NgramModel, for scoring.
 #pragma once
 #include <deque>
 

@@ -1,4 +1,4 @@
-// The search of asr/lexicon_search.py, compiled: Python's types Engine and State; and asr/forward.py's scores.
+// The search of asr/search/words.py, compiled: Python's types Engine and State; and asr/search/ctc_score.py's scores.
 // tests/test_compiled_search.py holds the results against those of the Python.
 #include "engine.h"
 #include "forward.h"
@@ -182,7 +182,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "Inner loops of asr.lexicon_search and asr.forward.", -1,
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "Inner loops of asr.search.words and asr.search.ctc_score.", -1,
                       functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace

@@ -1,4 +1,4 @@
-// asr.lexicon.PronunciationTree, made at once.
+// asr.search.lexicon.PronunciationTree, made at once.
 #pragma once
 #include <cmath>
 

@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.listen import LATEST
+from asr.commands.listen import LATEST
+from asr.commands.terminal import add_model, fail, milliseconds, positive, say
 from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
 from asr.serve.limits import Limits
-from asr.terminal import add_model, fail, milliseconds, positive, say
 
 if TYPE_CHECKING:
     from asr.serve.service import Service
@@ -97,17 +97,17 @@ def serve(options: argparse.Namespace) -> int:
 
 def _service(options: argparse.Namespace, token: str) -> Service:
     """Raises UsageError, and ValueError where a wake word cannot be had."""
-    from asr.listener import Listener, ListenerOptions
+    from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
     from asr.serve.service import Service
-    from wakeword.serve import detectors as wake_words
+    from asr.serve.wake_words import provider
 
     try:
         recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=options.threads)
         listener = Listener(recognizer, ListenerOptions(options.latency))
     except LOAD_ERRORS as error:
         raise UsageError(str(error)) from None
-    detectors = wake_words(options.wake, options.phrase, recognizer)
+    detectors = provider().detectors(options.wake, options.phrase, recognizer)
     model = Path(options.model).stem
     return Service(recognizer, listener, _limits(options), detectors, model, token, options.log_text)
 

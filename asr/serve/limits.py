@@ -7,7 +7,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 
 ADDRESSES = 10_000  # whose rate is remembered
 

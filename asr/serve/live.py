@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asr.frontend import SAMPLE_RATE
-from asr.listener import Listener
+from asr.audio.features import SAMPLE_RATE
+from asr.live.listener import Listener
+from asr.live.stream import Result, Stream
 from asr.serve.engine import Engine
 from asr.serve.metrics import Metrics
-from asr.stream import Result, Stream
 
 PIECE = SAMPLE_RATE  # samples of a stream that a step takes at most
 UNREAD = 1_000  # results that may wait for a client

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 
 ENCODINGS = {  # name: type of a sample, and its full scale
     "s16le": ("<i2", 32_768.0),

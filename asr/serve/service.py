@@ -7,14 +7,15 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from asr.listener import Listener
+from asr.commands.terminal import say
+from asr.live.listener import Listener
 from asr.recognizer import Recognizer
 from asr.serve.engine import Engine
 from asr.serve.files import Files
 from asr.serve.limits import Limits, Rate
 from asr.serve.live import Live, Session
 from asr.serve.metrics import Metrics
-from asr.terminal import say
+from asr.serve.wake_words import provider
 
 ALIASES = ("whisper-1",)  # names under which clients that know no other model may ask for ours
 CONVERSIONS = 2  # uploads that ffmpeg decodes at a time
@@ -83,9 +84,7 @@ class Service:
         """A live stream. words: whether to recognise speech; wake: the detectors it asks for."""
         watch = None
         if wake:
-            from wakeword.serve import Watch
-
-            watch = Watch(self.detectors, wake)
+            watch = provider().Watch(self.detectors, wake)
         return self.live.open(words, watch)
 
     async def unless_stopped(self, waiting: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:

@@ -15,7 +15,7 @@ from typing import IO, BinaryIO
 
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from asr.serve.files import UploadError
 from asr.serve.service import Service
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asr.display import as_json
+from asr.commands.display import as_json
+from asr.live.stream import Result
 from asr.serve.guard import SUBPROTOCOL
 from asr.serve.live import Session, SessionError
 from asr.serve.pcm import FormatError, PcmFormat, PcmReader
 from asr.serve.service import Service
-from asr.stream import Result
 
 NORMAL, GOING_AWAY, BAD, OVER = 1000, 1001, 1003, 1008  # WebSocket's codes for an end (RFC 6455, 7.4.1)
 

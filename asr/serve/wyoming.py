@@ -16,12 +16,12 @@ from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
+from asr.live.stream import Result
 from asr.serve.live import Session, SessionError
 from asr.serve.pcm import FormatError, PcmFormat, PcmReader
 from asr.serve.service import Refused, Service
 from asr.serve.wyoming_events import EventError, read_event
 from asr.serve.wyoming_info import info
-from asr.stream import Result
 
 LANGUAGE = "en"
 ENCODINGS = {2: "s16le", 4: "s32le"}  # by the width of a sample in bytes

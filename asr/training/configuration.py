@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.attention import AttentionOptions
-from asr.ctc import ModelOptions
-from asr.frontend import LogMelOptions
+from asr.attention.decoder import AttentionOptions
+from asr.audio.features import LogMelOptions
+from asr.model.ctc import ModelOptions
 from asr.training.augment import AugmentOptions
 from asr.training.data import Lexicon, read_manifest, read_samples
 from asr.training.schedule import Stage, TrainOptions

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from asr.acoustics import FRAME
-from asr.corpora import UNKNOWN
+from asr.model.interface import FRAME
 from asr.text import normalise
+from asr.training.corpora import UNKNOWN
 from asr.training.data import Audio, ManifestError, Utterance
 
 SPOILT = 0.2  # share of a corpus that may be unusable before training is refused

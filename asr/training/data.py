@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr.frontend import SAMPLE_RATE
-from asr.letter_to_sound import guess
+from asr.audio.features import SAMPLE_RATE
+from asr.files import appearing
+from asr.search.letter_to_sound import guess
 from asr.text import normalise
-from asr.whole_files import appearing
 
 
 class ManifestError(Exception):
@@ -188,7 +188,7 @@ class Lexicon:
         self.phonemes = tuple(sorted({p for ps in self._words.values() for p in ps}))
 
     def with_guesses(self, texts: Iterable[str]) -> Lexicon:
-        """The same, and of words of the texts that it lacks a pronunciation by rules (asr.letter_to_sound).
+        """The same, and of words of the texts that it lacks a pronunciation by rules (asr.search.letter_to_sound).
 
         Raises ValueError where these have phonemes that no word of the lexicon has.
         """

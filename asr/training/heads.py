@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asr.acoustics import Acoustics, Latency
-from asr.streaming_encoder import Heads, encode
+from asr.model.interface import Acoustics, Latency
+from asr.model.streaming import Heads, encode
 from asr.training.data import Utterance, read_samples
 
 BATCH = 16  # utterances of like length

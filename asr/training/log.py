@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from asr.checkpoint import write_atomically
+from asr.model.checkpoint import write_atomically
 
 
 class RunLog:

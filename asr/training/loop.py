@@ -19,10 +19,11 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
-from asr.checkpoint import save_model
-from asr.ctc import AcousticModel, ctc_loss
-from asr.encoder import Latency
-from asr.frontend import FRAMES_PER_SECOND
+from asr.audio.features import FRAMES_PER_SECOND
+from asr.model.checkpoint import save_model
+from asr.model.ctc import AcousticModel, ctc_loss
+from asr.model.encoder import Latency
+from asr.score import rate, word_errors
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
 from asr.training.corpus import Joined
@@ -30,7 +31,6 @@ from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
 from asr.training.log import RunLog
 from asr.training.muon import Muon
 from asr.training.schedule import Stage, TrainOptions, adapt, learning_rate, random_latency, stage_at
-from asr.training.scoring import rate, word_errors
 from asr.training.state import TrainingError, average, keep_best, load_state, refusals, remove_all_but_best, save_state
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from asr.ctc import AcousticModel
+from asr.model.ctc import AcousticModel
 from asr.training.data import Utterance
 
 

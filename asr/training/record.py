@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from asr import __version__
-from asr.checkpoint import write_atomically
+from asr.model.checkpoint import write_atomically
 from asr.training.configuration import Configuration, as_toml
 from asr.training.data import Utterance
 from asr.training.state import TrainingError

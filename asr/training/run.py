@@ -10,8 +10,8 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
-from asr.checkpoint import load_model, save_model
-from asr.ctc import AcousticModel
+from asr.model.checkpoint import load_model, save_model
+from asr.model.ctc import AcousticModel
 from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration

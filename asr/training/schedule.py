@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr.encoder import Latency
+from asr.model.encoder import Latency
 
 
 @dataclass(frozen=True)

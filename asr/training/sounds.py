@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 
 
 def coloured_noise(rng: np.random.Generator, n: int) -> np.ndarray:

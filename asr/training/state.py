@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from asr.checkpoint import save_model, write_atomically
-from asr.ctc import AcousticModel
+from asr.model.checkpoint import save_model, write_atomically
+from asr.model.ctc import AcousticModel
 
 
 class TrainingError(ValueError):

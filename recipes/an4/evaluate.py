@@ -17,21 +17,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr import corpora, kneser_ney
-from asr.acoustics import Acoustics
-from asr.checkpoint import CheckpointError, load_model
-from asr.decoding import letter_scores
-from asr.lexicon import Pronunciation
-from asr.lexicon_search import LexiconOptions, LexiconSearch
-from asr.ngram import NgramModel
-from asr.search import BeamSearch, SearchOptions, greedy
-from asr.streaming_encoder import Heads
-from asr.train import HELD_OUT, MOST
+from asr.commands.train import HELD_OUT, MOST
+from asr.language import kneser_ney
+from asr.language.ngram import NgramModel
+from asr.model.checkpoint import CheckpointError, load_model
+from asr.model.interface import Acoustics
+from asr.model.streaming import Heads
+from asr.score import rate, word_errors
+from asr.search.base import BeamSearch, SearchOptions, greedy
+from asr.search.decoder import letter_scores
+from asr.search.lexicon import Pronunciation
+from asr.search.words import LexiconOptions, LexiconSearch
+from asr.training import corpora
 from asr.training.configuration import read_lexicon
 from asr.training.corpus import hold_out
 from asr.training.data import ManifestError, Utterance
 from asr.training.heads import all_heads
-from asr.training.scoring import rate, word_errors
 from recipes.english.evaluate import report
 
 LM_WEIGHTS, BONUSES, LETTERS = (0.5, 1.0, 1.5), (0.0, 1.5), (0.0, 0.5)  # what is tried

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention import AttentionDecoder
-from asr.attention_search import SpellOptions, spell
-from asr.audio import load as load_audio
-from asr.checkpoint import CheckpointError, attach_attention, load_model
-from asr.ctc import AcousticModel
-from asr.decoding import Decoder, DecoderOptions, letter_scores
+from asr.attention.decoder import AttentionDecoder
+from asr.attention.search import SpellOptions, spell
+from asr.audio.files import load as load_audio
+from asr.model.checkpoint import CheckpointError, attach_attention, load_model
+from asr.model.ctc import AcousticModel
+from asr.score import errors, word_errors
+from asr.search.decoder import Decoder, DecoderOptions, letter_scores
 from asr.training.data import ManifestError, Utterance, read_manifest
-from asr.training.scoring import errors, word_errors
 from recipes.english.evaluate import report
 
 CANDIDATES = 16  # texts that are scored by both
@@ -115,7 +115,7 @@ def letter_errors(utterances: list[Utterance], texts: list[str]) -> str:
 def systems(model: AcousticModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
     """Name, and what gives each utterance its candidates."""
     attention, letters = model.attention, Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
-    assert attention  # see asr.checkpoint.attach_attention
+    assert attention  # see asr.model.checkpoint.attach_attention
     yield "CTC, greedy", searched(Decoder(model, card, DecoderOptions(beam=1)), attention)
     for name, options in {"greedy": SpellOptions(beam=1, coverage=0.0), "beam 8": SpellOptions()}.items():
         yield f"attention, {name}", spelled(attention, options)

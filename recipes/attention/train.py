@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention import AttentionDecoder, AttentionOptions, letter_frames
-from asr.checkpoint import CheckpointError, load_model, save_attention
-from asr.ctc import AcousticModel
+from asr.attention.decoder import AttentionDecoder, AttentionOptions, letter_frames
+from asr.model.checkpoint import CheckpointError, load_model, save_attention
+from asr.model.ctc import AcousticModel
+from asr.score import rate, word_errors
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_noises
 from asr.training.corpus import Joined
@@ -30,7 +31,6 @@ from asr.training.data import Audio, ManifestError, Utterance, batches, read_man
 from asr.training.log import RunLog
 from asr.training.loop import Examples, pad, step
 from asr.training.muon import Muon
-from asr.training.scoring import rate, word_errors
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded

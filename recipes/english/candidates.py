@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr import audio
-from asr.attention_rescoring import AttentionJudge
-from asr.confidence import SHARE
-from asr.ctc import AcousticModel
-from asr.decoding import Decoder, DecoderOptions, letter_scores
-from asr.rnn_language import PACKAGED, RnnLanguageModel, load
-from asr.streaming_encoder import Heads
+from asr.align.confidence import SHARE
+from asr.attention.rescoring import AttentionJudge
+from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
+from asr.model.ctc import AcousticModel
+from asr.model.streaming import Heads
+from asr.score import errors
+from asr.search.decoder import Decoder, DecoderOptions, letter_scores
+from asr.search.weights import Weights
 from asr.training.data import Utterance
-from asr.training.scoring import errors
-from asr.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.checkpoint import load_model
-from asr.decoding import Decoder, DecoderOptions
+from asr.model.checkpoint import load_model
+from asr.search.decoder import Decoder, DecoderOptions
 from asr.training.data import read_manifest
 from asr.training.heads import all_heads
 

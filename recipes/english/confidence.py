@@ -19,17 +19,17 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from asr import audio
-from asr.align import AlignError
-from asr.align_recording import Stretch, align_speech, speech
-from asr.checkpoint import locate, update_card
-from asr.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
-from asr.decoding import DecoderOptions
+from asr.align.align import AlignError
+from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
+from asr.align.recording import Stretch, align_speech, speech
+from asr.align.words import SureDecoder, laid
+from asr.model.checkpoint import locate, update_card
 from asr.recognizer import RecognizerOptions, load
+from asr.search.decoder import DecoderOptions
 from asr.training.data import Utterance, read_manifest
-from asr.words import SureDecoder, laid
 from recipes.english.reliability import Key, Sample, cross_validated, draw, report
 
-SEARCHES = {  # see asr.decoding.Decoder.search
+SEARCHES = {  # see asr.search.decoder.Decoder.search
     "lexicon": DecoderOptions(),
     "letters": DecoderOptions(lexicon=False),
     "letters alone": DecoderOptions(lm=False),
@@ -115,7 +115,7 @@ def aligned(decoder: SureDecoder, utterances: list[Utterance], heard: list[list[
 
 
 def as_card(samples: dict[Key, Sample]) -> dict:
-    """See asr.confidence.Confidence.of."""
+    """See asr.align.confidence.Confidence.of."""
     card: dict = {}
     for (name, search), sample in samples.items():
         found = fit(np.array(sample.rows), np.array(sample.right))

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from asr.acoustics import Latency
-from asr.checkpoint import load_model
-from asr.decoding import Decoder, DecoderOptions
+from asr.model.checkpoint import load_model
+from asr.model.interface import Latency
+from asr.score import interval, rate, word_errors
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.weights import Weights
 from asr.training.data import Utterance, read_manifest
 from asr.training.heads import all_heads
-from asr.training.scoring import interval, rate, word_errors
-from asr.weights import Weights
 
 LATENCIES = (None, 1280, 640, 320, 160)  # ms
 SYSTEMS = {

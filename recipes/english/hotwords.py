@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.checkpoint import MODELS, load_model
-from asr.decoding import LANGUAGE, Decoder, DecoderOptions
-from asr.hotwords import WEIGHT, Hotword
-from asr.lexicon import LEXICON, read_lexicon
-from asr.ngram import load as load_ngram
-from asr.streaming_encoder import Heads
+from asr.language.ngram import load as load_ngram
+from asr.model.checkpoint import MODELS, load_model
+from asr.model.streaming import Heads
+from asr.score import interval, rate, word_errors
+from asr.search.decoder import LANGUAGE, Decoder, DecoderOptions
+from asr.search.hotwords import WEIGHT, Hotword
+from asr.search.lexicon import LEXICON, read_lexicon
 from asr.training.data import read_manifest
 from asr.training.heads import all_heads
-from asr.training.scoring import interval, rate, word_errors
 
 
 def rare_words(texts: Sequence[str], frequent: int) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from asr import audio
-from asr.checkpoint import load_model, save_model
+from asr.model.checkpoint import load_model, save_model
 from asr.training.data import read_manifest
 from asr.training.priors import log_priors, spread
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.confidence import ALIGNED, HEARD, RECOGNISED, area_under_roc, calibration_error, fit, reliability
+from asr.align.confidence import ALIGNED, HEARD, RECOGNISED, area_under_roc, calibration_error, fit, reliability
 from asr.training.data import Utterance
 
 FOLDS = 8  # of the speakers

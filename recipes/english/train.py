@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from asr.checkpoint import CheckpointError
+from asr.model.checkpoint import CheckpointError
 from asr.training.configuration import read_config, read_lexicon, read_noises
 from asr.training.data import ManifestError, read_manifest
 from asr.training.loop import TrainingError, start_distributed

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import torch
 
-from asr.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
-from asr.decoding import Decoder, DecoderOptions
+from asr.model.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.weights import Weights
 from asr.training.data import ManifestError, read_manifest
 from asr.training.heads import all_heads
-from asr.weights import Weights
 from recipes.english.candidates import Candidates, Lister
 
-SEARCHES = {  # see asr.decoding.Decoder.search
+SEARCHES = {  # see asr.search.decoder.Decoder.search
     "lexicon": DecoderOptions(),
     "letters": DecoderOptions(lexicon=False),
     "letters alone": DecoderOptions(lm=False),

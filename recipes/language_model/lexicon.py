@@ -14,9 +14,9 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from asr.checkpoint import write_atomically
-from asr.ngram import SPECIAL, NgramModel, load
-from asr.terminal import say
+from asr.commands.terminal import say
+from asr.language.ngram import SPECIAL, NgramModel, load
+from asr.model.checkpoint import write_atomically
 
 Pronunciations = dict[str, list[list[str]]]
 

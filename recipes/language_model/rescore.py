@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.checkpoint import load_model, write_atomically
-from asr.decoding import Decoder, DecoderOptions
-from asr.ngram import load as load_ngram
-from asr.ngram import log_prob
-from asr.rnn_language import PACKAGED, load
+from asr.language.ngram import load as load_ngram
+from asr.language.ngram import log_prob
+from asr.language.rnn_network import PACKAGED, load
+from asr.model.checkpoint import load_model, write_atomically
+from asr.score import interval, rate, word_errors
+from asr.search.decoder import Decoder, DecoderOptions
+from asr.search.weights import Weights as SearchWeights
 from asr.training.data import read_manifest
 from asr.training.heads import all_heads
-from asr.training.scoring import interval, rate, word_errors
-from asr.weights import Weights as SearchWeights
 
 RNN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)  # weights to choose from: of the RNN's ln probability,
 NGRAM = (0.0, -0.2, -0.4, -0.6)  # of the n-gram's, which the search has counted already,

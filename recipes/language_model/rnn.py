@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from asr.rnn_language import LanguageOptions, RnnLanguageModel, load, perplexity, save
-from asr.terminal import say
-from asr.training.language import LanguageTraining, train, vocabulary
+from asr.commands.terminal import say
+from asr.language.rnn_network import LanguageOptions, RnnLanguageModel, load, perplexity, save
+from asr.training.language_model import LanguageTraining, train, vocabulary
 from recipes.language_model.train import manifest_texts, sentences, split
 
 WATCHED = 400  # of the held-out lines, while training

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr import arpa
-from asr.kneser_ney import TrainingOptions, train
-from asr.ngram import NgramModel, load, perplexity, save
-from asr.terminal import say
+from asr.commands.terminal import say
+from asr.language import arpa
+from asr.language.kneser_ney import TrainingOptions, train
+from asr.language.ngram import NgramModel, load, perplexity, save
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
 

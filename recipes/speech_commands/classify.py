@@ -1,6 +1,6 @@
 """Which word is in each file?    python -m recipes.speech_commands.classify OUT/keywords.safetensors yes.wav clips/
 
-A line for each file: its name, the word, the probability. From Python: wakeword.keywords.load.
+A line for each file: its name, the word, the probability. From Python: recipes.speech_commands.model.load.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import argparse
 import sys
 
 from asr import audio
-from asr.audio import AudioError
-from asr.checkpoint import CheckpointError
-from wakeword.keywords import load
+from asr.audio.files import AudioError
+from asr.model.checkpoint import CheckpointError
+from recipes.speech_commands.model import load
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
-from wakeword.keywords import CLIP
+from asr.audio.features import SAMPLE_RATE
+from recipes.speech_commands.model import CLIP
 
 WORDS = tuple(  # of version 2
     "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on one "

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 from recipes.speech_commands.corpus import BACKGROUND, CLIP, LISTS, WORDS
-from wakeword.negatives import DATA
-from wakeword.synthesis import Job, Spoken, speak
-from wakeword.voices import VOICES, VoiceError, chosen
+from wakeword.train.negatives import DATA
+from wakeword.voices.synthesis import Job, Spoken, speak
+from wakeword.voices.voices import VOICES, VoiceError, chosen
 
 HELD = {  # voices
     "validation": ("flite-awb", "festival-ked", "espeak-en-gb-scotland"),

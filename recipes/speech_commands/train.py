@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.score import interval
 from asr.training.loop import pick_device
-from asr.training.scoring import interval
 from asr.training.state import TrainingError
 from recipes.speech_commands.corpus import Clip, Corpus, CorpusError, read
-from wakeword.keyword_training import KeywordTraining, classify, measure_bands, train
-from wakeword.keywords import KeywordModel, save
-from wakeword.training import EAR, start_from
+from recipes.speech_commands.model import KeywordModel, save
+from recipes.speech_commands.training import KeywordTraining, classify, measure_bands, train
+from wakeword.train.training import EAR, start_from
 
 PAIRS = 10  # confusions that are shown
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from wakeword.build import BuildOptions, build
 from wakeword.detector import load
-from wakeword.evaluation import evaluate
-from wakeword.report import DELAY, Row, estimate, table, write_csv
-from wakeword.scoring import SWEPT
+from wakeword.evaluate.evaluation import evaluate
+from wakeword.evaluate.report import DELAY, Row, estimate, table, write_csv
+from wakeword.evaluate.scoring import SWEPT
+from wakeword.train.build import BuildOptions, build
 
 STEP = 0.04  # s
 LECTURE = 50 / 1375 * 10  # s: 50 of the 1375 steps in 10 s

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE, LogMel
+from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.audio.vad import STEP
 from asr.training.sounds import MADE, add
-from asr.vad import STEP
 
 HOP = 160  # samples: 10 ms
 STEP_SAMPLES = HOP * STEP

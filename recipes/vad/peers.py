@@ -10,8 +10,8 @@ from importlib.metadata import distribution
 
 import numpy as np
 
-from asr.frontend import SAMPLE_RATE
-from asr.vad import STEPS_PER_SECOND
+from asr.audio.features import SAMPLE_RATE
+from asr.audio.vad import STEPS_PER_SECOND
 
 
 def _each_step(values: np.ndarray, samples_per_value: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Train the speech detector of asr/vad.py: ten CPU minutes on one core.
+"""Train the speech detector of asr/audio/vad.py: ten CPU minutes on one core.
 
     python -m recipes.vad.train DATA OUT.safetensors [--speech MANIFEST ...]
 
@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from asr.checkpoint import write_atomically
-from asr.frontend import LogMel, LogMelOptions
-from asr.vad import STEP
+from asr.audio.features import LogMel, LogMelOptions
+from asr.audio.vad import STEP
+from asr.model.checkpoint import write_atomically
 from recipes.vad.mixing import UNSURE, Corpus, mix, noise_files, read
 
 SECONDS = 20.0  # of one mix
@@ -46,7 +46,7 @@ class Detector(nn.Module):
         return self.out(y).squeeze(-1), h
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights as asr.vad reads them: normalisation in the first layer, matrices (in, out)."""
+        """The weights as asr.audio.vad reads them: normalisation in the first layer, matrices (in, out)."""
         weight = self.project.weight / self.std.repeat(STEP)
         named = {
             "project.weight": weight.T,

@@ -2,9 +2,9 @@
 
     python -m recipes.wake_words.ear --out WORK/ear --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
 
-The convolution and the recurrent layers of wakeword.model are trained with CTC on phonemes and letters of transcribed
-speech. A detector trained from the result needs to learn one word only, and not from synthetic voices alone what
-speech is.
+The convolution and the recurrent layers of wakeword.train.model are trained with CTC on phonemes and letters of
+transcribed speech. A detector trained from the result needs to learn one word only, and not from synthetic voices alone
+what speech is.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from asr.checkpoint import CheckpointError, write_atomically
-from asr.ctc import ctc_loss
-from asr.encoder import Latency
-from asr.frontend import LogMel
+from asr.audio.features import LogMel
+from asr.model.checkpoint import CheckpointError, write_atomically
+from asr.model.ctc import ctc_loss
+from asr.model.encoder import Latency
 from asr.text import LETTERS, Alphabet
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.configuration import read_lexicon, read_noises
@@ -30,7 +30,7 @@ from asr.training.corpus import Joined
 from asr.training.data import Audio, ManifestError, read_manifest
 from asr.training.loop import Examples, TrainingError, measure_mean, start_distributed, train
 from asr.training.schedule import Stage, TrainOptions
-from wakeword.model import TriggerModel, TriggerOptions
+from wakeword.train.model import TriggerModel, TriggerOptions
 
 AUGMENT = AugmentOptions(room=0.4, noise=0.6, snr=(0.0, 30.0), time_masks=1, band_masks=1, band_width=8)
 WEIGHTS = {
@@ -101,7 +101,7 @@ class _Options:
 
 
 def export(state: Path, path: Path, options: TriggerOptions) -> None:
-    """The trunk of a run's last state, in fp16, as wakeword.training.start_from reads it.
+    """The trunk of a run's last state, in fp16, as wakeword.train.training.start_from reads it.
 
     Not the average of the best: so small an ear spells no words, and checkpoints cannot be told apart by them.
     """

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 import asr
-from asr.encoder import Latency
-from asr.streaming_encoder import Portion, StreamingEncoder
-from wakeword import negatives
-from wakeword.spotter import HEARD, KEPT, LATENCY, UNIT
+from asr.model.encoder import Latency
+from asr.model.streaming import Portion, StreamingEncoder
+from wakeword.phonemes.spotter import HEARD, KEPT, LATENCY, UNIT
+from wakeword.train import negatives
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
 
 INDEX, CARD = "negatives.jsonl", "NEGATIVES.md"
 NOISES = Path(__file__).with_name("noises.toml")

@@ -14,7 +14,7 @@ import json
 import zlib
 from pathlib import Path
 
-from wakeword.negatives import DATA
+from wakeword.train.negatives import DATA
 
 
 def manifests(speech: Path) -> dict[str, list[dict]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asr.checkpoint import load_model, save_model
-from wakeword.phonemes import WEIGHTS
+from asr.model.checkpoint import load_model, save_model
+from wakeword.phonemes.model import WEIGHTS
 
 CARD = {
     "name": "phonemes",

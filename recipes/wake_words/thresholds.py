@@ -3,7 +3,7 @@
     python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
-are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten, with the
+are counted, lower ones come from the tail (wakeword/train/thresholds.py). The card is rewritten, with the
 second look.
 """
 
@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from asr import audio
-from asr.checkpoint import update_card
-from asr.frontend import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE
+from asr.model.checkpoint import update_card
 from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import VERSION, Detector, DetectorError, load
-from wakeword.holdout import GAP, LOOKS
-from wakeword.pronunciation import ways
-from wakeword.second_look import LookOptions, SecondLook
-from wakeword.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
+from wakeword.phonemes.second_stage import LookOptions, SecondLook
+from wakeword.phrase.pronunciation import ways
+from wakeword.train.holdout import GAP, LOOKS
+from wakeword.train.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 

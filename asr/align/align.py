@@ -1,0 +1,162 @@
+"""Forced alignment: when each word of a known text was said, by the CTC model's own best path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from asr.align.fit import AlignError, Fit, fit
+from asr.model.interface import STRIDE
+from asr.text import Alphabet
+
+AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
+# voices (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
+PAUSE = 4  # frames without a symbol may hold a pause; fewer lie within running speech
+QUIET = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
+DEPTH = 15.0, 50.0  # dB between a pause and the words around it: less is noise, more (digital silence) counts as 50
+AROUND = 3  # words to either side whose fit speaks for a word, too
+EDGE = 0.3  # of that depth: what is louder belongs to a word
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is known of the audio beside its letters: times get better with each part."""
+
+    phonemes: np.ndarray | None = None  # (T, P), natural log: they peak nearer to their sounds than letters do
+    words: Sequence[Sequence[int]] = ()  # the columns of each word's phonemes
+    loudness: np.ndarray | None = None  # (n,) of every 10 ms, dB: shows where pauses begin and end
+
+
+class Evidence(NamedTuple):
+    """What speaks for a word having been said where it was laid."""
+
+    letters: float  # mean of ln of its letters' peak posteriors
+    letters_lost: float  # nats a letter by which its path falls short of the likeliest symbols
+    around: float  # `letters`, averaged with the words around it
+    length: float  # in letters
+    phonemes: float  # as of the letters; 0 where its phonemes are not known
+    phonemes_lost: float
+    pace: float  # ln of the frames a phoneme takes
+    spelt: float  # 1 where its phonemes are not known
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A word on the model's frames, and what speaks for it."""
+
+    word: str
+    start_frame: float  # of the model; quarters beside a pause
+    end_frame: float
+    evidence: Evidence
+
+    @property
+    def confidence(self) -> float:
+        """0..1: geometric mean of the peak posteriors of its letters."""
+        return math.exp(self.evidence.letters)
+
+
+def align(
+    log_probs: np.ndarray, text: str, alphabet: Alphabet, sound: Sound = Sound(), elsewhere: float = math.inf
+) -> list[Aligned]:
+    """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
+
+    elsewhere: see fit; finite where more may be said than the text has.
+    Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
+    """
+    words = text.split()
+    if not words:
+        return []
+    by_letters, by_phonemes = fit_letters(log_probs, words, alphabet, elsewhere), None
+    if sound.words and sound.phonemes is not None:
+        with suppress(AlignError):  # said too fast for its phonemes: the letters must do
+            by_phonemes = fit(sound.phonemes, sound.words, elsewhere=elsewhere)
+    extents = (by_phonemes or by_letters).extents
+    edges = _edges(extents, len(log_probs))
+    if sound.loudness is not None and len(sound.loudness):
+        edges = _moved_to_pauses(edges, extents, sound.loudness)
+    evidence = _evidence(words, by_letters, by_phonemes)
+    return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
+
+
+def fit_letters(log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf) -> Fit:
+    """The words as they are spelt, spaces between them, over log_probs (T, V). Raises AlignError."""
+    separator = spelt(" ", alphabet) if len(words) > 1 else []
+    return fit(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
+
+
+def spelt(word: str, alphabet: Alphabet) -> list[int]:
+    """Raises AlignError for symbols that the alphabet lacks."""
+    try:
+        return alphabet.encode(word)
+    except ValueError as error:
+        raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
+
+
+def _evidence(words: list[str], letters: Fit, phonemes: Fit | None) -> list[Evidence]:
+    nothing = np.zeros(len(words))
+    sounds = [phonemes.peaks, phonemes.lost, phonemes.pace, nothing] if phonemes else [nothing] * 3 + [nothing + 1]
+    columns = [letters.peaks, letters.lost, around(letters.peaks), [len(word) for word in words], *sounds]
+    return [Evidence(*row) for row in np.stack(columns, 1).tolist()]
+
+
+def around(values: np.ndarray) -> np.ndarray:
+    """The mean of each value (W,) and its neighbours."""
+    near = np.ones(2 * AROUND + 1)
+    return _same(values, near) / _same(np.ones(len(values)), near)
+
+
+def _same(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """The convolution, as long as the values even where the kernel is longer."""
+    return np.convolve(values, kernel)[len(kernel) // 2 :][: len(values)]
+
+
+def loudness(frames: np.ndarray) -> np.ndarray:
+    """Log-mel frames (n, n_mels) -> the power of each in dB (n,)."""
+    return 10 / np.log(10) * np.logaddexp.reduce(frames, axis=1)
+
+
+def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
+    """Where each word starts and ends (W, 2): with its first symbol, and AFTER its last one or with the next word."""
+    starts = extents[:, 0]
+    ends = np.minimum(extents[:, 1] + AFTER, [*starts[1:], frames])
+    return np.stack([starts, ends], 1).astype(float)
+
+
+def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """The edges (W, 2), those beside a pause moved to where it begins or ends."""
+    moved, symbols = edges.copy(), STRIDE * extents
+    loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
+    for k in range(len(edges) + 1):  # before word k
+        first, last = k == 0, k == len(edges)
+        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE:
+            continue
+        around = symbols[max(0, k - 1) : k + 1]
+        level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
+        begin = 0 if first else around[0, 0] + STRIDE  # each word keeps a frame
+        end = len(loudness) if last else around[-1, 1] - STRIDE
+        quiet = begin + _longest_quiet(loudness[begin:end], level)
+        if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
+            if not first:
+                moved[k - 1, 1] = quiet[0] / STRIDE
+            if not last:
+                moved[k, 0] = (quiet[1] + 1) / STRIDE  # windows of 25 ms hear a word half a window early
+    moved = np.where(moved[:, :1] < moved[:, 1:], moved, edges)
+    moved[:-1, 1] = np.minimum(moved[:-1, 1], moved[1:, 0])
+    return moved
+
+
+def _longest_quiet(loudness: np.ndarray, level: float) -> np.ndarray:
+    """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one."""
+    least, most = DEPTH
+    floor = max(level - most, np.sort(loudness)[: QUIET // 2].max(initial=-np.inf))
+    if len(loudness) < QUIET or level - floor < least:
+        return np.zeros(0, int)
+    quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
+    changes = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
+    longest = changes[np.argmax(changes[:, 1] - changes[:, 0])]
+    return longest if longest[1] - longest[0] >= QUIET else longest[:0]

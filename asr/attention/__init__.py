@@ -1,0 +1,1 @@
+"""The attention decoder on the same encoder: a small library of its own."""

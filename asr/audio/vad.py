@@ -1,0 +1,241 @@
+"""Voice activity: log-mel frames -> probability of speech each 40 ms -> segments. Needs numpy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from asr.numpy_gru import gru, sigmoid
+
+STEP = 4  # log-mel frames of 10 ms per probability
+STEPS_PER_SECOND = 25
+PACKAGED = Path(__file__).parent.parent / "models" / "vad.safetensors"
+TENSORS = (
+    "project.weight",  # (STEP * n_mels, H)
+    "project.bias",
+    "gru.w_x",  # (H, 3H): reset, update, new
+    "gru.b_x",
+    "gru.w_h",  # (H, 3H)
+    "gru.b_h",
+    "out.weight",  # (H,)
+    "out.bias",
+)
+
+
+class VadError(ValueError):
+    """The weights cannot be used, or options contradict each other; the text says what to do."""
+
+
+class DetectorState(NamedTuple):
+    """Where a stream stands: a value, so one can go on from it twice."""
+
+    pending: np.ndarray  # (0..3, n_mels) frames that do not fill a step yet
+    hidden: np.ndarray  # (H,)
+
+
+class SpeechDetector:
+    """Four stacked log-mel frames -> dense -> GRU (Cho et al. 2014) -> probability of speech.
+
+    Causal: a probability knows the frames up to its own last one. The model is shared by any
+    number of streams; each stream has its own state.
+    """
+
+    def __init__(self, tensors: dict[str, np.ndarray], metadata: dict):
+        self.metadata = metadata
+        self._t = {name: np.asarray(tensors[name], np.float32) for name in TENSORS}
+        self.n_mels = len(self._t["project.weight"]) // STEP
+
+    @classmethod
+    @cache
+    def load(cls, path: Path = PACKAGED) -> SpeechDetector:
+        """Read the packaged weights, or those at ``path``. Raises VadError when they are damaged."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = json.loads((file.metadata() or {}).get("vad", "{}"))
+                return cls({name: file.get_tensor(name) for name in TENSORS}, metadata)
+        except (OSError, SafetensorError, ValueError) as error:
+            message = f"{path} holds no speech detector ({error}): reinstall, or name another file"
+            raise VadError(message) from error
+
+    def start(self) -> DetectorState:
+        """The state before a stream's first frame."""
+        hidden = np.zeros(len(self._t["gru.w_h"]), np.float32)
+        return DetectorState(np.zeros((0, self.n_mels), np.float32), hidden)
+
+    def probabilities(self, frames: np.ndarray, state: DetectorState) -> tuple[np.ndarray, DetectorState]:
+        """frames (T, n_mels) -> the probabilities (n,) of all steps now complete, and the new state."""
+        frames = np.concatenate([state.pending, frames])
+        n = len(frames) // STEP
+        stacked = frames[: n * STEP].reshape(n, STEP * self.n_mels)
+        hidden = self._hidden(stacked, state.hidden)
+        logits = hidden @ self._t["out.weight"] + self._t["out.bias"]
+        last = hidden[-1] if n else state.hidden
+        return sigmoid(logits), DetectorState(frames[n * STEP :].copy(), last)
+
+    def flush(self, state: DetectorState) -> np.ndarray:
+        """The probability (0..1,) of a last, incomplete step, its last frame repeated."""
+        missing = -len(state.pending) % STEP
+        return self.probabilities(state.pending[-1:].repeat(missing, 0), state)[0]
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """frames (T, n_mels) of a whole recording -> probabilities (ceil(T / STEP),)."""
+        p, state = self.probabilities(frames, self.start())
+        return np.concatenate([p, self.flush(state)])
+
+    def _hidden(self, stacked: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """(n, STEP * n_mels), h (H,) -> the hidden states (n, H)."""
+        t = self._t
+        x = np.maximum(stacked @ t["project.weight"] + t["project.bias"], 0)
+        return gru(x @ t["gru.w_x"] + t["gru.b_x"], h, t["gru.w_h"], t["gru.b_h"])
+
+
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """From probabilities of speech to segments: hysteresis, padding, cuts. Raises VadError."""
+
+    on: float = 0.2  # speech begins at this probability
+    off: float = 0.12  # and lasts while the probability stays above this one
+    min_speech: float = 0.2  # s; shorter bursts are dropped
+    min_silence: float = 0.6  # s of silence that end a segment
+    padding: float = 0.32  # s kept before and after the speech
+    max_length: float = 30.0  # s; longer speech is cut where the probability is lowest
+
+    def __post_init__(self):
+        if not 0 < self.off <= self.on < 1:
+            raise VadError(f"voice activity needs 0 < off <= on < 1, not off={self.off}, on={self.on}")
+        if not 0 <= self.padding <= self.min_silence:
+            raise VadError("padding must lie between 0 and min_silence: it is taken from that silence")
+        if self.max_length < 2 * (self.padding + self.min_silence) + 1:
+            raise VadError("max_length must leave room for 1 s of speech beside padding and min_silence")
+
+
+class Span(NamedTuple):
+    """Frames [start, end) of 10 ms to transcribe; ``cut_*`` where speech goes on beyond that side."""
+
+    start: int
+    end: int
+    cut_left: bool = False
+    cut_right: bool = False
+
+
+class Pause(NamedTuple):
+    """Silence within a segment: its first frame, and how many there are; 0 while there is speech."""
+
+    start: int
+    length: int
+
+
+class Segmenter:
+    """Probabilities, block by block -> segments, each as soon as its end is known.
+
+    One object a stream. Blocks of any size give the same segments. Segments never overlap
+    and none is longer than ``max_length``.
+    """
+
+    def __init__(self, options: SegmenterOptions = SegmenterOptions()):
+        self.options = options
+        self._min_speech = _steps(options.min_speech)
+        self._min_silence = max(1, _steps(options.min_silence))
+        self._padding = min(_steps(options.padding), self._min_silence)
+        self._max_length = _steps(options.max_length)
+        self._now = 0  # steps seen
+        self._free = 0  # end of the segment before: nothing earlier is given out again
+        self._idle()
+
+    def _idle(self) -> None:
+        self._start: int | None = None  # of the current segment, its padding included
+        self._onset = self._last = 0  # first step of its speech, end of its last
+        self._cut_left = False
+        self._p: list[float] = []  # of all steps since its start
+
+    @property
+    def speaking(self) -> bool:
+        """A segment is open."""
+        return self._start is not None
+
+    @property
+    def keep_from(self) -> int:
+        """Segments to come start at this frame or later; earlier frames can be forgotten."""
+        start = max(self._free, self._now - self._padding) if self._start is None else self._start
+        return STEP * start
+
+    @property
+    def cut_left(self) -> bool:
+        """The open segment begins where speech that was too long has been cut."""
+        return self._cut_left
+
+    @property
+    def sure_until(self) -> int:
+        """Frames of the open segment up to this one stay in it, unless it becomes too long and is cut before.
+
+        While there is speech, these are all frames so far; in the silence after it, those of the padding.
+        """
+        return STEP * min(self._now, self._last + self._padding)
+
+    @property
+    def pause(self) -> Pause:
+        """The silence that the open segment ends with so far."""
+        return Pause(STEP * self._last, STEP * (self._now - self._last))
+
+    def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
+        """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
+        for p in np.asarray(probabilities, np.float64).tolist():
+            segment = self._step(p)
+            if segment:
+                yield segment
+
+    def flush(self) -> Iterator[Span]:
+        """End of the recording: the segment that is still open, if any."""
+        if self._start is not None:
+            segment = self._close(self._start, min(self._last + self._padding, self._now))
+            if segment:
+                yield segment
+
+    def _step(self, p: float) -> Span | None:
+        now, self._now = self._now, self._now + 1
+        if self._start is None:
+            if p < self.options.on:
+                return None
+            self._start = max(now - self._padding, self._free)
+            self._onset = now
+            self._p = [1.0] * (now - self._start)  # no cut in the padding
+        self._p.append(p)
+        if p >= self.options.off:
+            self._last = now + 1
+        elif self._now - self._last >= self._min_silence:
+            return self._close(self._start, self._last + self._padding)
+        if self._now - self._start >= self._max_length:
+            return self._cut(self._start)
+        return None
+
+    def _close(self, start: int, end: int) -> Span | None:
+        cut_left, spoken = self._cut_left, self._last - self._onset
+        self._idle()
+        if spoken < self._min_speech and not cut_left:
+            return None
+        self._free = end
+        return Span(STEP * start, STEP * end, cut_left)
+
+    def _cut(self, start: int) -> Span | None:
+        """Split speech that went on for too long in the deepest dip of its second half."""
+        smooth = np.convolve(self._p, np.ones(5) / 5, mode="valid")  # a dip of 0.2 s, not a single step
+        half = len(smooth) // 2
+        offset = half + int(np.argmin(smooth[half:])) + 2
+        cut = start + offset
+        if self._last <= cut:  # silent since then
+            return self._close(start, cut)
+        segment = Span(STEP * start, STEP * cut, self._cut_left, True)
+        self._start = self._onset = self._free = cut
+        self._cut_left, self._p = True, self._p[offset:]
+        return segment
+
+
+def _steps(seconds: float) -> int:
+    return round(seconds * STEPS_PER_SECOND)

@@ -1,0 +1,1 @@
+"""The subcommands of `asr`, each in a module of its own."""

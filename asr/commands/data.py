@@ -1,0 +1,196 @@
+"""The command `asr data check`: what is wrong with a corpus, before hours are spent on it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+
+from asr.audio.features import SAMPLE_RATE
+from asr.commands.terminal import fail, table
+from asr.model.interface import FRAME
+from asr.training.corpora import UNKNOWN, read
+from asr.training.corpus import frames_needed, lost_symbols
+from asr.training.data import ManifestError, Utterance
+
+LONGEST = 40.0  # s that train without trouble: one long utterance makes a batch by itself
+SILENT = 1e-3  # RMS of the loudest half, -60 dBFS: nobody would hear that
+CLIPPED = 1e-3  # share of samples at full scale
+HALF_RATE = 12_000  # Hz: below it half of what the model hears is missing
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem."""
+
+    said: str
+    breaks: bool  # training fails, learns nothing from it, or its result cannot be believed
+
+
+KINDS = {
+    "missing": Kind("the audio file is missing", True),
+    "unreadable": Kind("the audio cannot be read", True),
+    "duration": Kind("the duration stated is wrong", True),
+    "too long": Kind("the text is too long for the audio: more letters than frames", True),
+    "no text": Kind("no text that the alphabet can write", False),
+    "symbols": Kind("digits, signs or letters that the alphabet lacks", False),
+    "long": Kind(f"longer than {LONGEST:.0f} s: needs a batch of its own", False),
+    "rate": Kind(f"sampled below {HALF_RATE} Hz", False),
+    "clipped": Kind("clipped: more than 0.1 % of the samples at full scale", False),
+    "silent": Kind("silent: below -60 dBFS", False),
+    "twice": Kind("the same audio as another utterance", False),
+    "in both": Kind("the same audio in training and test", True),
+    "said in both": Kind("the same speaker says the same in training and test", False),
+    "speaker in both": Kind("the speaker is in training and test", False),
+}
+
+
+@dataclass
+class Report:
+    """Of one set of utterances."""
+
+    path: str
+    utterances: int = 0
+    seconds: float = 0.0
+    speakers: set[str] = field(default_factory=set)
+    rates: Counter[int] = field(default_factory=Counter)  # Hz
+    symbols: Counter[str] = field(default_factory=Counter)  # that normalisation drops although they are spoken
+    problems: dict[str, list[str]] = field(default_factory=dict)  # kind: where
+    audio: dict[str, str] = field(default_factory=dict)  # hash of the samples: where
+    said: dict[tuple[str, str], str] = field(default_factory=dict)  # speaker and text: where
+
+    def add(self, kind: str, where: str) -> None:
+        self.problems.setdefault(kind, []).append(where)
+
+    @property
+    def breaks(self) -> bool:
+        return any(KINDS[kind].breaks for kind in self.problems)
+
+
+def add_data(p: argparse.ArgumentParser) -> None:
+    p.description = "Look after the data that models are trained on."
+    check = p.add_subparsers(title="subcommands", required=True, metavar="SUBCOMMAND").add_parser(
+        "check", help="hours, speakers, and what would go wrong in training"
+    )
+    check.description = "Read a corpus whole and say what is wrong with it. Exit status 1 if it would break training."
+    check.add_argument("path", metavar="PATH", help="manifest, TSV of Common Voice, Kaldi, LibriSpeech or other folder")
+    check.add_argument("--test", metavar="PATH", help="the test set: nothing of it may be in the training set")
+    check.add_argument("--format", choices=("txt", "json"), default="txt", help="of the report (default: txt)")
+    check.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0, 1 when something would break training, 2 when a set cannot be read at all."""
+    try:
+        reports = [check(path) for path in (options.path, options.test) if path]
+    except (ManifestError, OSError) as error:
+        return fail(str(error))
+    if options.test:
+        compare(*reports)
+    if options.format == "json":
+        print(json.dumps([as_json(r) for r in reports]))
+    else:
+        print("\n\n".join(as_text(r) for r in reports))
+    return 1 if any(r.breaks for r in reports) else 0
+
+
+def check(path: str) -> Report:
+    """Raises ManifestError when nothing can be read."""
+    from tqdm import tqdm
+
+    report, utterances = Report(path), read(path)
+    for u in tqdm(utterances, desc=path, unit="utterance", leave=False, delay=1, disable=not sys.stderr.isatty()):
+        report.utterances += 1
+        if u.speaker != UNKNOWN:
+            report.speakers.add(u.speaker)
+        if u.text and u.speaker != UNKNOWN:
+            report.said.setdefault((u.speaker, u.text), u.name)
+        for kind in (*_text_problems(u, report), *_audio_problems(u, report)):
+            report.add(kind, u.name)
+    return report
+
+
+def _text_problems(u: Utterance, report: Report) -> Iterator[str]:
+    if lost := lost_symbols(u.raw):
+        report.symbols.update(lost)
+        yield "symbols"
+    if not u.text:
+        yield "no text"
+
+
+def _audio_problems(u: Utterance, report: Report) -> Iterator[str]:
+    import soundfile
+
+    from asr.training.augment import loudness
+    from asr.training.data import read_samples
+
+    if not u.path.is_file():
+        yield "missing"
+        return
+    try:
+        rate, samples = soundfile.info(u.path).samplerate, read_samples(u)
+    except (ManifestError, soundfile.LibsndfileError, OSError):
+        yield "unreadable"
+        return
+    seconds = len(samples) / SAMPLE_RATE
+    report.seconds += seconds
+    report.rates[rate] += 1
+    if abs(seconds - u.duration) > max(0.1, 0.02 * seconds):
+        yield "duration"
+    if frames_needed(u.text) > seconds / FRAME:
+        yield "too long"
+    if seconds > LONGEST:
+        yield "long"
+    if rate < HALF_RATE:
+        yield "rate"
+    if np.mean(np.abs(samples) >= 0.999) > CLIPPED:
+        yield "clipped"
+    if loudness(samples) < SILENT:
+        yield "silent"
+    mark = sha256(np.round(samples * 32767).astype(np.int16).tobytes()).hexdigest()
+    if mark in report.audio and len(samples):
+        yield "twice"
+    report.audio.setdefault(mark, u.name)
+
+
+def compare(train: Report, test: Report) -> None:
+    """Enter into the test set's report what is in both."""
+    for mark in test.audio.keys() & train.audio.keys():
+        test.add("in both", f"{test.audio[mark]} is {train.audio[mark]}")
+    for key in sorted(test.said.keys() & train.said.keys()):
+        test.add("said in both", f"{test.said[key]} and {train.said[key]}")
+    for speaker in sorted(test.speakers & train.speakers):
+        test.add("speaker in both", speaker)
+
+
+def as_json(report: Report) -> dict:
+    problems = [
+        {"kind": kind, "breaks": KINDS[kind].breaks, "count": len(found), "where": found}
+        for kind, found in report.problems.items()
+    ]
+    return {
+        "path": report.path, "utterances": report.utterances, "hours": report.seconds / 3600,
+        "speakers": len(report.speakers), "rates": dict(report.rates), "symbols": dict(report.symbols.most_common()),
+        "problems": problems,
+    }  # fmt: skip
+
+
+def as_text(report: Report) -> str:
+    rates = ", ".join(f"{n} at {rate} Hz" for rate, n in report.rates.most_common())
+    speakers = f"{len(report.speakers)} speakers" if report.speakers else "speakers unknown"
+    head = f"{report.path}: {report.utterances} utterances, {report.seconds / 3600:.2f} h, {speakers}; {rates}"
+    if not report.problems:
+        return f"{head}\nno problems"
+    rows: list[Sequence[object]] = [("count", "training", "what", "where")]
+    for kind in KINDS:
+        if found := report.problems.get(kind):
+            effect = "breaks" if KINDS[kind].breaks else "goes on"
+            rows.append((len(found), effect, KINDS[kind].said, found[0] + (" ..." if len(found) > 1 else "")))
+    symbols = "  ".join(f"{symbol} {n}" for symbol, n in report.symbols.most_common(30))
+    return f"{head}\n{table(rows)}" + (f"\nsymbols that are lost: {symbols}" if symbols else "")

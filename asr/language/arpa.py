@@ -1,0 +1,152 @@
+"""Read and write n-gram models as ARPA files, the text format that SRILM and KenLM share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from asr.files import appearing
+from asr.language.ngram import NEVER, SPECIAL, Level, NgramError, NgramModel
+
+LN10 = math.log(10)
+ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability
+UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
+
+
+def write(model: NgramModel, path: Path | str) -> None:
+    with appearing(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+        _write(model, file)
+
+
+def _write(model: NgramModel, file: TextIO) -> None:
+    file.write("\\data\\\n")
+    file.writelines(f"ngram {n}={len(x.word)}\n" for n, x in enumerate(model.levels, start=1))
+    contexts = [""]
+    for n, level in enumerate(model.levels, start=1):
+        file.write(f"\n\\{n}-grams:\n")
+        texts = _texts(contexts, level, model.words)
+        log_probs = (level.log_prob / LN10).tolist()
+        if n == model.order:
+            file.writelines(f"{p:.6g}\t{t}\n" for p, t in zip(log_probs, texts))
+        else:
+            backoffs = (level.backoff / LN10).tolist()
+            file.writelines(f"{p:.6g}\t{t}\t{b:.6g}\n" for p, t, b in zip(log_probs, texts, backoffs))
+        contexts = [t + " " for t in texts]
+    file.write("\n\\end\\\n")
+
+
+def _texts(contexts: list[str], level: Level, words: list[str]) -> list[str]:
+    of_context = np.repeat(np.arange(len(contexts)), np.diff(level.first)).tolist()
+    return [contexts[c] + words[w] for c, w in zip(of_context, level.word.tolist())]
+
+
+def read(path: Path | str) -> NgramModel:
+    """Read an ARPA file. Raises NgramError, with the place, if it is cut off or contradicts itself."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return _Reader(file, path).model()
+    except FileNotFoundError:
+        raise NgramError(f"there is no ARPA file {path}") from None
+    except OSError as error:
+        raise NgramError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NgramError(f"{path} is not UTF-8 text: convert it, or check that it is an ARPA file") from None
+
+
+class _Reader:
+    def __init__(self, file: Iterator[str], path: Path | str):
+        self._lines = enumerate(file, start=1)
+        self._path = path
+        self._ids = {special: i for i, special in enumerate(SPECIAL)}
+        self._keys: list[np.ndarray] = []  # of each level: place of the context x vocabulary + word, sorted
+
+    def model(self) -> NgramModel:
+        self._until("\\data\\")
+        sizes = self._sizes()
+        levels = [self._level(n, size, n == len(sizes)) for n, size in enumerate(sizes, start=1)]
+        return NgramModel(list(self._ids), levels)
+
+    def _fail(self, why: str) -> NgramError:
+        return NgramError(f"{self._path}: {why}: the ARPA file is cut off or damaged")
+
+    def _next(self) -> tuple[int, str]:
+        """The next line that is not empty, and its number."""
+        for number, line in self._lines:
+            if line := line.strip():
+                return number, line
+        raise self._fail("it ends before \\end\\")
+
+    def _until(self, header: str) -> None:
+        line = ""
+        while line != header:
+            _, line = self._next()
+
+    def _sizes(self) -> list[int]:
+        sizes: list[int] = []
+        while True:
+            number, line = self._next()
+            if line == "\\1-grams:" and sizes:
+                return sizes
+            match = re.fullmatch(r"ngram (\d+) *= *(\d+)", line)
+            if not match or int(match[1]) != len(sizes) + 1:
+                raise self._fail(f"line {number} should say 'ngram {len(sizes) + 1}=' and a number")
+            sizes.append(int(match[2]))
+
+    def _level(self, n: int, size: int, last: bool) -> Level:
+        """The n-grams of order n, of which the header promised `size`."""
+        ids, log_probs, backoffs = [], [], []
+        header = "\\end\\" if last else f"\\{n + 1}-grams:"
+        while (numbered := self._next())[1] != header:
+            words, log_prob, backoff = self._entry(n, *numbered)
+            ids.extend(words)
+            log_probs.append(log_prob)
+            backoffs.append(backoff)
+        if len(log_probs) != size:
+            raise self._fail(f"it has {len(log_probs)} {n}-grams and promises {size}")
+        scores = np.maximum(np.array([log_probs, backoffs], np.float64).reshape(2, -1) * LN10, NEVER)
+        rows = np.array(ids, np.int64).reshape(-1, n)
+        if n == 1:
+            rows, scores = self._with_special(rows, scores)
+        return self._sorted(rows, scores.astype(np.float32))
+
+    def _entry(self, n: int, number: int, line: str) -> tuple[list[int], float, float]:
+        fields = line.split()
+        try:
+            if len(fields) not in (n + 1, n + 2):
+                raise ValueError
+            words = fields[1 : n + 1]
+            ids = [self._ids.setdefault(w, len(self._ids)) if n == 1 else self._ids[w] for w in words]
+            log_prob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else 0.0
+            if not (log_prob <= ROUNDING and backoff < math.inf):  # nor NaN
+                raise ValueError
+            return ids, log_prob, backoff
+        except (ValueError, KeyError):
+            raise self._fail(f"line {number} is not a {n}-gram of listed words with its numbers") from None
+
+    def _with_special(self, rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Add those of <unk>, <s>, </s> that the file does not list."""
+        missing = np.setdiff1d(np.arange(len(SPECIAL)), rows)
+        extra = np.array([[UNLISTED * LN10, NEVER, NEVER], [0.0, 0.0, 0.0]])[:, missing]
+        return np.concatenate([rows, missing[:, None]]), np.concatenate([scores, extra], 1)
+
+    def _sorted(self, rows: np.ndarray, scores: np.ndarray) -> Level:
+        n, size = rows.shape[1], len(self._ids)
+        context = np.zeros(len(rows), np.int64)
+        for column, keys in zip(rows.T, self._keys):
+            key = context * size + column
+            context = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+            if len(key) and not np.array_equal(keys[context], key):
+                raise self._fail(f"a {n}-gram begins with words that are not listed as a {n - 1}-gram")
+        keys = context * size + rows[:, -1]
+        order = np.argsort(keys, kind="stable")
+        if (np.diff(keys[order]) == 0).any():
+            raise self._fail(f"a {n}-gram is listed twice")
+        contexts = len(self._keys[-1]) if self._keys else 1
+        first = np.searchsorted(context[order], np.arange(contexts + 1))
+        self._keys.append(keys[order])
+        return Level(rows[order, -1].astype(np.uint32), first, *scores[:, order])

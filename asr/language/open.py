@@ -1,0 +1,184 @@
+"""Language models of both kinds behind one interface: score sentences, measure perplexity, sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from asr.language import arpa, ngram
+from asr.language.characters import of_characters, spaced, unspaced
+from asr.language.ngram import END, START, UNKNOWN, NgramModel
+from asr.model.checkpoint import MODELS
+
+DEFAULT = "english-lm"
+
+
+class LanguageError(ValueError):
+    """A language model cannot be found, opened or trained, with the reason in a sentence."""
+
+
+class Language(Protocol):
+    """What the commands ask of a language model, n-gram or recurrent; probabilities are natural logs."""
+
+    end: int  # id of the end of a sentence
+
+    def ln_probability(self, texts: list[str]) -> list[float]:
+        """Of each text, its end included; unknown words count as <unk>."""
+
+    def tokens(self, text: str) -> list[str]:
+        """What is predicted before the end: words or characters."""
+
+    def knows(self, token: str) -> bool:
+        """Whether it is in the vocabulary."""
+
+    def start(self) -> Any:
+        """The state before the first token."""
+
+    def distribution(self, state: Any) -> np.ndarray:
+        """(ids,): ln probability of every id as the next one; -inf for what is never said."""
+
+    def after(self, state: Any, token: int) -> Any:
+        """The state after one more token, by its id."""
+
+    def join(self, ids: Sequence[int]) -> str:
+        """The text of these tokens."""
+
+
+class NgramLanguage:
+    """Of words, by an n-gram model."""
+
+    end = END
+
+    def __init__(self, model: NgramModel):
+        self.model = model
+
+    def ln_probability(self, texts: list[str]) -> list[float]:
+        return [ngram.log_prob(self.model, text) for text in texts]
+
+    def tokens(self, text: str) -> list[str]:
+        return text.split()
+
+    def knows(self, token: str) -> bool:
+        return token in self.model
+
+    def start(self) -> ngram.State:
+        return self.model.start()
+
+    def distribution(self, state: ngram.State) -> np.ndarray:
+        levels = self.model.levels
+        found = levels[0].log_prob.astype(np.float64)
+        for n, place in enumerate(state, start=1):
+            if place >= 0:
+                found += levels[n - 1].backoff[place]
+                followers = slice(*levels[n].first[place : place + 2])
+                found[levels[n].word[followers]] = levels[n].log_prob[followers]
+        found[[START, UNKNOWN]] = -np.inf
+        return found
+
+    def after(self, state: ngram.State, token: int) -> ngram.State:
+        return self.model.score(state, self.model.words[token])[1]
+
+    def join(self, ids: Sequence[int]) -> str:
+        return " ".join(self.model.words[i] for i in ids)
+
+
+class CharacterNgrams(NgramLanguage):
+    """Of a model whose tokens are characters."""
+
+    def ln_probability(self, texts: list[str]) -> list[float]:
+        return super().ln_probability([spaced(text) for text in texts])
+
+    def tokens(self, text: str) -> list[str]:
+        return spaced(text).split()
+
+    def join(self, ids: Sequence[int]) -> str:
+        return unspaced(super().join(ids))
+
+
+class RnnLanguage:
+    """Of words or characters, by a recurrent network; brings torch with it."""
+
+    def __init__(self, model: Any):
+        """model: asr.language.rnn_network.RnnLanguageModel"""
+        from asr.language.rnn_network import EOS, UNKNOWN
+
+        self.model, self.end, self._unknown = model, EOS, UNKNOWN
+
+    def ln_probability(self, texts: list[str]) -> list[float]:
+        return [p for i in range(0, len(texts), 64) for p in self.model.ln_probability(texts[i : i + 64], unlisted=1)]
+
+    def tokens(self, text: str) -> list[str]:
+        return text.split() if self.model.options.unit == "word" else list(text)
+
+    def knows(self, token: str) -> bool:
+        return self.model.encode(token) != [self._unknown]
+
+    def start(self) -> Any:
+        return self.after((None, None), self.end)
+
+    def distribution(self, state: Any) -> np.ndarray:
+        found = self.model.next_tokens(state[0])
+        found[self._unknown] = -np.inf
+        return found
+
+    def after(self, state: Any, token: int) -> Any:
+        return self.model.read(token, state[1])
+
+    def join(self, ids: Sequence[int]) -> str:
+        return (" " if self.model.options.unit == "word" else "").join(self.model.vocabulary[i] for i in ids)
+
+
+def open_language(name: str) -> Language:
+    """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors. Raises LanguageError, NgramError."""
+    packaged = [p for p in (MODELS / f"{name}.npz", MODELS / f"{name}.safetensors") if p.is_file()]
+    path = packaged[0] if packaged else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in (*MODELS.glob("*-lm.npz"), *MODELS.glob("*-rnn.safetensors"))))
+        raise LanguageError(f"no language model called {name!r}: give a file or a packaged model ({known})")
+    try:
+        with open(path, "rb") as file:
+            first = file.read(9)
+    except OSError as error:
+        raise LanguageError(f"cannot read {path}: {error.strerror}") from None
+    if first.startswith(b"PK"):
+        return _of_ngrams(ngram.load(path))
+    return _open_rnn(path) if first[8:] == b"{" else _of_ngrams(arpa.read(path))
+
+
+def _of_ngrams(model: NgramModel) -> NgramLanguage:
+    return CharacterNgrams(model) if of_characters(model) else NgramLanguage(model)
+
+
+def _open_rnn(path: Path) -> RnnLanguage:
+    from asr.language.rnn_network import load
+    from asr.model.checkpoint import CheckpointError
+
+    try:
+        return RnnLanguage(load(path))
+    except CheckpointError as error:
+        raise LanguageError(str(error)) from None
+
+
+def per_token(ln_probability: float, tokens: int) -> float:
+    """Perplexity; the ends of sentences are to be counted among the tokens."""
+    return math.exp(-ln_probability / tokens)
+
+
+def sample(language: Language, rng: np.random.Generator, temperature: float, limit: int) -> str:
+    """A sentence of 1 to `limit` tokens, each drawn from p^(1 / temperature): below 1 likelier, above 1 odder."""
+    state, ids = language.start(), []
+    while len(ids) < limit:
+        scores = language.distribution(state) / temperature
+        if not ids:
+            scores[language.end] = -np.inf
+        weights = np.exp(scores - scores.max())
+        token = int(rng.choice(len(weights), p=weights / weights.sum()))
+        if token == language.end:
+            break
+        ids.append(token)
+        state = language.after(state, token)
+    return language.join(ids)

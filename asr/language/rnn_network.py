@@ -1,0 +1,140 @@
+"""The recurrent language model (Mikolov et al. 2010): words or characters, scored many texts at a time.
+
+A text is read as <eos>, its tokens; every token and the <eos> after the last one is predicted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asr.language.adaptive_softmax import AdaptiveSoftmax
+from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
+from asr.language.shared_prefixes import shared_prefixes
+from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
+from asr.model.recurrent import State, recurrent
+
+ROWS = 64  # texts that are read together
+SPECIAL = ("<eos>", "<unk>")
+
+
+@dataclass(frozen=True)
+class LanguageOptions:
+    """What rebuilds a recurrent language model: its cell, its unit, and the sizes of its layers."""
+
+    cell: str = "gru"  # gru, lstm (with forget gate) or peephole (LSTM whose gates see the cell)
+    unit: str = "word"  # what a token is: word or character
+    size: int = 192  # of a token's vector
+    hidden: int = 384  # of the recurrent layer
+    bands: tuple[int, ...] = (2000, 8000)  # ranks of tokens from which vectors are half as wide
+    unlisted: int = 1  # distinct words of the training text that are <unk>, each equally likely
+
+
+class RnnLanguageModel(nn.Module):
+    """vocabulary: the tokens by id, <eos> and <unk> first, then from the most frequent."""
+
+    def __init__(self, options: LanguageOptions, vocabulary: list[str]):
+        super().__init__()
+        if options.unit not in ("word", "character"):
+            raise ValueError(f"no unit called {options.unit!r}: choose word or character")
+        self.options, self.vocabulary = options, list(vocabulary)
+        self._ids = {token: i for i, token in enumerate(self.vocabulary) if token not in SPECIAL}
+        self.softmax = AdaptiveSoftmax(len(vocabulary), options.size, options.bands)
+        self.layer = recurrent(options.cell, options.size, options.hidden)
+        self.narrow = nn.Linear(options.hidden, options.size)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """ids (B, T), state or None -> what the softmax predicts the next tokens from (B, T, size), state."""
+        y, state = self.layer(self.softmax.embed(ids), state)
+        return self.narrow(y), state
+
+    def loss(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """ids (B, T + 1) with <eos> at both ends, tokens to predict (B,) -> mean -ln probability."""
+        x, _ = self(ids[:, :-1])
+        asked = torch.arange(x.shape[1]) < lengths[:, None]
+        return -self.softmax.log_prob(x[asked], ids[:, 1:][asked]).mean()
+
+    def encode(self, text: str) -> list[int]:
+        tokens = text.split() if self.options.unit == "word" else text
+        return [self._ids.get(token, UNKNOWN) for token in tokens]
+
+    @torch.inference_mode()
+    def ln_probability(self, texts: list[str], unlisted: int | None = None) -> list[float]:
+        """ln probability of each text, its end included; what texts have in common at their beginning costs once.
+
+        An unknown word is one of `unlisted` (from the options, if None) equally likely words; 1 counts it as <unk>.
+        """
+        if not texts:
+            return []
+        rows = [[*self.encode(text), EOS] for text in texts]
+        x, targets, places = self._prefixes(rows)
+        scores = self.softmax.log_prob(x, torch.tensor(targets)).tolist()
+        spread = math.log(self.options.unlisted if unlisted is None else unlisted)
+        return [sum(scores[k] for k in of) - spread * row.count(UNKNOWN) for row, of in zip(rows, places)]
+
+    def _prefixes(self, rows: list[list[int]]) -> tuple[Tensor, list[int], list[list[int]]]:
+        """Every distinct prefix (N) of some rows of ids, read once.
+
+        -> what each prefix's last token is predicted from (N, size), that token, the prefixes of each row.
+        """
+        levels, places = shared_prefixes(rows)
+        xs, parents, tokens, state = [], [0], [EOS], None
+        for level in levels:
+            x, state = self(torch.tensor(tokens)[:, None], _rows(state, parents))
+            parents, tokens = level
+            xs.append(x[parents, 0])
+        return torch.cat(xs), [token for level in levels for token in level.tokens], places
+
+    @torch.inference_mode()
+    def read(self, token: int, state: State | None) -> tuple[Tensor, State]:
+        """-> what the next token is predicted from (1, size), and the state after this one."""
+        x, state = self(torch.tensor([[token]]), state)
+        return x[:, 0], state
+
+    @torch.inference_mode()
+    def next_tokens(self, x: Tensor) -> np.ndarray:
+        """x (1, size) -> ln probability of every token."""
+        return self.softmax.all_log_probs(x)[0].numpy().astype(np.float64)
+
+
+def _rows(state: State | None, rows: list[int]) -> State | None:
+    """The state (1, B, H) of some rows of a batch, in this order."""
+    if state is None:
+        return None
+    return tuple(s[:, rows] for s in state) if isinstance(state, tuple) else state[:, rows]
+
+
+def perplexity(model: RnnLanguageModel, texts: list[str]) -> float:
+    """Perplexity a token; the ends of texts count, and unknown words do as <unk>."""
+    ordered, total = sorted(texts, key=len), 0.0
+    for start in range(0, len(ordered), ROWS):
+        total += sum(model.ln_probability(ordered[start : start + ROWS], unlisted=1))
+    tokens = sum(len(model.encode(text)) + 1 for text in texts)
+    return math.exp(-total / tokens) if tokens else math.nan
+
+
+def save(model: RnnLanguageModel, path: Path | str, card: dict, half: bool = True) -> None:
+    """Write a checkpoint, whole or not at all; ``half`` stores fp16."""
+    head = {"format": FORMAT, "options": asdict(model.options), "vocabulary": model.vocabulary, "card": card}
+    write_weights(model.state_dict(), Path(path), half, head)
+
+
+def load(path: Path | str = PACKAGED) -> RnnLanguageModel:
+    """The model in evaluation mode. Raises asr.model.checkpoint.CheckpointError."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no language model {path}")
+    weights, head = read_weights(Path(path), FORMAT, "recurrent language model")
+    try:
+        options = json.loads(head["options"])
+        options["bands"] = tuple(options["bands"])
+        model = RnnLanguageModel(LanguageOptions(**options), json.loads(head["vocabulary"]))
+        model.load_state_dict(weights)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(Path(path), error) from None
+    return model.eval()

@@ -1,0 +1,1 @@
+"""A microphone's blocks to partial and final results."""

@@ -1,0 +1,161 @@
+"""One stretch of speech in a live stream: what the encoder said of it, where the search stands, what was shown."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import takewhile
+
+import numpy as np
+
+from asr.align.align import AlignError, loudness
+from asr.align.words import SureDecoder, segment, timed
+from asr.audio.features import FRAMES_PER_SECOND
+from asr.model.interface import FRAME, STRIDE
+from asr.model.streaming import EncoderState, Heads, StreamingEncoder
+from asr.search.decoder import State
+from asr.search.partial import Partial
+from asr.transcript import Segment, Word
+
+NOTHING = Partial((), 0)
+SURE = 2  # encoder frames: what is shown of the look-ahead has heard as many frames after it, at least
+LONGEST = 250  # steps without stable words over which the letters are asked at every step: 10 s
+
+
+class Utterance:
+    """Frames (10 ms) are counted from the stream's start, steps (40 ms) from the utterance's.
+
+    The encoder hears `lead` frames before the start, where running speech was cut.
+    """
+
+    def __init__(self, number: int, start: int, lead: int, encoder: StreamingEncoder, decoder: SureDecoder):
+        self.number, self.start = number, start
+        self.begin = self.given = start - lead  # the frames begin .. given - 1 have gone to the encoder
+        self.state = encoder.start()  # of the encoder after them
+        self.end: int | None = None  # frame, once it is known
+        self.endpoint = ""  # what ended it
+        self.shown = NOTHING  # what the last partial result said
+        self.said = False  # some partial result had words
+        self._lead = lead // STRIDE
+        self._heads = encoder.nothing()  # all outputs so far, the lead's too
+        self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
+        self._decoder, self._search = decoder, decoder.start()
+        self._searched = 0  # steps
+        self._ahead: Heads | None = None  # that were looked at after them
+        self._judged_at = -1  # the frame at which the pause began ...
+        self._judgement: tuple[str, ...] = ()  # ... in which these words were found
+        self._times: tuple[Word, ...] = ()  # the words that were shown last
+
+    def give(self, frames: np.ndarray) -> None:
+        """The next frames that go to the encoder."""
+        self.given += len(frames)
+        self._loudness.append(loudness(frames))
+
+    def add(self, heads: Heads, state: EncoderState) -> None:
+        """The encoder's next outputs."""
+        self._heads, self.state = self._heads.then(heads), state
+
+    @property
+    def complete(self) -> bool:
+        """It has ended, and all its outputs are there."""
+        return self.end is not None and self._available >= self._steps(self.end)
+
+    def advance(self) -> Partial:
+        """Search the outputs that are there."""
+        until = self._available if self.end is None else min(self._available, self._steps(self.end))
+        if until <= self._searched:
+            return self.shown
+        self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
+        self._searched = until
+        letters = self._part(0, until).letters
+        settled = self._decoder.so_far(self._search, letters)
+        self._ahead = self._look_ahead()
+        if self._ahead is None:
+            return self._preferred(settled, letters, self._search)
+        search = self._decoder.feed(self._search, *self._ahead)
+        letters = np.concatenate([letters, self._ahead.letters])
+        return self._preferred(self._decoder.so_far(search, letters)._replace(stable=settled.stable), letters, search)
+
+    def judged(self, partial: Partial, spoken: int) -> Partial:
+        """In a pause that began at frame `spoken`: the text that would be final if nothing followed.
+
+        All models are asked once in a pause, when the outputs up to it are there. A command is told when it is whole.
+        """
+        if not partial.words or STRIDE * self._searched < spoken - self.start:
+            return partial
+        if self._judged_at != spoken:
+            best = self._decoder.finish(self._search, self._part(0, self._searched).letters)[0]
+            self._judged_at, self._judgement = spoken, tuple(best.text.split())
+        still = self._judgement[: partial.stable] == partial.words[: partial.stable]  # the search may have moved on
+        return Partial(self._judgement, partial.stable) if self._judgement and still else partial
+
+    def show(self, partial: Partial) -> tuple[Word, ...]:
+        """The words with their times in the stream; none where the letters do not agree with them yet."""
+        self.shown, words = partial, partial.words
+        self.said = self.said or bool(words)
+        kept = self._kept(words)
+        begin = self.start / FRAMES_PER_SECOND
+        found = kept + self._timed(words[len(kept) :], kept[-1].end if kept else begin)
+        if len(found) < len(words):  # too little room is left after the kept ones
+            found = self._timed(words, begin)
+        self._times = found
+        return found
+
+    def final(self, least_confidence: float) -> Segment | None:
+        """The text of a complete utterance; None where it was noise, or has not ended."""
+        if self.end is None or not (steps := self._steps(self.end)):
+            return None
+        heads = self._part(0, steps)
+        if self._searched > steps:  # it was cut where the search had passed already
+            hypotheses = self._decoder(*heads)
+        else:
+            state = self._decoder.feed(self._search, *self._part(self._searched, steps))
+            hypotheses = self._decoder.finish(state, heads.letters)
+        loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
+        return segment(hypotheses, heads, self.start / FRAMES_PER_SECOND, self._decoder, loud, least_confidence)
+
+    def _steps(self, end: int) -> int:
+        return -(-(end - self.start) // STRIDE)
+
+    @property
+    def _available(self) -> int:
+        return max(0, len(self._heads.letters) - self._lead)
+
+    def _part(self, first: int, until: int) -> Heads:
+        part = slice(self._lead + first, self._lead + until)
+        return self._heads.each(lambda head: head[part])
+
+    def _look_ahead(self) -> Heads | None:
+        """What the encoder says of frames that it has only looked at ahead, as far as it is worth showing.
+
+        The search goes on from there for the sake of what is shown, and forgets it.
+        """
+        ahead = self.state.ahead
+        if self.end is not None or ahead is None or len(ahead.letters) <= SURE:
+            return None
+        return ahead.each(lambda head: head[:-SURE])
+
+    def _preferred(self, partial: Partial, letters: np.ndarray, search: State) -> Partial:
+        """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
+        kept = self._kept(partial.words[: partial.stable])
+        open_part = letters[self._step(kept[-1].end) if kept else 0 :]
+        if not partial.words or len(open_part) > LONGEST:
+            return partial
+        words = self._decoder.likeliest(search, open_part, len(kept))
+        return Partial(words or partial.words, partial.stable)
+
+    def _step(self, time: float) -> int:
+        return round((time - self.start / FRAMES_PER_SECOND) / FRAME)
+
+    def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
+        """Words whose times are not worked out again; where the last one ends depends on the next."""
+        same = takewhile(lambda pair: pair[0] == pair[1].text, zip(words, self._times))
+        return tuple(word for _, word in same)[:-1]
+
+    def _timed(self, words: tuple[str, ...], start: float) -> tuple[Word, ...]:
+        """The words laid over the sound from `start` s on; none where they do not fit."""
+        with suppress(AlignError):
+            part = self._part(self._step(start), self._searched)
+            if self._ahead:
+                part = part.then(self._ahead)
+            return timed(" ".join(words), part, start, self._decoder)
+        return ()

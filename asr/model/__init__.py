@@ -1,0 +1,1 @@
+"""The acoustic model: its layers, its outputs and loss, streaming, checkpoints, ONNX."""

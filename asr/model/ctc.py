@@ -1,0 +1,184 @@
+"""The acoustic model: front-end, encoder, CTC heads and loss (Graves et al. 2006), an attention decoder if wanted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asr.attention.decoder import AttentionDecoder, AttentionOptions, letter_frames
+from asr.audio.features import LogMel, LogMelOptions
+from asr.model.encoder import FULL, Encoder, Latency
+from asr.model.recurrent import State, apart, joined
+from asr.subwords import alphabet_of
+from asr.text import BLANK, LETTERS
+
+UNITS = "letters", "subwords", "phonemes"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What rebuilds the model: its front-end, what it writes, and the sizes of its layers. Raises ValueError."""
+
+    frontend: LogMelOptions = LogMelOptions()
+    symbols: tuple[str, ...] = tuple(LETTERS)
+    phonemes: tuple[str, ...] = ()  # of a second head on a middle layer
+    kind: str = "gru"  # or lstm, peephole
+    layers: int = 4
+    hidden: int = 320  # of each direction
+    channels: int = 32  # of the subsampling
+    dropout: float = 0.1
+    attention: AttentionOptions | None = None  # of a decoder beside the CTC heads
+    units: str = "letters"  # of the top layer: letters, subwords, or phonemes, with letters on the middle one
+    pieces: int = 200  # subwords that are learnt from the training texts, at most
+    scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
+    deep_phonemes: bool = False  # the head of the phonemes reads the last layer beside its middle one
+
+    def __post_init__(self):
+        if self.units not in UNITS:
+            raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
+        if self.deep_phonemes and self.units == "phonemes":
+            raise ValueError("deep_phonemes is for a second head: phonemes as units read the last layer already")
+
+    @classmethod
+    def from_dict(cls, values: dict) -> ModelOptions:
+        """What ``asdict`` gave. Raises KeyError, TypeError for anything else."""
+        parts: dict = {k: tuple(values[k]) for k in ("symbols", "phonemes", "scores") if k in values}
+        parts["frontend"] = LogMelOptions(**values["frontend"])
+        if "attention" in values:
+            parts["attention"] = AttentionOptions(**values["attention"])
+        return cls(**{**values, **parts})
+
+    def asdict(self) -> dict:
+        """Without what older versions do not know, where it is not used."""
+        left_out = [] if self.attention else ["attention"]
+        left_out += ["units", "pieces", "scores"] if self.units == "letters" else []
+        left_out += [] if self.deep_phonemes else ["deep_phonemes"]
+        return {k: v for k, v in asdict(self).items() if k not in left_out}
+
+
+class AcousticModel(nn.Module):
+    """Log-mel frames -> log-probabilities of letters and blank for every 40 ms."""
+
+    def __init__(self, options: ModelOptions = ModelOptions()):
+        super().__init__()
+        self.options = options
+        self.alphabet = alphabet_of(options.symbols, options.scores)
+        self.frontend = LogMel(options.frontend)
+        n_mels = options.frontend.n_mels
+        self.register_buffer("mean", torch.zeros(n_mels))
+        self.register_buffer("deviation", torch.ones(n_mels))
+        self.encoder = Encoder(n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout)
+        self.head = nn.Linear(self.encoder.size, len(self.alphabet))
+        if options.phonemes:
+            self.phoneme_head = nn.Linear(len(self.read[1]) * self.encoder.size, len(options.phonemes) + 1)
+        wanted = options.attention
+        self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
+
+    @property
+    def read(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one,
+        with deep_phonemes both."""
+        top, middle = self.options.layers - 1, self.options.layers // 2
+        if self.options.units == "phonemes":
+            return (middle,), (top,)
+        return (top,), (middle, top) if self.options.deep_phonemes else (middle,)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
+        return (frames - self.mean) / self.deviation
+
+    def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[Tensor, Tensor]:
+        """frames (B, T, n_mels), lengths (B,) -> log-probabilities of letters (B, T', V) and T' of each."""
+        letters, _, lengths = self.both(frames, lengths, latency)
+        return letters, lengths
+
+    def both(
+        self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """As ``forward``, with the log-probabilities of phonemes (B, T', P) between, if the model has that head."""
+        hidden, lengths = self.encode(frames, lengths, latency)
+        return self.letters(hidden), self.phonemes(hidden), lengths
+
+    def losses(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        letters: list[list[int]],
+        phonemes: list[list[int] | None],
+        latency: Latency | None = FULL,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; the attention loss.
+
+        None stands for a head that the model lacks, or that no utterance has targets for.
+        """
+        hidden, lengths = self.encode(frames, lengths, latency)
+        log_probs = self.letters(hidden)
+        on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None
+        said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
+        if said:
+            known = list(said)
+            of_phonemes = self.phonemes([layer[known] for layer in hidden])
+            on_phonemes = ctc_loss(of_phonemes, lengths[known], list(said.values()))
+        if self.attention:
+            spoken = letter_frames(log_probs, lengths, letters)
+            on_attention = self.attention.loss(hidden[-1], lengths, letters, spoken)
+        return on_letters, on_phonemes, on_attention
+
+    def encode(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
+        """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
+        return self.encoder(self._masked(frames, lengths), lengths, latency)
+
+    def letters(self, hidden: list[Tensor]) -> Tensor:
+        """The output of every layer -> log-probabilities of letters (B, T', V)."""
+        return self.head(_side_by_side(hidden, self.read[0])).float().log_softmax(-1)
+
+    def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
+        """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
+        if not self.options.phonemes:
+            return None
+        return self.phoneme_head(_side_by_side(hidden, self.read[1])).float().log_softmax(-1)
+
+    # asr.model.interface.Acoustics: what files and streams use
+
+    @property
+    def mean_frame(self) -> np.ndarray:
+        """(n_mels,); see asr.model.interface, as for the three below."""
+        return self.mean.numpy()
+
+    def unheard(self) -> tuple[State, ...]:
+        zero = torch.zeros(1, 1, self.options.hidden)
+        return (zero if self.options.kind == "gru" else (zero, zero),) * self.options.layers
+
+    @torch.inference_mode()
+    def subsample(self, frames: np.ndarray) -> np.ndarray:
+        return self.encoder.subsampling(self.normalise(torch.from_numpy(frames))).numpy()
+
+    @torch.inference_mode()
+    def advance(
+        self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[tuple[State, ...]]
+    ) -> tuple[np.ndarray, np.ndarray | None, list[tuple[State, ...]]]:
+        states = [joined(some) for some in zip(*layers)]
+        hidden, states = self.encoder.run(torch.from_numpy(windows), torch.from_numpy(valid), chunk, states, whole=True)
+        letters, phonemes = self.letters(hidden), self.phonemes(hidden)
+        return letters.numpy(), None if phonemes is None else phonemes.numpy(), list(zip(*map(apart, states)))
+
+    def _masked(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
+        return self.normalise(frames) * inside[..., None]
+
+
+def _side_by_side(hidden: list[Tensor], layers: tuple[int, ...]) -> Tensor:
+    """(B, T', 2H) of every layer -> (B, T', n 2H) of those that are named."""
+    return hidden[layers[0]] if len(layers) == 1 else torch.cat([hidden[i] for i in layers], -1)
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
+    """-ln probability of the targets, a frame: log_probs (B, T', V), T' of each."""
+    log_probs = log_probs.transpose(0, 1)  # (T', B, V)
+    flat = torch.tensor([i for t in targets for i in t], dtype=torch.long, device=log_probs.device)
+    sizes = torch.tensor([len(t) for t in targets], device=log_probs.device)
+    loss = nn.functional.ctc_loss(log_probs, flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True)
+    return loss.sum() / lengths.sum()

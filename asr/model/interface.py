@@ -1,0 +1,89 @@
+"""What files and streams ask of an acoustic model, whichever engine runs it: torch (ctc.py) or ONNX (onnx.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from asr.audio.features import FRAMES_PER_SECOND, LogMel, LogMelOptions
+from asr.text import Alphabet
+
+STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
+FRAME = STRIDE / FRAMES_PER_SECOND  # s of an encoder frame
+FIELD = 7  # log-mel frames that one encoder frame sees
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Chunk and look-ahead of the backward layers, in encoder frames of 40 ms."""
+
+    chunk: int  # Nc
+    ahead: int  # Nr
+
+    @classmethod
+    def of(cls, milliseconds: float) -> Latency:
+        """A quarter of the latency gathers the chunk, the rest looks ahead of it."""
+        frames = max(2, round(milliseconds / 40))
+        chunk = max(1, frames // 4)
+        return cls(chunk, frames - chunk)
+
+    @classmethod
+    def whole(cls, frames: int) -> Latency:
+        """One window over so many log-mel frames."""
+        return cls(max(1, -(-frames // STRIDE)), 0)
+
+    @property
+    def milliseconds(self) -> int:
+        """Of sound that the encoder waits for."""
+        return 40 * (self.chunk + self.ahead)
+
+
+class Options(Protocol):
+    """What rebuilds an acoustic model, as far as others ask for it."""
+
+    @property
+    def frontend(self) -> LogMelOptions: ...
+
+    @property
+    def phonemes(self) -> tuple[str, ...]:
+        """Of the second head; empty without one."""
+
+
+Layers = Any  # the forward state of each layer of one stream: an engine's own
+
+
+class Acoustics(Protocol):
+    """An acoustic model in two parts, so that windows that overlap share their subsampled frames.
+
+    Arrays are float32. D is the size of a subsampled frame, W = Nc + Nr that of a window.
+    """
+
+    @property
+    def options(self) -> Options: ...
+
+    @property
+    def alphabet(self) -> Alphabet: ...
+
+    @property
+    def frontend(self) -> LogMel: ...
+
+    @property
+    def mean_frame(self) -> np.ndarray:
+        """(n_mels,): the log-mel frame that stands after a recording's end."""
+
+    def unheard(self) -> Layers:
+        """The state before a stream."""
+
+    def subsample(self, frames: np.ndarray) -> np.ndarray:
+        """Log-mel frames (B, T, n_mels), T at least FIELD -> (B, T', D); output t sees the frames 4t .. 4t + 6."""
+
+    def advance(
+        self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[Layers]
+    ) -> tuple[np.ndarray, np.ndarray | None, list[Layers]]:
+        """windows (B, n, W, D), valid (B, n) frames of each that are audio, Nc, the state of B streams.
+
+        -> natural log-probabilities of letters (B, n, W, V) and phonemes (B, n, W, P), if it has that head; new states.
+        An engine that cannot say yet what lies ahead gives out the chunks alone (B, n, Nc, ...).
+        """

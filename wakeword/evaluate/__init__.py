@@ -1,0 +1,1 @@
+"""Misses, false alarms and delay of a detector."""

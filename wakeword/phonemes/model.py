@@ -1,0 +1,73 @@
+"""A small two-way CTC model of phonemes in numpy: what does this second of sound say?
+
+The acoustic model of asr.model.ctc at full context, with its own weights (recipes/wake_words/second_look.toml).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+from asr.model.interface import FIELD, STRIDE
+from wakeword.network import CELLS
+
+WEIGHTS = Path(__file__).parent.parent / "phonemes.safetensors"
+
+
+class PhonemeModel:
+    """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms."""
+
+    def __init__(self, tensors: dict[str, np.ndarray], symbols: tuple[str, ...], layers: int):
+        """tensors: named as in asr.model.ctc.AcousticModel; symbols: the phonemes, numbered from 1."""
+        self.symbols = symbols
+        t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+        self._mean, self._deviation = t["mean"], t["deviation"]
+        part = "encoder.subsampling."
+        self._convolutions = [(t[f"{part}{name}.weight"], t[f"{part}{name}.bias"]) for name in ("first", "second")]
+        self._project = t[part + "project.weight"].T, t[part + "project.bias"]
+        names = [f"encoder.layers.{i}." for i in range(layers)]
+        self._layers = [[CELLS["gru"](t, n + way) for way in ("forwards.", "backwards.")] for n in names]
+        self._norms = [(t[f"encoder.norms.{i}.weight"], t[f"encoder.norms.{i}.bias"]) for i in range(layers)]
+        self._head = t["phoneme_head.weight"].T, t["phoneme_head.bias"]
+        self._hidden, self.n_mels = t["encoder.layers.0.forwards.weight_hh_l0"].shape[1], len(t["mean"])
+
+    @staticmethod
+    @cache
+    def load(path: Path = WEIGHTS) -> PhonemeModel:
+        with safe_open(path, framework="numpy") as file:
+            options = json.loads(file.metadata()["options"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        return PhonemeModel(tensors, tuple(options["phonemes"]), options["layers"])
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """(T, n_mels) -> (ceil(T / 4), 1 + symbols)."""
+        x = (frames - self._mean) / self._deviation
+        wanted = STRIDE * (-(-len(x) // STRIDE) - 1) + FIELD
+        x = np.pad(x, ((0, wanted - len(x)), (0, 0)))[None]
+        for weight, bias in self._convolutions:
+            x = np.maximum(_convolve(x, weight, bias), 0)
+        x = x.transpose(1, 0, 2).reshape(x.shape[1], -1) @ self._project[0] + self._project[1]
+        for (forwards, backwards), norm in zip(self._layers, self._norms):
+            start = np.zeros((1, self._hidden), np.float32)
+            x = np.concatenate([forwards(x, start)[0], backwards(x[::-1], start)[0][::-1]], 1)
+            x = _layer_norm(x, *norm)
+        logits = x @ self._head[0] + self._head[1]
+        logits -= logits.max(-1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """x (C, T, F), weight (O, C, 3, 3) -> (O, T', F'), a stride of 2 both ways."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (1, 2))[:, ::2, ::2]
+    c, t, f = windows.shape[:3]
+    columns = windows.transpose(1, 2, 0, 3, 4).reshape(t * f, -1)
+    return (columns @ weight.reshape(len(weight), -1).T + bias).reshape(t, f, -1).transpose(2, 0, 1)
+
+
+def _layer_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * scale + shift

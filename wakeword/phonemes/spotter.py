@@ -1,0 +1,142 @@
+"""Any phrase, without training: the speech recogniser's CTC model listens for its phonemes.
+
+While somebody speaks it costs some twenty times what a detector of its own does, and next to nothing otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asr.audio.features import SAMPLE_RATE
+from asr.audio.vad import STEP, DetectorState, SpeechDetector
+from asr.model.interface import Acoustics, Latency
+from asr.model.streaming import EncoderState, Portion, StreamingEncoder
+from wakeword.detector import DetectorOptions, Listening, threshold_for
+from wakeword.phonemes.keyword import Keyword, heard
+from wakeword.phonemes.verify import keywords
+from wakeword.phrase.phrases import check
+from wakeword.train.thresholds import RATES, USUAL, peaks, thresholds
+
+LATENCY = 320.0  # ms of sound that the encoder waits for
+ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
+HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
+
+HEARD = Path(__file__).parent.parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
+KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
+GAP = 38  # steps in which there is at most one false alarm
+
+
+class SpotState(NamedTuple):
+    tail: np.ndarray  # samples that later frames need
+    vad: DetectorState
+    frames: np.ndarray  # (t, n_mels) that no step has taken yet: t < 4
+    before: np.ndarray  # (t, n_mels) of the last steps without speech
+    waiting: np.ndarray  # (t, n_mels) that the encoder has not been given yet
+    given: int  # frames given to it since speech began
+    encoder: EncoderState  # since speech began
+    keywords: tuple[np.ndarray, ...]
+    open: int  # steps that the encoder will still be given, if no more speech comes; 0: nobody speaks
+    steps: int  # done so far
+    quiet_until: int  # step before which nothing fires
+
+
+class Spotter(Listening):
+    """The phrase's pronunciations in the phonemes of an acoustic model, stream by stream.
+
+    A step is 40 ms of the stream; its score is the best among the encoder's outputs that became known in it.
+    """
+
+    step_seconds = STEP / 100
+
+    def __init__(self, model: Acoustics, phrase: str, options: DetectorOptions, latency: float = LATENCY):
+        """phrase: normalised. Raises wakeword.phonemes.verify.VerifyError."""
+        self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
+        self._keywords = keywords(phrase, model.options.phonemes)
+        self._model, self._vad = model, SpeechDetector.load()
+        self._encoder = StreamingEncoder(model, Latency.of(latency))
+
+    def start(self) -> SpotState:
+        empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)
+        tail = self._model.frontend.start()
+        encoder = self._encoder.start()
+        return SpotState(tail, self._vad.start(), empty, empty, empty, 0, encoder, self._unheard(), 0, 0, 0)
+
+    def scores(self, samples: np.ndarray, state: SpotState) -> tuple[np.ndarray, SpotState]:
+        """(n,) samples -> the score (m,) of every step now complete, and the new state."""
+        frames, tail = self._model.frontend.feed(samples, state.tail)
+        p, vad = self._vad.probabilities(frames, state.vad)
+        frames, scores = np.concatenate([state.frames, frames]), np.zeros(len(p), np.float32)
+        for i, probability in enumerate(p):
+            scores[i], state = self._step(frames[STEP * i : STEP * (i + 1)], probability, state)
+        rest = frames[STEP * len(p) :]
+        return scores, state._replace(tail=tail, vad=vad, frames=rest, steps=state.steps + len(p))
+
+    def time(self, step: int) -> float:
+        """When a step's last frame ended, in seconds of the stream."""
+        o = self._model.options.frontend
+        return (((step + 1) * STEP - 1) * o.hop + o.window) / SAMPLE_RATE
+
+    def _step(self, frames: np.ndarray, probability: float, state: SpotState) -> tuple[float, SpotState]:
+        """The next 4 frames and whether they are speech -> the step's score, and the new state."""
+        if probability >= ON or (state.open and probability >= OFF):
+            still = HANG
+        else:
+            still = max(0, state.open - 1)
+        if not state.open:
+            if not still:
+                return 0.0, state._replace(before=np.concatenate([state.before, frames])[-PRE_ROLL * STEP :])
+            waiting = np.concatenate([state.before, frames])
+            state = state._replace(encoder=self._encoder.start(), given=0, keywords=self._unheard())
+        else:
+            waiting = np.concatenate([state.waiting, frames])
+        state = state._replace(waiting=waiting, open=still)
+        last, total = not still, state.given + len(waiting)
+        if not last and self._encoder.outputs(total) == self._encoder.outputs(state.given):
+            return 0.0, state
+        score, state = self._hear(state, last)
+        return score, state._replace(before=frames) if last else state
+
+    def _hear(self, state: SpotState, last: bool) -> tuple[float, SpotState]:
+        """Give the encoder what is waiting."""
+        [(heads, encoder)] = self._encoder.step([Portion(state.waiting, state.encoder, last)])
+        score, states = heard(self._keywords, heads, state.keywords)
+        given = state.given + len(state.waiting)
+        return score, state._replace(waiting=state.waiting[:0], given=given, encoder=encoder, keywords=states)
+
+    def _unheard(self) -> tuple[np.ndarray, ...]:
+        return tuple(k.start() for k in self._keywords)
+
+
+def thresholds_of(phrase: list[Keyword], symbols: int) -> dict[str, float]:
+    """The thresholds for so many false alarms an hour, by what the packaged model hears in an hour of other speech.
+
+    symbols: of the acoustic model's head, the blank among them.
+    """
+    with np.load(HEARD) as file:
+        kept, values, lengths = file["symbols"], -UNIT * file["units"].astype(np.float32), file["lengths"]
+    log_probs = np.repeat(values[:, -1:] - 1.0, symbols, axis=1)  # of what was not kept: less than the last that was
+    np.put_along_axis(log_probs, kept.astype(np.int64), values, axis=1)
+    events = []
+    for clip in np.split(log_probs, np.cumsum(lengths)[:-1]):
+        events.append(peaks(np.max([k.feed(clip, k.start())[0] for k in phrase], axis=0), GAP))
+    found = thresholds(np.concatenate(events), lengths.sum() * STEP / 100 / 3600, RATES)
+    return {f"{rate:g}": threshold for rate, threshold in found.items()}
+
+
+def spotter(model: Acoustics, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
+    """For any phrase; without a threshold, the one for so many false alarms an hour (default: 0.5).
+
+    Raises wakeword.phrase.phrases.PhraseError, wakeword.phonemes.verify.VerifyError, wakeword.detector.DetectorError.
+    """
+    phrase = check(phrase)
+    card = {}
+    if threshold is None:
+        symbols = model.options.phonemes
+        card["thresholds"] = thresholds_of(keywords(phrase, symbols), len(symbols) + 1)
+        threshold = threshold_for(card, USUAL if rate is None else rate)
+    found = Spotter(model, phrase, DetectorOptions(threshold, smooth=1))
+    found.card |= card
+    return found

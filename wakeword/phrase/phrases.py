@@ -1,0 +1,88 @@
+"""A wake phrase: is it one, and in which ways can a synthesiser be asked to say it?"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from asr.text import normalise
+from wakeword.phrase.pronunciation import VOWELS, compounds, lexicon, pronounce, pronunciations
+
+MOST_WORDS = 6
+LONGEST_WORD = 30  # letters
+FEW_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "they", "hail"
+
+_SILENT = " .,;:!?…'’‘`´ʼ\"“”-–—"
+# what no English word holds: seven consonants in a row, a letter four times in a row
+_UNSAYABLE = re.compile(r"[bcdfghjklmnpqrstvwxz']{7}|(.)\1{3}")
+_GREETINGS = frozenset("hey hi hello ok okay yo hallo oh dear".split())  # a comma may follow
+
+
+class PhraseError(ValueError):
+    """A phrase cannot become a wake word; one sentence says why and what to do."""
+
+
+def check(phrase: str) -> str:
+    """-> the phrase normalised: lower-case words of a-z and inner apostrophes. Raises PhraseError."""
+    _check_letters(phrase)
+    text = normalise(phrase)
+    if not text:
+        raise PhraseError('the phrase is empty: give one to six words, such as "hey computer"')
+    words = text.split()
+    if len(words) > MOST_WORDS:
+        raise PhraseError(f"the phrase has {len(words)} words: choose one of at most {MOST_WORDS}")
+    if mute := [word for word in words if not _sayable(word)]:
+        raise PhraseError(f'"{mute[0]}" cannot be pronounced: spell it as it is spoken, such as "tee vee" for TV')
+    return text
+
+
+def _check_letters(phrase: str) -> None:
+    """Only what English voices read as it is written."""
+    if foreign := "".join(c for c in phrase if c.isalpha() and not normalise(c)):
+        raise PhraseError(f'no voice here can read "{foreign}": write the phrase in English spelling, with a to z')
+    if digits := "".join(c for c in phrase if c.isnumeric()):
+        raise PhraseError(f'the phrase holds the digits "{digits}": write numbers as words, "twenty one" for 21')
+    if other := [c for c in phrase if not (normalise(c) or c.isspace() or unicodedata.combining(c) or c in _SILENT)]:
+        raise PhraseError(f'the phrase holds "{other[0]}", which voices read in different ways: write it as a word')
+
+
+def _sayable(word: str) -> bool:
+    """True if the word has a vowel sound, or looks as if it had."""
+    if ways := pronunciations(word):
+        return any(VOWELS.intersection(said) for said in ways)
+    return bool(re.search("[aeiouy]", word)) and not _UNSAYABLE.search(word) and len(word) <= LONGEST_WORD
+
+
+def warning(phrase: str) -> str | None:
+    """A sentence for the user of a phrase that will work badly; None for a good one."""
+    text = normalise(phrase)
+    sounds = pronounce(text) or re.sub(r"[' ]|(.)(?=\1)|e\b", "", text)  # about a letter a phoneme
+    if len(sounds) >= FEW_PHONEMES:
+        return None
+    return f'"{text}" is very short: expect false alarms, or choose a longer phrase, such as "hey computer"'
+
+
+def variants(text: str) -> list[str]:
+    """Ways to write a normalised phrase that make synthesisers vary its melody, never its words."""
+    unknown = [word for word in text.split() if word not in lexicon()]  # voices guess at these: "snowboy", "snow boy"
+    apart = [text.replace(word, " ".join(compounds(word)[0])) for word in unknown if compounds(word)]
+    return [*punctuated(text), *apart]
+
+
+def punctuated(text: str) -> list[str]:
+    """A normalised text with and without the marks that change its melody, and with a pause: "hey, computer!"."""
+    first, _, rest = text.partition(" ")
+    paused = f"{first}, {rest}"
+    written = _marked(text, ".!?")
+    if not rest:
+        return written
+    return [*written, *_marked(paused, ".!?" if first in _GREETINGS else ".")]
+
+
+def _marked(text: str, marks: str) -> list[str]:
+    return [text, *(text[0].upper() + text[1:] + mark for mark in marks)]
+
+
+def slug(phrase: str) -> str:
+    """ "Hey, Computer!" -> hey-computer"""
+    return re.sub(r"[^a-z0-9']+", "-", phrase.lower()).strip("-") or "detector"

@@ -1,0 +1,127 @@
+"""How English words are pronounced, and which of them sound alike: the packaged lexicon, no network needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice, product
+
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from asr.search import letter_to_sound
+from asr.search.lexicon import LEXICON, read_lexicon
+
+Phonemes = tuple[str, ...]
+
+MOST_WAYS = 12  # to say a phrase
+VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+
+
+@cache
+def lexicon() -> dict[str, tuple[Phonemes, ...]]:
+    """Word -> its pronunciations in the 39 phonemes of CMUdict, without stress."""
+    words: dict[str, tuple[Phonemes, ...]] = {}
+    for word, said in read_lexicon(LEXICON):
+        words[word] = (*words.get(word, ()), tuple(said.split()))
+    return words
+
+
+@cache
+def pronunciations(word: str) -> tuple[Phonemes, ...]:
+    """All the lexicon has for a lower-case word, or for the two words it is made of; () where it has neither."""
+    known = lexicon()
+    if word in known:
+        return known[word]
+    return tuple(a + b for first, last in compounds(word)[:1] for a in known[first] for b in known[last])
+
+
+def pronounce(text: str) -> list[str] | None:
+    """Phonemes of a normalised text, by each word's first pronunciation; None if one of its words is unknown."""
+    said = [pronunciations(word) for word in text.split()]
+    return [phoneme for ways in said for phoneme in ways[0]] if all(said) else None
+
+
+def ways(phrase: str) -> list[Phonemes]:
+    """Ways to say a normalised phrase; words that the lexicon lacks are said by the rules from letters to sounds."""
+    said = [pronunciations(w) or [tuple(way.split()) for way in letter_to_sound.guess(w, {})] for w in phrase.split()]
+    return [sum(way, ()) for way in islice(product(*said), MOST_WAYS)]
+
+
+def compounds(word: str) -> list[tuple[str, str]]:
+    """Ways to see a word as two of the lexicon's, the most even first: "snowboy" -> ("snow", "boy")."""
+    return letter_to_sound.compounds(word, lexicon())
+
+
+def says(text: str, phrase: str) -> bool:
+    """True if whole words of a normalised text spell the phrase or sound like it: "the snow boy" says "snowboy"."""
+    words, letters = text.split(), phrase.replace(" ", "")
+    ways = [sum(way, ()) for way in product(*map(_heard, phrase.split()))]
+    starts = (words[i:] for i in range(len(words)))
+    return any(_spell(rest, letters) or any(_sound(rest, said) for said in ways) for rest in starts)
+
+
+def _heard(word: str) -> set[Phonemes]:
+    """Its pronunciations without the difference that nobody hears in "activate" and "active eight"."""
+    return {tuple("AH" if p == "IH" else p for p in said) for said in pronunciations(word)}
+
+
+def _spell(words: Sequence[str], letters: str) -> bool:
+    return any("".join(words[:n]) == letters for n in range(1, len(words) + 1))
+
+
+def _sound(words: Sequence[str], said: Phonemes) -> bool:
+    """True if the first few words can be pronounced so."""
+    if not said or not words:
+        return not said
+    return any(way == said[: len(way)] and _sound(words[1:], said[len(way) :]) for way in _heard(words[0]))
+
+
+def alike(said: Sequence[str], distance: int) -> dict[str, int]:
+    """Words of the lexicon within an edit distance in phonemes -> their distance, nearest first; 0: homophones."""
+    coded, words = _coded()
+    return _nearest(_code(said), coded, words, distance)
+
+
+def spelt_alike(word: str, distance: int) -> dict[str, int]:
+    """The same by letters, for a word that the lexicon cannot pronounce."""
+    words = list(lexicon())
+    return _nearest(word, words, words, distance)
+
+
+def _nearest(query: str, choices: Sequence[str], words: Sequence[str], distance: int) -> dict[str, int]:
+    found = process.extract(query, choices, scorer=Levenshtein.distance, limit=None, score_cutoff=distance)
+    nearest: dict[str, int] = {}
+    for _, far, i in sorted(found, key=lambda hit: (hit[1], hit[2])):
+        nearest.setdefault(words[i], int(far))
+    return nearest
+
+
+def beginning(said: Sequence[str]) -> list[str]:
+    """Words of the lexicon that begin with these phonemes."""
+    wanted = _code(said)
+    return sorted({word for way, word in zip(*_coded()) if way.startswith(wanted)})
+
+
+def containing(said: Sequence[str]) -> list[str]:
+    """Words of the lexicon that have these phonemes in a row, and more."""
+    wanted = _code(said)
+    return sorted({word for way, word in zip(*_coded()) if wanted in way and way != wanted})
+
+
+@cache
+def _letters() -> dict[str, str]:
+    """A character for each phoneme, so that a pronunciation is a string."""
+    phonemes = sorted({p for ways in lexicon().values() for said in ways for p in said})
+    return {p: chr(ord("A") + i) for i, p in enumerate(phonemes)}
+
+
+@cache
+def _coded() -> tuple[list[str], list[str]]:
+    """All pronunciations as strings, and the word of each."""
+    pairs = [(_code(said), word) for word, ways in lexicon().items() for said in ways]
+    return [said for said, _ in pairs], [word for _, word in pairs]
+
+
+def _code(said: Iterable[str]) -> str:
+    return "".join(_letters()[p] for p in said)

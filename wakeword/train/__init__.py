@@ -1,0 +1,1 @@
+"""All of `wakeword train`: clips, mixing, the network, held-out voices."""

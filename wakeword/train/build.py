@@ -1,0 +1,165 @@
+"""`wakeword train`: from a phrase to a detector's file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.features import SAMPLE_RATE
+from wakeword.detector import DetectorOptions
+from wakeword.phonemes.model import PhonemeModel
+from wakeword.phonemes.second_stage import NEUTRAL, LookOptions, SecondLook
+from wakeword.phrase import phrases
+from wakeword.phrase.near_misses import near_misses
+from wakeword.train import negatives
+from wakeword.train.holdout import HeldOut, Measured, Scores, hold_out, look_for, looked_again, measure, phonemes_heard
+from wakeword.train.mixing import Sounds, trim
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.training import EAR, TrainOptions, forget, measure_bands, save_detector, start_from, train
+from wakeword.voices import voices
+from wakeword.voices.synthesis import Job, Spoken, speak
+from wakeword.voices.tempo import said_slowly
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    voices: tuple[str, ...] = ()  # names of synthesisers; none: all that are installed
+    clips: int = 1500  # times that the phrase is spoken
+    near_misses: int = 500  # ... and what sounds like it
+    sentences: int = 800  # read by the fast voices, so that a synthetic voice does not give the phrase away
+    held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
+    positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
+    negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
+    model: TriggerOptions = TriggerOptions()
+    train: TrainOptions = TrainOptions()
+
+
+def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> Measured:
+    """Train a detector of ``phrase`` and write it to ``output``; the work is kept beside it until it is done.
+
+    Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.state.TrainingError, OSError.
+    """
+    began, phrase = time.monotonic(), phrases.check(phrase)
+    if short := phrases.warning(phrase):
+        report(short)
+    names = voices.chosen(options.voices)
+    folder = output.with_name(f".{phrases.slug(phrase)}.training")
+    folder.mkdir(parents=True, exist_ok=True)
+    own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
+    given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
+    real, apart = (negatives.without(negatives.read(split), phrase) for split in ("train", "held-out"))
+    texts = tuple(sorted({c.text for c in real if c.text}))
+    spoken, near, read = _spoken(phrase, texts, names, folder, options, report)
+    seed = options.train.seed
+    learn, held = (_sounds(clips, spoken, near, held, seed) for clips, held in ((real, False), (apart, True)))
+    if not (learn.positives and held.positives):
+        raise voices.VoiceError(f"only {len(spoken)} clips of the phrase were spoken: give more --clips or --voices")
+    learn = replace(
+        learn,
+        speech=[*learn.speech, *(s.samples for s in read)],
+        own_positives=[trim(c.samples, noisy=True) for c in own],
+        own_negatives=[c.samples for c in negatives.without(given, phrase)],
+    )
+    model = TriggerModel(options.model)
+    if not (EAR.exists() and start_from(model, EAR)):
+        measure_bands(model, learn, options.train)
+    report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
+    chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
+    scores = train(model, learn, chosen, options.train, folder, report)
+    measured = measure(scores, chosen, options.model, options.train.rate)
+    looked = _with_second_look(phrase, scores, chosen, options, report)
+    measured, look = looked or (measured, None)
+    card = {
+        "phrase": phrase,
+        "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
+        "held out": measured.figures | {"hours without the phrase": round(chosen.hours, 2)},
+        "voices": list(names),
+        "clips": {
+            "phrase": len(spoken),
+            "near misses": len(near),
+            "sentences": len(read),
+            "own": len(own),
+            "own negatives": len(given),
+        },
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    } | ({"second look": look.asdict()} if look else {})
+    threshold = measured.thresholds[options.train.rate]
+    save_detector(model, output, card, DetectorOptions(threshold, options.train.smooth))
+    forget(folder)
+    report(f"the spoken clips stay in {folder}, for a next training of this phrase")
+    return measured
+
+
+def _with_second_look(
+    phrase: str, scores: Scores, held: HeldOut, options: BuildOptions, report: Report
+) -> tuple[Measured, LookOptions] | None:
+    """The detector with a second look; None where the phrase is not said as we think it is."""
+    model, rate = options.model, options.train.rate
+    if model.n_mels != PhonemeModel.load().n_mels:
+        return None
+    wanted = look_for(phrase, scores, held, model.step_seconds)
+    look = SecondLook(wanted)
+    heard = float(np.median(phonemes_heard(held, look)))
+    if heard < NEUTRAL:
+        report(f"no second look: in the phonemes of held-out voices the phrase is heard at {heard:.2f} only")
+        return None
+    measured = measure(looked_again(scores, held, model, look), held, model, rate, looked=True)
+    missed = 100 * measured.missed[rate]
+    report(f"with a second look at the phonemes {missed:.1f} % missed")
+    return measured, wanted
+
+
+def _spoken(
+    phrase: str, texts: tuple[str, ...], names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
+) -> list[list[Spoken]]:
+    """The phrase and its near-misses by the chosen voices, and what the packaged speakers say by the fast ones."""
+    seed, fast = options.train.seed, tuple(v.name for v in voices.VOICES if v.name in names and v.speed == "fast")
+    near = near_misses(phrase, options.near_misses, np.random.default_rng(seed))
+    jobs = [
+        Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, seed),
+        Job(folder / "near", tuple(near), options.near_misses, names, seed + 1),
+        Job(folder / "sentences", texts, options.sentences if fast else 0, fast, seed + 2, longest=15.0),
+    ]
+    return speak(jobs, options.train.processes, _clock(sum(job.count for job in jobs), report))
+
+
+def _clock(total: int, report: Report) -> Callable[[int], None]:
+    """Progress of the synthesis, every hundred clips, with the time left."""
+    began, first, told = time.monotonic(), None, 0
+
+    def progress(count: int) -> None:
+        nonlocal first, told
+        first = count if first is None else first
+        if count // 100 > told // 100 and count > first:
+            left = (time.monotonic() - began) / (count - first) * (total - count) / 60
+            report(f"spoken {count} of {total} clips, about {left:.1f} min left for this part")
+        told = count
+
+    return progress
+
+
+def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool, seed: int) -> Sounds:
+    """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
+    phrase, alike = _apart(spoken, held), [] if held else _apart(near, held)
+    return Sounds(
+        [*phrase, *said_slowly(phrase, seed)],
+        [*alike, *said_slowly(alike, seed + 1)],
+        [c.samples for c in clips if c.text],
+        [c.samples for c in clips if not c.text],
+    )
+
+
+def _apart(spoken: list[Spoken], held: bool) -> list[np.ndarray]:
+    """Speakers are held out; where the voices have none to spare, or no others, every sixth clip is."""
+    by_speaker = len({s.held_out for s in spoken}) == 2
+    return [s.samples for i, s in enumerate(spoken) if (s.held_out if by_speaker else i % 6 == 5) == held]
+
+
+def _hours(clips: Sequence[np.ndarray]) -> float:
+    return sum(map(len, clips)) / SAMPLE_RATE / 3600

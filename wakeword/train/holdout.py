@@ -1,0 +1,156 @@
+"""Held-out voices, speakers and backgrounds: they choose the checkpoint and the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.training.augment import loudness
+from wakeword.phonemes.second_stage import FRAMES_PER_SECOND, LookOptions, SecondLook
+from wakeword.phrase.pronunciation import ways
+from wakeword.train.mixing import Mixer, MixOptions, Sounds
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
+
+EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
+GAP = 1.5  # s; higher scores that are closer belong to one event
+LOOKS = 60.0  # an hour
+STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What chooses the checkpoint and the thresholds: mixes with the phrase, and hours without it."""
+
+    frames: Tensor  # (B, T, n_mels)
+    ends: list[tuple[int, ...]]  # samples
+    without: list[Tensor]  # (B, T, n_mels) each, streams in which the phrase is not said
+
+    @property
+    def hours(self) -> float:
+        return sum(w.shape[0] * w.shape[1] for w in self.without) / FRAMES_PER_SECOND / 3600
+
+
+def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: int = 3, seed: int = 7) -> HeldOut:
+    """Mixes of held-out clips: ``count`` examples with the phrase, ``passes`` over the speech without it.
+
+    The speech is whole utterances one after the other, as a radio would say them; every pass but the first has
+    noise under it.
+    """
+    frontend = LogMel(model.frontend)
+    spoken = Mixer(sounds, MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8))
+    mixes = [spoken.example(np.random.default_rng([seed, i])) for i in range(count)]
+    frames = np.stack([frontend(m.samples) for m in mixes])
+    without = [_talk(sounds, frontend, noisy=i > 0, rng=np.random.default_rng([seed + 1, i])) for i in range(passes)]
+    return HeldOut(torch.from_numpy(frames), [m.ends for m in mixes], without)
+
+
+def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generator) -> Tensor:
+    """All of the speech once, cut into streams of a minute -> frames (B, T, n_mels)."""
+    parts = []
+    for i in rng.permutation(len(sounds.speech)):
+        clip = sounds.speech[i]
+        parts += [clip * (10 ** (rng.uniform(-40, -12) / 20) / max(loudness(clip), 1e-4))]
+        parts += [np.zeros(int(rng.exponential(0.5) * SAMPLE_RATE), np.float32)]
+    talk, n = np.concatenate(parts), 60 * SAMPLE_RATE
+    if noisy:
+        background = np.concatenate([Mixer(sounds).noise(n, rng) for _ in range(-(-len(talk) // n))])
+        talk = talk + background[: len(talk)] * 10 ** (rng.uniform(-55, -35) / 20)
+    streams = np.resize(np.clip(talk, -1, 1), -(-len(talk) // n) * n).reshape(-1, n).astype(np.float32)
+    return torch.from_numpy(np.stack([frontend(s) for s in streams]))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of all that is held out, smoothed as wakeword.detector does it."""
+
+    phrases: np.ndarray  # (B, n), of HeldOut.frames
+    without: list[np.ndarray]  # (B, n) each, of HeldOut.without
+
+
+def score(model: TriggerModel, held: HeldOut, smooth: int) -> Scores:
+    model.eval()
+    found = Scores(_smoothed(model, held.frames, smooth), [_smoothed(model, w, smooth) for w in held.without])
+    model.train()
+    return found
+
+
+@torch.inference_mode()
+def _smoothed(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
+    """(B, T, n_mels) -> (B, n)"""
+    p = torch.sigmoid(model(frames)[0])
+    return nn.functional.pad(p, (smooth - 1, 0)).unfold(1, smooth, 1).mean(-1).numpy()
+
+
+def looked_again(scores: Scores, held: HeldOut, model: TriggerOptions, look: SecondLook) -> Scores:
+    """The same after a second look at what has scored high."""
+
+    def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
+        ends = model.stride * np.arange(rows.shape[1]) + model.kernel
+        return np.stack([look.scores(row, of, ends, 0) for row, of in zip(rows, frames.numpy())])
+
+    return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model on held-out voices and backgrounds.
+
+    Held-out speech is of the same corpora and recordings as what was learnt from, so a threshold for N false alarms an
+    hour is set where it gives N / STRANGERS; with a second look it fits strangers as it is (recipes/wake_words).
+    """
+
+    thresholds: dict[float, float]  # false alarms an hour -> threshold
+    missed: dict[float, float]  # ... -> share of the phrases missed at that threshold
+    distance: float  # mean logit of the hits' best scores above the threshold of the chosen rate
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
+
+
+def measure(scores: Scores, held: HeldOut, model: TriggerOptions, rate: float, looked: bool = False) -> Measured:
+    """rate: false alarms an hour, of Measured.distance; looked: whether the scores are those of a second look."""
+    step = model.step_seconds
+    hours, tail = (held.hours, LOOKED_TAIL) if looked else (held.hours / STRANGERS, TAIL)
+    found = thresholds(_events(scores, step), hours, RATES, tail)
+    best = np.array(
+        [
+            row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
+                initial=0
+            )
+            for row, ends in zip(scores.phrases, held.ends)
+            for end in ends
+            if end / SAMPLE_RATE + LATE < held.frames.shape[1] / FRAMES_PER_SECOND
+        ]
+    )
+    missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
+    return Measured(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
+
+
+def look_for(phrase: str, scores: Scores, held: HeldOut, step: float) -> LookOptions:
+    """The second look that is taken LOOKS times an hour, in speech without the phrase; step: s from score to score."""
+    events = np.sort(_events(scores, step))[::-1]
+    return LookOptions(tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS * held.hours))]))
+
+
+def phonemes_heard(held: HeldOut, look: SecondLook) -> np.ndarray:
+    """What a second look hears at the end of each phrase of held-out voices: 0..1."""
+    ends = [
+        (of, round(end / SAMPLE_RATE * FRAMES_PER_SECOND))
+        for of, ends in zip(held.frames.numpy(), held.ends)
+        for end in ends
+    ]
+    return np.array(
+        [look.heard(of[max(0, end - look.frames) : end + round(EARLY * FRAMES_PER_SECOND)]) for of, end in ends]
+    )
+
+
+def _events(scores: Scores, step: float) -> np.ndarray:
+    """What could be false alarms, each with its highest score."""
+    gap = round(GAP / step)
+    return np.concatenate([peaks(row, gap) for rows in scores.without for row in rows])

@@ -1,0 +1,234 @@
+"""The training of the trigger-word RNN: examples, loss, a loop that goes on where it was stopped; its file."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from asr.audio.features import LogMel
+from asr.model.checkpoint import write_atomically
+from asr.training.state import load_state, save_state
+from wakeword.detector import FORMAT, VERSION, DetectorOptions
+from wakeword.train.holdout import HeldOut, Scores, measure, score
+from wakeword.train.labels import extended_ones
+from wakeword.train.mining import cut, mine, negatives_of
+from wakeword.train.mixing import Mixer, MixOptions, Sounds
+from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.voices.synthesis import leave_ctrl_c
+
+EAR = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
+STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    updates: int = 1000
+    batch: int = 32  # examples
+    learning_rate: float = 2e-3
+    warmup: int = 100  # updates
+    weight_decay: float = 1e-2
+    clip: float = 1.0  # norm of the gradient, at most
+    span: float = 0.4  # s after the word in which the target is 1: the extended ones
+    unsure: float = 0.08  # s before and after that span that do not count
+    warp: float = 0.12  # formants by 1 +- this much, of whole examples: more speakers than were synthesised
+    smooth: int = 3  # steps whose mean is a score
+    evaluate_every: int = 125  # updates
+    hard: int = 400  # pieces that fooled the detector, found at every evaluation
+    rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
+    processes: int = 2
+    seed: int = 1
+    mix: MixOptions = MixOptions()
+
+
+class Examples(Dataset):
+    """Example i: log-mel frames, targets, and which steps count; the same whenever it is asked for."""
+
+    def __init__(self, mixer: Mixer, model: TriggerOptions, options: TrainOptions, first: int, count: int):
+        self.mixer, self.model, self.options = mixer, model, options
+        self.first, self.count = first, count
+        self.frontend = LogMel(model.frontend)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> (T, n_mels) float32, targets (n,), weights (n,)."""
+        rng = np.random.default_rng([self.options.seed, self.first + i])
+        example = self.mixer.example(rng)
+        warp = self.options.warp
+        frames = self.frontend.warped(example.samples, rng.uniform(1 - warp, 1 + warp))
+        targets, weights = labels(example.ends, len(frames), self.model, self.options)
+        return frames, targets, weights
+
+
+def labels(
+    ends: tuple[int, ...], frames: int, model: TriggerOptions, options: TrainOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of words in samples -> extended-one targets (n,) and weights (n,), 0 at the span's blurred edges."""
+    steps = (frames - model.kernel) // model.stride + 1
+    hop, window = model.frontend.hop, model.frontend.window
+    seen = [(end - window) / hop - (model.kernel - 1) for end in ends]  # frame at which a step's field ends there
+    firsts = [max(0, int(np.ceil(s / model.stride))) for s in seen]
+    span, unsure = (max(1, round(s / model.step_seconds)) for s in (options.span, options.unsure))
+    targets = extended_ones(steps, firsts, span)
+    around = extended_ones(steps, [max(0, f - unsure) for f in firsts], span + 2 * unsure)
+    return targets, np.where((around == 1) & (targets == 0), 0, 1).astype(np.float32)
+
+
+def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
+
+
+def learning_rate(update: int, options: TrainOptions) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if update < options.warmup:
+        return options.learning_rate * (update + 1) / options.warmup
+    done = (update - options.warmup) / max(1, options.updates - options.warmup)
+    return options.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+
+
+def train(
+    model: TriggerModel,
+    sounds: Sounds,
+    held: HeldOut,
+    options: TrainOptions,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Scores:
+    """Run (or resume) training in ``folder`` -> the best model's scores; its weights are in ``model`` afterwards."""
+    optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+    state_file, best_file = (folder / f"{_made_of(options, sounds)}-{name}" for name in (STATE, BEST))
+    progress: dict = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
+    if state_file.exists():
+        progress |= load_state(state_file, model, optimizer)
+        report(f"going on after update {progress['update']}")
+    began, clips = time.monotonic() - progress["seconds"], negatives_of(sounds)
+    model.train()
+    while progress["update"] < options.updates:  # one turn ends with a measurement
+        turn = min(options.evaluate_every, options.updates - progress["update"])
+        mixer = Mixer(replace(sounds, hard=cut(clips, progress["hard"])), options.mix)
+        examples = Examples(mixer, model.options, options, progress["update"] * options.batch, turn * options.batch)
+        loss = learn(model, optimizer, examples, progress["update"])
+        measured = measure(score(model, held, options.smooth), held, model.options, options.rate)
+        rank = [measured.missed[options.rate], -measured.distance]
+        if rank <= progress["best"]:
+            progress["best"] = rank
+            write_atomically(best_file, save(model.state_dict()))
+        progress["hard"] = mine(model, clips, options.hard)
+        progress["update"] += turn
+        progress["seconds"] = time.monotonic() - began
+        save_state(state_file, model, optimizer, progress)
+        to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
+        report(
+            f"update {progress['update']} of {options.updates}: loss {loss:.4f}, held-out voices "
+            f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
+        )
+    model.load_state_dict(load_file(best_file))
+    return score(model, held, options.smooth)
+
+
+def _made_of(options: TrainOptions, sounds: Sounds) -> str:
+    """A training goes on from its own state only."""
+    lengths = {name: [len(clip) for clip in clips] for name, clips in vars(sounds).items()}
+    return f"{zlib.crc32(repr((replace(options, processes=1), lengths)).encode()):08x}"
+
+
+def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
+    """An update for each batch of the examples, the first of which has the number ``update`` -> their mean loss."""
+    options, states, losses = examples.options, None, []
+    with one_thread():  # the other cores make examples
+        for frames, targets, weights in loader(examples, options.batch, options.processes):
+            torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
+            with torch.autocast("cpu", torch.bfloat16):  # see asr.model.gru
+                logits, states = model(frames, _carried(states, options.batch))
+            loss = loss_of(logits.float(), targets, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(update, options)
+            optimizer.step()
+            losses.append(loss.item())
+            update += 1
+    return float(np.mean(losses))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread for as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def forget(folder: Path) -> None:
+    """Remove what a finished training leaves in its folder."""
+    for path in [*folder.glob(f"*-{STATE}"), *folder.glob(f"*-{BEST}")]:
+        path.unlink()
+
+
+def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
+    """Batches in order; so many processes make examples, beside this one; if it is to be one, this one does."""
+    workers = processes if processes > 1 else 0
+    return DataLoader(
+        examples,
+        batch,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=leave_ctrl_c,
+    )
+
+
+def _carried(states: list | None, batch: int) -> list | None:
+    """Streams last for hours: half of the examples begin in the state in which another one ended."""
+    if states is None:
+        return None
+    keep = (torch.rand(1, batch, 1) < 0.5).float()
+
+    def cut(state: Tensor | tuple) -> Tensor | tuple:
+        return tuple(cut(s) for s in state) if isinstance(state, tuple) else state.detach() * keep
+
+    return [cut(state) for state in states]
+
+
+def measure_bands(model: TriggerModel, sounds: Sounds, options: TrainOptions, count: int = 100) -> None:
+    """Global mean and deviation of the mel bands, over the examples."""
+    examples = Examples(Mixer(sounds, options.mix), model.options, replace(options, seed=options.seed + 1), 0, count)
+    frames = np.concatenate([examples[i][0] for i in range(count)])
+    model.mean.copy_(torch.from_numpy(frames.mean(0)))
+    model.deviation.copy_(torch.from_numpy(frames.std(0)))
+
+
+def start_from(model: TriggerModel, path: Path) -> bool:
+    """Take over the trunk of a pretrained ear where its shape is the model's; False where it is not."""
+    with safe_open(path, framework="pt") as file:
+        ear = {key: file.get_tensor(key).float() for key in file.keys()}
+        fits = json.loads(file.metadata()["options"]) == model.options.asdict()
+    if fits:
+        model.load_state_dict(ear, strict=False)
+    return fits
+
+
+def save_detector(model: TriggerModel, path: Path, card: dict, options: DetectorOptions) -> None:
+    """The detector's file: weights in fp16, and everything that rebuilds and explains it."""
+    weights = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
+    head = {"format": FORMAT, "version": VERSION, "options": json.dumps(model.options.asdict())}
+    head["card"] = json.dumps(card | {"detector": asdict(options)})
+    write_atomically(path, save(weights, head))
