@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asr.errors import Error
+
 if TYPE_CHECKING:
     from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
     from asr.search.decoder import DecoderOptions
 
 __version__ = "0.1.0"
-__all__ = ["DecoderOptions", "Listener", "ListenerOptions", "Recognizer", "RecognizerOptions", "load"]
+__all__ = ["DecoderOptions", "Error", "Listener", "ListenerOptions", "Recognizer", "RecognizerOptions", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """What to write instead, beside the file: it takes the file's place at the end, if nothing goes wrong."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -17,3 +17,8 @@ def appearing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    with atomic_write(path) as partial:
+        partial.write_bytes(data)

@@ -11,14 +11,14 @@ import numpy as np
 
 from asr import audio
 from asr.align.align import loudness
-from asr.align.words import SureDecoder, segment
+from asr.align.words import SureDecoder, make_segment
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
 from asr.language.ngram import NgramError
 from asr.language.open import LanguageError
 from asr.model.checkpoint import DEFAULT, CheckpointError, attach_attention
-from asr.model.interface import STRIDE, Acoustics, Latency
-from asr.model.streaming import Heads, encode
+from asr.model.interface import STRIDE, AcousticModel, Latency
+from asr.model.streaming import Posteriors, encode
 from asr.search.decoder import DecoderOptions
 from asr.search.hotwords import HotwordError
 from asr.search.lexicon import LexiconError
@@ -26,7 +26,7 @@ from asr.search.weights import WeightError
 from asr.transcript import Segment, Transcript
 
 if TYPE_CHECKING:
-    from asr.model.ctc import AcousticModel
+    from asr.model.ctc import CTCModel
 
 # what `load` raises, each of one sentence for the user
 LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)
@@ -102,7 +102,7 @@ class Recording:
 class Recognizer:
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
 
-    def __init__(self, model: Acoustics, decoder: SureDecoder, options: RecognizerOptions = RecognizerOptions()):
+    def __init__(self, model: AcousticModel, decoder: SureDecoder, options: RecognizerOptions = RecognizerOptions()):
         self.model, self.decoder, self.options = model, decoder, options
         self._latency = Latency.of(options.latency) if options.latency else None
         self._detector = SpeechDetector.load()
@@ -111,10 +111,10 @@ class Recognizer:
             from asr.attention.rescoring import AttentionJudge  # it brings torch with it
 
             weight = decoder.weights.given["attention"]
-            self._judge = AttentionJudge(cast("AcousticModel", model), weight, self._latency)
+            self._judge = AttentionJudge(cast("CTCModel", model), weight, self._latency)
 
     @classmethod
-    def of(cls, model: Acoustics, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
+    def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
         """With the search that the options ask for. Raises what asr.align.words.SureDecoder does."""
         return cls(model, SureDecoder(model, card, options.decoder), options)
 
@@ -130,23 +130,23 @@ class Recognizer:
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
-        for piece, heads in self.heads(blocks):
-            least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*heads)
+        for piece, posteriors in self.posteriors(blocks):
+            least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*posteriors)
             if self._judge:
                 hypotheses = self._judge(piece.frames, piece.steps, hypotheses)
-            found = segment(hypotheses, heads, piece.start, self.decoder, loud, least)
+            found = make_segment(hypotheses, posteriors, piece.start, self.decoder, loud, least)
             if found:
                 yield found
 
-    def heads(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[Piece, Heads]]:
+    def posteriors(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[Piece, Posteriors]]:
         """Blocks of samples (n,) float32 at 16 kHz -> the pieces of speech, what the model says of them, in order."""
         gathered: list[Piece] = []
         for piece in self._pieces(blocks):
             gathered.append(piece)
             if sum(len(p.frames) for p in gathered) > self.options.gather * FRAMES_PER_SECOND:
-                yield from self._heads(gathered)
+                yield from self._posteriors(gathered)
                 gathered = []
-        yield from self._heads(gathered)
+        yield from self._posteriors(gathered)
 
     def _pieces(self, blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
         """Front-end and voice activity over the stream; only frames that may still be needed are kept."""
@@ -177,16 +177,18 @@ class Recognizer:
         last = [*segmenter.feed(probabilities), *segmenter.feed(detector.flush(state)), *segmenter.flush()]
         yield frames, last
 
-    def _heads(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Heads]]:
+    def _posteriors(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Posteriors]]:
         """Encode in batches of like length; the pieces come in order of time."""
-        outputs: dict[Span, Heads] = {}
+        outputs: dict[Span, Posteriors] = {}
         for batch in _batches(pieces, self.options.batch * FRAMES_PER_SECOND):
             for piece, (letters, phonemes) in zip(batch, self.log_probs([p.frames for p in batch])):
-                outputs[piece.span] = Heads(letters[piece.steps], None if phonemes is None else phonemes[piece.steps])
+                outputs[piece.span] = Posteriors(
+                    letters[piece.steps], None if phonemes is None else phonemes[piece.steps]
+                )
         for piece in pieces:
             yield piece, outputs.pop(piece.span)
 
-    def log_probs(self, frames: list[np.ndarray]) -> list[Heads]:
+    def log_probs(self, frames: list[np.ndarray]) -> list[Posteriors]:
         """Log-mel frames (T, n_mels) of several spans -> log-probabilities of letters (T', V), phonemes (T', P)."""
         return encode(self.model, frames, self._latency)
 
@@ -226,16 +228,16 @@ def load(
     return Recognizer.of(acoustic, card, options)
 
 
-def _attach_attention(acoustic: Acoustics, model: str | Path, decoder: DecoderOptions) -> None:
+def _attach_attention(acoustic: AcousticModel, model: str | Path, decoder: DecoderOptions) -> None:
     """Raises asr.model.checkpoint.CheckpointError, asr.search.weights.WeightError."""
     if decoder.beam == 1 or decoder.commands is not None:
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     if Path(model).is_dir():
         raise CheckpointError(f"{model} has no attention decoder: give the checkpoint it was exported from")
-    attach_attention(cast("AcousticModel", acoustic), model)
+    attach_attention(cast("CTCModel", acoustic), model)
 
 
-def open_model(model: str | Path, threads: int | None = None) -> tuple[Acoustics, dict]:
+def open_model(model: str | Path, threads: int | None = None) -> tuple[AcousticModel, dict]:
     """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.model.checkpoint.CheckpointError."""
     if Path(model).is_dir():
         from asr.model.onnx import load_exported

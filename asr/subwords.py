@@ -13,7 +13,7 @@ from functools import cache
 from asr.text import LETTERS, Alphabet
 
 SPACE = " "
-LONGEST = 8  # letters of a piece
+MAX_PIECE_LETTERS = 8  # letters of a piece
 
 
 class Subwords(Alphabet):
@@ -37,7 +37,7 @@ class Subwords(Alphabet):
         """By dynamic programming: the best way to each letter's end goes on from the best way to another's."""
         best: list[tuple[float, int]] = [(0.0, 0)]  # ln probability up to here, where its last piece began
         for end in range(1, len(word) + 1):
-            begun = [i for i in range(max(0, end - LONGEST), end) if word[i:end] in self._scores]
+            begun = [i for i in range(max(0, end - MAX_PIECE_LETTERS), end) if word[i:end] in self._scores]
             best.append(max((best[i][0] + self._scores[word[i:end]], i) for i in begun))
         pieces, end = [], len(word)
         while end:
@@ -67,7 +67,7 @@ def learn(texts: Iterable[str], size: int) -> tuple[tuple[str, ...], tuple[float
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(words), model_writer=model, model_type="unigram", vocab_size=size,
         hard_vocab_limit=False, add_dummy_prefix=False, required_chars=LETTERS.strip(), character_coverage=1.0,
-        max_sentencepiece_length=LONGEST, normalization_rule_name="identity", bos_id=-1, eos_id=-1, pad_id=-1,
+        max_sentencepiece_length=MAX_PIECE_LETTERS, normalization_rule_name="identity", bos_id=-1, eos_id=-1, pad_id=-1,
         num_threads=1, minloglevel=2,
     )  # fmt: skip
     learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())

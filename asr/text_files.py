@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from asr.errors import Error
 from asr.text import normalise
 
 STDIN = "-"
 
 
-class TextError(ValueError):
+class TextError(Error, ValueError):
     """A text cannot be read, with the reason in a sentence."""
 
 

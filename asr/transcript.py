@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TextIO
 
-from asr.files import appearing
+from asr.errors import Error
+from asr.files import atomic_write
 
 LINE = 42  # characters in a line of a caption
 LINES = 2  # lines in a caption
@@ -64,7 +65,7 @@ class Transcript:
         return " ".join(segment.text for segment in self.segments if segment.words)
 
 
-class OutputError(Exception):
+class OutputError(Error):
     """A result cannot be written; the message is one sentence for the user."""
 
 
@@ -180,7 +181,7 @@ def save(transcript: Transcript, path: str, format: str) -> None:
     """
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with appearing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
+        with atomic_write(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
             FORMATS[format].write(transcript, file)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error

@@ -65,7 +65,7 @@ def lay_out(folder: Path, options: argparse.Namespace) -> list[dict]:
     recognizer, of = load(options.model, RecognizerOptions(DecoderOptions(beam=1)), threads=1), []
     arrays: dict[str, Any] = {}
     for clip, row in enumerate(clips):
-        for _, (letters, phonemes) in recognizer.heads(audio.blocks(row["audio_filepath"])):
+        for _, (letters, phonemes) in recognizer.posteriors(audio.blocks(row["audio_filepath"])):
             arrays[f"letters{len(of)}"] = letters
             if phonemes is not None:
                 arrays[f"phonemes{len(of)}"] = phonemes
@@ -100,9 +100,9 @@ def work(job: dict) -> dict:
     began, stored = time.process_time(), dict(np.load(job["heads"]))
     decoder = SureDecoder(acoustic, card, wanted)
     loaded, texts, spent = time.process_time() - began, [], 0.0
-    heads = [(stored[f"letters{i}"], stored.get(f"phonemes{i}")) for i in range(len(stored["clip"]))]
-    decoder(*heads[0])  # warms up
-    for clip, pair in zip(stored["clip"].tolist(), heads):
+    posteriors = [(stored[f"letters{i}"], stored.get(f"phonemes{i}")) for i in range(len(stored["clip"]))]
+    decoder(*posteriors[0])  # warms up
+    for clip, pair in zip(stored["clip"].tolist(), posteriors):
         began = time.process_time()
         best = decoder(*pair)[0]
         spent += time.process_time() - began

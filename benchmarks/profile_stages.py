@@ -15,11 +15,11 @@ import asr.recognizer
 import asr.search.decoder
 from asr.audio.features import LogMel
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
-from asr.language.rnn import AdaptiveScores, RecurrentScores
+from asr.language.rnn import AdaptiveScores, RnnScorer
 from asr.live.stream import Stream
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.model.encoder import Subsampling
-from asr.model.interface import FIELD, STRIDE
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE
 from asr.model.recurrent import LatencyControlled, State
 from asr.model.streaming import StreamingEncoder
 from asr.search.decoder import Decoder
@@ -49,7 +49,7 @@ def activity(detector: SpeechDetector, frames: np.ndarray, state: DetectorState)
 
 def subsampling(layers: Subsampling, x: Tensor) -> Products:
     b, t, n_mels = x.shape
-    steps, channels = max(0, (t - FIELD) // STRIDE + 1), layers.first.out_channels
+    steps, channels = max(0, (t - RECEPTIVE_FIELD) // STRIDE + 1), layers.first.out_channels
     yield Product(b * (2 * steps + 1) * ((n_mels - 1) // 2), 9, channels, "torch")
     bands = layers.project.in_features // channels
     yield Product(b * steps * bands, 9 * channels, channels, "torch")
@@ -69,11 +69,11 @@ def recurrent(
             yield Product(rows, size, 3 * size, "torch")
 
 
-def letters(model: AcousticModel, hidden: list[Tensor]) -> Products:
+def letters(model: CTCModel, hidden: list[Tensor]) -> Products:
     yield Product(hidden[0].shape[:-1].numel(), model.head.in_features, model.head.out_features, "torch")
 
 
-def phonemes(model: AcousticModel, hidden: list[Tensor]) -> Products:
+def phonemes(model: CTCModel, hidden: list[Tensor]) -> Products:
     if model.options.phonemes:
         head = model.phoneme_head
         yield Product(hidden[0].shape[:-1].numel(), head.in_features, head.out_features, "torch")
@@ -106,13 +106,13 @@ MODEL = (
     Point("voice activity", SpeechDetector, "probabilities", activity),
     Point("convolutions", Subsampling, "forward", subsampling),
     Point("recurrent layers", LatencyControlled, "forward", recurrent),
-    Point("heads", AcousticModel, "letters", letters),
-    Point("heads", AcousticModel, "phonemes", phonemes),
+    Point("heads", CTCModel, "letters", letters),
+    Point("heads", CTCModel, "phonemes", phonemes),
     Point("encoder, the rest", StreamingEncoder, "step"),
     Point("search", Decoder, "feed"),
     Point("n-best list", Decoder, "finish"),
     Point("letters' opinion", asr.search.decoder, "ctc_scores"),
-    Point("recurrent language model", RecurrentScores, "ln_probability"),
+    Point("recurrent language model", RnnScorer, "ln_probability"),
     Point("recurrent language model", asr.language.rnn, "gru", read_words),
     Point("recurrent language model", AdaptiveScores, "log_prob", next_words),
 )

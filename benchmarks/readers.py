@@ -64,9 +64,9 @@ def _written(write: Callable[[Path], Any], suffix: str) -> dict[str, bytes]:
 
 
 def _acoustic(path: Path) -> None:
-    from asr.model.ctc import AcousticModel, ModelOptions
+    from asr.model.ctc import CTCModel, ModelOptions
 
-    save_model(AcousticModel(ModelOptions(layers=1, hidden=8, channels=4)), path, {"licence": "x"})
+    save_model(CTCModel(ModelOptions(layers=1, hidden=8, channels=4)), path, {"licence": "x"})
 
 
 def _recurrent(path: Path) -> None:

@@ -117,7 +117,7 @@ def recognising(model: str, sounds: Sequence[Joined]) -> Measured:
 
     recognizer, seconds = load(model, threads=1), sum(s.seconds for s in sounds)
     as_files, files = timed(lambda s: [found.text for found in recognizer.segments([s.samples])], sounds)
-    encoding, _ = timed(lambda s: [str(len(list(recognizer.heads([s.samples]))))], sounds)
+    encoding, _ = timed(lambda s: [str(len(list(recognizer.posteriors([s.samples]))))], sounds)
     live, finals = timed(lambda s: heard(recognizer, s), sounds)
     costs = {"file": as_files / seconds, "of it search": (as_files - encoding) / seconds, "live": live / seconds}
     return costs, files + finals

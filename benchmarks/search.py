@@ -26,7 +26,7 @@ from asr.search.base import SearchOptions
 from asr.search.weights import Weights, weights_for
 from asr.search.words import LexiconOptions
 from asr.training.data import Utterance, read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 from benchmarks import measure, tables
 from benchmarks.peers import ENVIRONMENT, install
 from benchmarks.scores import count, summary
@@ -66,10 +66,10 @@ def parser() -> argparse.ArgumentParser:
 def lay_out(utterances: list[Utterance], model: str, folder: Path) -> None:
     """For benchmarks.searches: log-probabilities with the priors divided out, options, the language model as ARPA."""
     acoustic, card = load_model(model)
-    heads = all_heads(acoustic, utterances)
+    posteriors = all_posteriors(acoustic, utterances)
     weights = {search: weights_for(search, Weights(), card).given for search in ("lexicon", "letters")}
     found: dict[str, Any] = {"phonemes": acoustic.options.phonemes, "seconds": [u.duration for u in utterances]}
-    for i, pair in enumerate(heads):
+    for i, pair in enumerate(posteriors):
         for what, search, rows in zip(("letters", "phonemes"), ("letters", "lexicon"), pair):
             assert rows is not None  # the lexicon is searched by the phonemes
             rows = rows - weights[search]["prior"] * np.array(card["log_priors"][what], np.float32)

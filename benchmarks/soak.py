@@ -26,7 +26,7 @@ from asr.live.stream import Result
 from asr.recognizer import load
 from benchmarks import measure, tables
 from benchmarks.joined import BLOCK, RATE, joined
-from wakeword.detector import Detection, Detector, Listening
+from wakeword.detector import Detection, Detector, WakeWordDetector
 from wakeword.detector import load as load_detector
 from wakeword.listen import listen
 
@@ -60,7 +60,7 @@ class Transcription:
                 yield from ((word.text, word.start, word.end) for word in result.words)
 
 
-class WakeWord(Listening):
+class WakeWord(WakeWordDetector):
     """One stream of `wakeword listen`, with its detector looked at."""
 
     def __init__(self, detector: Detector):

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from asr.align.align import AlignError, loudness
-from asr.align.words import timed
+from asr.align.words import timed_words
 from asr.live.endpoint import EndpointOptions
 from asr.live.listener import Listener, ListenerOptions
 from asr.model.encoder import Latency
@@ -66,9 +66,11 @@ def reference(recognizer: Recognizer, sound: Joined) -> list[list[Word]]:
     found = []
     for row, start, end in zip(sound.rows, sound.starts, sound.ends):
         frames = recognizer.model.frontend(sound.samples[round(start * RATE) : round(end * RATE)])
-        heads = recognizer.log_probs([frames])[0]
+        posteriors = recognizer.log_probs([frames])[0]
         try:
-            found.append(list(timed(normalise(row["text"]), heads, start, recognizer.decoder, loudness(frames))))
+            found.append(
+                list(timed_words(normalise(row["text"]), posteriors, start, recognizer.decoder, loudness(frames)))
+            )
         except AlignError:  # more words than its sound has room for
             found.append([])
     return found

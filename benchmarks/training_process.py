@@ -18,7 +18,7 @@ from torch import Tensor
 
 import asr.model.ctc
 from asr.audio.features import LogMel
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.training import loop
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_lexicon, read_noises
@@ -36,7 +36,7 @@ STAGES = (
     Point("augmentation", Augmenter, "frames"),
     Point("log-mel", LogMel, "warped"),
     Point("batches", loop.Examples, "build"),
-    Point("forwards", AcousticModel, "losses"),
+    Point("forwards", CTCModel, "losses"),
     Point("CTC loss", asr.model.ctc, "ctc_loss"),
     Point("backwards", torch.Tensor, "backward"),
     Point("exchange", loop, "average_gradients"),
@@ -109,7 +109,7 @@ def prepare(work: Work) -> tuple[Examples, tuple[list[Utterance], Audio], TrainO
     stage = Stage(work.updates, options.stages[0].weights, options.stages[0].streaming)
     options = replace(options, stages=(stage,), evaluate_every=work.updates)
     torch.manual_seed(options.seed)
-    network = AcousticModel(replace(model, layers=work.layers, hidden=work.hidden))
+    network = CTCModel(replace(model, layers=work.layers, hidden=work.hidden))
     utterances, _ = usable(read_manifest(work.manifest)[:: work.every], work.manifest)
     dev = read_manifest(work.dev or work.manifest)[:DEV]
     noises = read_noises(Path(work.noise)) if work.noise else []

@@ -12,10 +12,12 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
+from asr.errors import Error
+
 BLOCK = 1 << 20  # bytes
 
 
-class FetchError(Exception):
+class FetchError(Error):
     """One sentence: what could not be fetched, and what to do."""
 
 

@@ -17,7 +17,7 @@ from asr.attention.decoder import EOS, AttentionDecoder, AttentionOptions, Memor
 from asr.attention.search import COVERED, SpellOptions, spell
 from asr.audio.features import LogMelOptions
 from asr.model.checkpoint import load_model
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.text import Alphabet
 from asr.training.loop import backward
 from asr.training.schedule import Stage, TrainOptions
@@ -193,7 +193,7 @@ def test_ctc_shows_where_a_letter_is():
 @pytest.mark.parametrize("weight", [0.0, 0.4])
 def test_ctc_and_attention_train_together(weight):
     torch.manual_seed(3)
-    model = AcousticModel(MODEL)
+    model = CTCModel(MODEL)
     batch = torch.randn(2, 40, 20), torch.tensor([40, 31]), [[2, 3], []], [None, None]
     on_letters, on_phonemes, on_attention = backward(
         model, batch, None, TrainOptions((Stage(1),), attention_weight=weight)

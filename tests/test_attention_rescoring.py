@@ -13,7 +13,7 @@ from asr import audio
 from asr.attention.rescoring import AttentionJudge
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError, save_model
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.model.interface import Latency
 from asr.recognizer import Recognizer, RecognizerOptions, Recording, _attach_attention
 from asr.search.base import Hypothesis
@@ -26,9 +26,9 @@ TEXTS = [Hypothesis("ab", -1.0, -1.0, 0.0), Hypothesis("a", -1.5, -1.5, 0.0), Hy
 
 
 @pytest.fixture(scope="module")
-def model() -> AcousticModel:
+def model() -> CTCModel:
     torch.manual_seed(0)
-    return AcousticModel(MODEL).eval()
+    return CTCModel(MODEL).eval()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_packaged_decoder_judges_real_speech():
     swapped = " ".join(words[len(words) // 2 :] + words[: len(words) // 2])
     right, wrong = judge.ln_probability(frames, slice(None), [CLIPS[0]["text"], swapped])
     assert right > wrong + 5
-    piece, _ = next(recognizer.heads(Recording(str(clip)).blocks()))
+    piece, _ = next(recognizer.posteriors(Recording(str(clip)).blocks()))
     segment = recognizer.transcribe(clip).segments[0]
     texts = [segment.text, *segment.alternatives]
     by_attention = judge.ln_probability(piece.frames, piece.steps, texts)
@@ -87,7 +87,7 @@ def test_a_search_is_needed_and_a_decoder(model, tmp_path):
     (tmp_path / "exported").mkdir()
     with pytest.raises(CheckpointError, match="exported has no attention decoder"):
         _attach_attention(model, tmp_path / "exported", DecoderOptions())
-    save_model(AcousticModel(), tmp_path / "bare.safetensors", {})
+    save_model(CTCModel(), tmp_path / "bare.safetensors", {})
     with pytest.raises(CheckpointError, match="bare.safetensors has no attention decoder"):
         asr.load(tmp_path / "bare.safetensors", RecognizerOptions(attention=True))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import asr
 from asr.cli import main
 from asr.language import kneser_ney, ngram
-from asr.language.characters import GAP, CharacterLanguage, of_characters, spaced, unspaced
+from asr.language.characters import SPACE_TOKEN, CharacterLanguage, of_characters, spaced, unspaced
 from asr.language.open import CharacterNgrams, open_language
 from asr.search.base import BeamSearch, SearchOptions
 from asr.search.hotwords import Hotword
@@ -40,7 +40,7 @@ def test_a_text_costs_what_its_characters_cost(model, text):
     assert total + language.end(place) == pytest.approx(ngram.log_prob(model, spaced(text)))
     assert unspaced(spaced(text)) == text
     assert CharacterNgrams(model).ln_probability([text]) == pytest.approx([ngram.log_prob(model, spaced(text))])
-    assert CharacterNgrams(model).tokens(text) == [GAP if c == " " else c for c in text]
+    assert CharacterNgrams(model).tokens(text) == [SPACE_TOKEN if c == " " else c for c in text]
 
 
 def test_what_is_a_model_of_characters(model):
@@ -92,7 +92,7 @@ def test_the_commands_know_models_of_characters(own, capsys, tmp_path):
     assert text == "the war" and float(perplexity) == pytest.approx(10 ** (-float(log10) / 8), rel=1e-2)
     assert lm("say", "--model", own["characters"], "--seed", 1, "--count", 2) == 0
     said = capsys.readouterr().out
-    assert said.count("\n") == 2 and " " in said and GAP not in said and "<" not in said
+    assert said.count("\n") == 2 and " " in said and SPACE_TOKEN not in said and "<" not in said
 
 
 def read(**options) -> str:

@@ -13,8 +13,9 @@ from safetensors.torch import load, save, save_file
 
 import asr.model.checkpoint
 from asr.audio.features import LogMelOptions
-from asr.model.checkpoint import CheckpointError, load_model, locate, save_model, write_atomically
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.files import atomic_write_bytes
+from asr.model.checkpoint import CheckpointError, load_model, locate, save_model
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.encoder import Latency
 from asr.model.recurrent import KINDS
 
@@ -23,9 +24,9 @@ OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), 
 CARD = {"licence": "CC0", "wer": {"dev": 0.25}, "data": ["dev", "éü"]}
 
 
-def make(kind: str = "gru") -> AcousticModel:
+def make(kind: str = "gru") -> CTCModel:
     torch.manual_seed(5)
-    model = AcousticModel(ModelOptions(**{**vars(OPTIONS), "kind": kind})).eval()
+    model = CTCModel(ModelOptions(**{**vars(OPTIONS), "kind": kind})).eval()
     model.mean.normal_()
     return model
 
@@ -167,8 +168,8 @@ def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"old"
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
+        atomic_write_bytes(path, b"new")
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"old"
-    write_atomically(path, b"new")
+    atomic_write_bytes(path, b"new")
     assert os.listdir(tmp_path) == ["m.safetensors"] and path.read_bytes() == b"new"

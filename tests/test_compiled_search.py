@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.search import compiled
 from asr.search.compiled import CompiledSearch, lexicon_search
-from asr.search.hotwords import Boosts, Hotword
+from asr.search.hotwords import Hotword, HotwordScorer
 from asr.search.words import LexiconOptions, LexiconSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
 pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
 WITH_NEW = [*LEXICON, ("sepp", "S EH P"), ("bats", "B AA T S")]
-HOTWORDS = Boosts([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
+HOTWORDS = HotwordScorer([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
 MODELS = [train(SENTENCES, TrainingOptions(order=n, min_word=1, min_counts=(1,) * n)) for n in (1, 2, 3)]
 
 
-def both(order: int, options: LexiconOptions, boosts: Boosts = Boosts(), log_prior=None) -> list[LexiconSearch]:
-    arguments = (PHONEMES, WITH_NEW, MODELS[order - 1], options, log_prior, boosts)
+def both(
+    order: int, options: LexiconOptions, hotwords: HotwordScorer = HotwordScorer(), log_prior=None
+) -> list[LexiconSearch]:
+    arguments = (PHONEMES, WITH_NEW, MODELS[order - 1], options, log_prior, hotwords)
     return [LexiconSearch(*arguments), CompiledSearch(*arguments)]
 
 
@@ -42,7 +44,7 @@ def test_the_same_texts_and_scores(frames, seed, sharpness, order, beam, recombi
     log_probs = random_log_probs(frames, len(PHONEMES) + 1, seed, sharpness)
     options = LexiconOptions(beam=beam, recombine=recombine, look_ahead=ahead, sure_blank=0.9, word_bonus=0.3)
     prior = random_log_probs(1, len(PHONEMES) + 1, 1)[0] if seed % 2 else None
-    slow, fast = both(order, options, HOTWORDS if hot else Boosts(), prior)
+    slow, fast = both(order, options, HOTWORDS if hot else HotwordScorer(), prior)
     states = [search.feed(search.start(), log_probs) for search in (slow, fast)]
     expected, found = (search.best(state, 10**6) for search, state in zip((slow, fast), states))
     assert scores(found) == rounded(expected)
@@ -60,7 +62,7 @@ def test_the_best_come_first_and_no_more_than_asked_for():
 @given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
 def test_any_cut_gives_the_same_and_a_state_can_be_gone_on_from_twice(cuts, hot):
     log_probs = random_log_probs(30, len(PHONEMES) + 1, 3)
-    search = both(3, LexiconOptions(beam=8), HOTWORDS if hot else Boosts())[1]
+    search = both(3, LexiconOptions(beam=8), HOTWORDS if hot else HotwordScorer())[1]
     whole = search.decode(log_probs, 5)
     state = search.start()
     for piece in np.split(log_probs, sorted(cuts)):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asr.audio.features import LogMelOptions
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.encoder import Latency
 from asr.model.recurrent import KINDS
 from asr.text import collapse
@@ -17,9 +17,9 @@ torch.set_num_threads(1)
 TINY = dict(frontend=LogMelOptions(n_mels=20), symbols=(" ", "a", "b"), channels=3, hidden=6, layers=2)
 
 
-def make(**settings) -> AcousticModel:
+def make(**settings) -> CTCModel:
     torch.manual_seed(1)
-    model = AcousticModel(ModelOptions(**{**TINY, **settings})).eval()
+    model = CTCModel(ModelOptions(**{**TINY, **settings})).eval()
     model.mean.normal_()
     model.deviation.uniform_(0.5, 2)
     return model

@@ -85,7 +85,7 @@ def test_two_processes_come_to_the_weights_of_one_with_both_batches(corpus, both
     optimizer = Muon(model, o.learning_rate, o.weight_decay)
     progress, plan = {"stage": 0, "epoch": 0, "batch": 0}, []
     for update in range(UPDATES):
-        plan = loop.turn(plan, run.examples, o.stages[0], 0, progress, 2)
+        plan = loop.next_plan(plan, run.examples, o.stages[0], 0, progress, 2)
         for rank in (0, 1):
             batch = run.examples.build(plan[progress["batch"] + rank], np.random.default_rng([o.seed, update, rank]))
             loop.backward(model, batch, None, o)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from asr.model.encoder import FIELD, STRIDE, Encoder, Latency, Subsampling
+from asr.model.encoder import RECEPTIVE_FIELD, STRIDE, Encoder, Latency, Subsampling
 from asr.model.recurrent import KINDS, PeepholeLSTM
 
 torch.set_num_threads(1)
@@ -42,9 +42,9 @@ def test_subsampling_sees_its_field_only():
     torch.manual_seed(0)
     layer, x = Subsampling(N_MELS, 3, 6), torch.randn(1, 43, N_MELS)
     y = layer(x)
-    assert y.shape == (1, (43 - 3) // STRIDE, 6) and layer(x[:, :FIELD]).shape == (1, 1, 6)
+    assert y.shape == (1, (43 - 3) // STRIDE, 6) and layer(x[:, :RECEPTIVE_FIELD]).shape == (1, 1, 6)
     changed = x.clone()
-    changed[:, 4 * 3 + FIELD :] += 1  # after the field of output 3
+    changed[:, 4 * 3 + RECEPTIVE_FIELD :] += 1  # after the field of output 3
     changed[:, : 4 * 3] += 1  # before it
     assert torch.equal(layer(changed)[:, 3], y[:, 3]) and not torch.equal(layer(changed)[:, [2, 4]], y[:, [2, 4]])
 
@@ -81,7 +81,7 @@ def test_the_stack_looks_no_further_than_the_look_ahead(kind, latency):
     before = run(encoder, frames, latency)[0][-1]
     for chunk in range(0, 24 // latency.chunk - 1):
         end = (chunk + 1) * latency.chunk  # in encoder frames
-        seen = STRIDE * (end + latency.ahead - 1) + FIELD  # log-mel frames that the window sees
+        seen = STRIDE * (end + latency.ahead - 1) + RECEPTIVE_FIELD  # log-mel frames that the window sees
         if seen >= 96:
             break
         later = frames.clone()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asr.audio.vad import STEP, Segmenter, VadError
 from asr.live.endpoint import EndpointOptions
-from asr.live.meter import LATE, QUIETEST, Pace, bar, level
+from asr.live.meter import MAX_LAG_S, METER_FLOOR_DB, Pace, bar, level
 
 STEPS = 25  # a second
 
@@ -77,7 +77,7 @@ def test_settings_that_make_no_sense(settings, words):
 def test_loudness():
     t = np.arange(1600) / 16_000
     assert level(np.sin(2 * np.pi * 100 * t).astype(np.float32)) == pytest.approx(-3.01, abs=0.01)
-    assert level(np.zeros(100, np.float32)) == level(np.zeros(0, np.float32)) == QUIETEST
+    assert level(np.zeros(100, np.float32)) == level(np.zeros(0, np.float32)) == METER_FLOOR_DB
     assert [bar(x, 4) for x in (-60, -30, 0, 6)] == ["----", "##--", "####", "####"]
 
 
@@ -90,4 +90,4 @@ def test_pace():
     quick = slow
     while quick.warning:
         quick = quick.after(0.02, 0.1)
-    assert quick.lag < LATE and not Pace().after(0.05, 0.1).lag
+    assert quick.lag < MAX_LAG_S and not Pace().after(0.05, 0.1).lag

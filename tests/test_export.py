@@ -18,7 +18,7 @@ import wakeword.export
 from asr.cli import main
 from asr.commands.export import ExportError, export
 from asr.model.checkpoint import CheckpointError, save_model
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import ExportError as WakeError
 from wakeword.export import export as export_detector
@@ -42,7 +42,7 @@ def english(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("small") / "small.safetensors"
-    save_model(AcousticModel(ModelOptions(layers=2, hidden=8, channels=2)), path, {})
+    save_model(CTCModel(ModelOptions(layers=2, hidden=8, channels=2)), path, {})
     return path
 
 
@@ -101,7 +101,7 @@ def test_audio_that_checks_nothing(small, tmp_path):
 
 def test_layers_that_cannot_be_exported(tmp_path):
     path = tmp_path / "lstm.safetensors"
-    save_model(AcousticModel(ModelOptions(kind="lstm", layers=2, hidden=8, channels=2)), path, {})
+    save_model(CTCModel(ModelOptions(kind="lstm", layers=2, hidden=8, channels=2)), path, {})
     with pytest.raises(ExportError, match="this model has lstm layers"):
         export(path, tmp_path / "out", [CLIP])
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from asr.cli import main
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.search.base import BeamSearch, SearchOptions
-from asr.search.boosted_language import RARE, BoostedLanguage
-from asr.search.hotwords import Boosts, Hotword, HotwordError, read_commands, read_hotwords
+from asr.search.boosted_language import RARE, HotwordLanguageModel
+from asr.search.hotwords import Hotword, HotwordError, HotwordScorer, read_commands, read_hotwords
 from asr.search.letter_to_sound import compounds, guess
 from asr.search.words import LexiconSearch
 from asr.text import Alphabet
@@ -32,25 +32,25 @@ def lm():
     )
 
 
-def earned(boosts: Boosts, text: str) -> float:
-    spot, total = boosts.start, 0.0
+def earned(hotwords: HotwordScorer, text: str) -> float:
+    state, total = hotwords.start, 0.0
     for word in text.split():
-        more, spot = boosts.after(spot, word)
+        more, state = hotwords.after(state, word)
         total += more
-    return total + boosts.end(spot)
+    return total + hotwords.end(state)
 
 
 def test_a_phrase_earns_its_weight_when_it_is_whole():
-    boosts = Boosts(PHRASES)
+    hotwords = HotwordScorer(PHRASES)
     wanted = {"new york": 4, "the new york times": 4, "new york city": 9, "new jersey": 0, "york": 1, "a salad": 3}
     wanted |= {"new": 0, "new salad": 3, "new new york": 4, "new york salad": 7, "salad salad": 6, "nothing": 0}
-    assert {text: pytest.approx(earned(boosts, text)) for text in wanted} == wanted
-    assert boosts.after((), "new")[0] > 0  # some of it is paid in advance
+    assert {text: pytest.approx(earned(hotwords, text)) for text in wanted} == wanted
+    assert hotwords.after((), "new")[0] > 0  # some of it is paid in advance
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))
 def test_what_is_taken_back_was_paid(words):
-    assert earned(Boosts([Hotword("a b c", 3.0)]), " ".join(words)) >= -1e-9
+    assert earned(HotwordScorer([Hotword("a b c", 3.0)]), " ".join(words)) >= -1e-9
 
 
 def spoken(path: str, symbols: tuple[str, ...], sure: float = 0.9) -> np.ndarray:
@@ -64,14 +64,16 @@ def test_the_search_finds_a_word_that_no_lexicon_knows(lm):
     said = spoken("IY T _ S EH P _", PHONEMES)
     with_it = [*LEXICON, ("sepp", guess("sepp", {})[0])]
     assert LexiconSearch(PHONEMES, with_it, lm).decode(said)[0].text != "eat sepp"
-    search = LexiconSearch(PHONEMES, with_it, lm, boosts=Boosts([Hotword("sepp")]))
+    search = LexiconSearch(PHONEMES, with_it, lm, hotwords=HotwordScorer([Hotword("sepp")]))
     assert search.decode(said)[0].text == "eat sepp"
     assert search.decode(spoken("IY T _ T IY _", PHONEMES))[0].text == "eat tea"
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_streaming_with_hotwords(lm, cut):
-    search = LexiconSearch(PHONEMES, LEXICON, lm, boosts=Boosts([Hotword("pear tea", 5.0), Hotword("bee", 2.0)]))
+    search = LexiconSearch(
+        PHONEMES, LEXICON, lm, hotwords=HotwordScorer([Hotword("pear tea", 5.0), Hotword("bee", 2.0)])
+    )
     logits = np.random.default_rng(cut).normal(size=(24, 9)) * 2
     log_probs = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
     state = search.start()
@@ -85,17 +87,19 @@ def test_letters_with_hotwords(lm, with_lm):
     symbols = ("|", "a", "e", "p", "r", "t")
     said = spoken("p e r a _", symbols, 0.6)
     said[2, 1 + symbols.index("t")] = said[2].max() - 0.1  # an r or, a little less, a t
-    boosted = BoostedLanguage(lm if with_lm else None, Boosts([Hotword("peta", 9.0)]), 0.6)
+    boosted = HotwordLanguageModel(lm if with_lm else None, HotwordScorer([Hotword("peta", 9.0)]), 0.6)
     search = BeamSearch(Alphabet(symbols), SearchOptions(), boosted)
     assert search.decode(said)[0].text == "peta"
 
 
 @given(st.lists(st.text("aept", min_size=1, max_size=5), max_size=12), st.text("aept", max_size=3))
 def test_the_best_completion_is_a_hotword_or_a_word_of_the_model(lm, words, beginning):
-    boosts = Boosts([Hotword(word, float(i + 1)) for i, word in enumerate(words)])
-    boosted = BoostedLanguage(lm, boosts, 0.5)
+    hotwords = HotwordScorer([Hotword(word, float(i + 1)) for i, word in enumerate(words)])
+    boosted = HotwordLanguageModel(lm, hotwords, 0.5)
     due = [
-        (lm.score(lm.start(), w)[0] if w in lm else RARE) + 2 * boosts.most(w) for w in words if w.startswith(beginning)
+        (lm.score(lm.start(), w)[0] if w in lm else RARE) + 2 * hotwords.most(w)
+        for w in words
+        if w.startswith(beginning)
     ]
     best = lm.best_completion(beginning)
     wanted = max([*due, *([] if best is None else [best])], default=None)
@@ -154,13 +158,13 @@ def test_lists_come_from_pipes_standard_input_and_xz(tmp_path, monkeypatch):
 
 
 def test_hotwords_from_python_have_the_rules_of_the_file():
-    assert "zork" in Boosts([Hotword("Zork")])
+    assert "zork" in HotwordScorer([Hotword("Zork")])
     with pytest.raises(HotwordError, match="'9 lives': the alphabet has no '9'"):
-        Boosts([Hotword("9 lives")])
+        HotwordScorer([Hotword("9 lives")])
 
 
 def test_all_beginnings_are_known():
-    boosts = Boosts(PHRASES)
+    hotwords = HotwordScorer(PHRASES)
     for words in itertools.product(["new", "york", "city", "salad"], repeat=4):
-        earned(boosts, " ".join(words))
-    assert set(boosts) == {"new", "york", "city", "salad"}
+        earned(hotwords, " ".join(words))
+    assert set(hotwords) == {"new", "york", "city", "salad"}

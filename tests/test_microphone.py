@@ -286,7 +286,7 @@ def test_a_pause_is_not_a_muted_device():
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(microphone, "_RETRY", 0.0)
+    monkeypatch.setattr(microphone, "_RETRY_S", 0.0)
 
 
 GONE = "microphone 'USB Audio: Mic (hw:1,0)' has disappeared"

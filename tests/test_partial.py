@@ -75,11 +75,11 @@ def test_letters():
 def test_a_decoder_in_portions_as_at_once(options):
     model = asr.load(options=asr.RecognizerOptions(DecoderOptions(beam=1))).model
     decoder = Decoder(model, {}, options)
-    heads = log_probs(40, len(model.alphabet), 1), log_probs(40, len(model.options.phonemes) + 1, 2)
+    posteriors = log_probs(40, len(model.alphabet), 1), log_probs(40, len(model.options.phonemes) + 1, 2)
     state = decoder.start()
-    for some in zip(*(np.split(h, [0, 7, 8, 30]) for h in heads)):
+    for some in zip(*(np.split(h, [0, 7, 8, 30]) for h in posteriors)):
         state = decoder.feed(state, *some)
-        decoder.so_far(state, heads[0])  # looking on the way changes nothing
-    found, whole = decoder.finish(state, heads[0]), decoder(*heads)
+        decoder.so_far(state, posteriors[0])  # looking on the way changes nothing
+    found, whole = decoder.finish(state, posteriors[0]), decoder(*posteriors)
     assert [h.text for h in found] == [h.text for h in whole]
     assert all(math.isclose(a.score, b.score, abs_tol=1e-3) for a, b in zip(found, whole))

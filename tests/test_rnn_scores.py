@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from asr.language import rnn_network
-from asr.language.rnn import RecurrentScores, load
+from asr.language.rnn import RnnScorer, load
 from asr.language.rnn_network import LanguageOptions, RnnLanguageModel, save
 from asr.model.checkpoint import MODELS, CheckpointError
 
@@ -27,7 +27,7 @@ def make(folder: Path, **options) -> tuple[RnnLanguageModel, Path]:
 
 
 @pytest.fixture(scope="module", params=[(), (4,), (4, 7), (2, 100)], ids=str)
-def both(request, tmp_path_factory) -> tuple[RnnLanguageModel, RecurrentScores]:
+def both(request, tmp_path_factory) -> tuple[RnnLanguageModel, RnnScorer]:
     model, path = make(tmp_path_factory.mktemp("rnn"), bands=request.param)
     return model, load(path)
 

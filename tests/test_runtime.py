@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.model.checkpoint import CheckpointError
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.interface import Latency
 from asr.model.onnx import HEAD, LAYERS, load_exported
-from asr.model.streaming import Portion, StreamingEncoder, encode
+from asr.model.streaming import Chunk, StreamingEncoder, encode
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -25,10 +25,10 @@ CLIP = Path(__file__).parent / "data" / "independence.opus"
 LATENCIES = [None, Latency(2, 6), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
 
 
-def make(phonemes: tuple[str, ...] = ("AA", "B")) -> AcousticModel:
+def make(phonemes: tuple[str, ...] = ("AA", "B")) -> CTCModel:
     torch.manual_seed(3)
     options = ModelOptions(phonemes=phonemes, layers=3, hidden=8, channels=3, deep_phonemes=True)
-    model = AcousticModel(options).eval()
+    model = CTCModel(options).eval()
     model.mean.uniform_(-1, 1)
     model.deviation.uniform_(0.5, 2)
     return model
@@ -77,13 +77,13 @@ def test_recordings_have_the_outputs_of_torch(exported, latency):
 def test_any_cut_beside_another_stream(exported, cuts, other, latency):
     encoder, x, y = StreamingEncoder(exported, latency), frames(150), frames(other, seed=1)
     state, beside, parts, others = encoder.start(), encoder.start(), [], []
-    portions = np.split(x, sorted(cuts))
-    for i, part in enumerate(portions):
-        last = i == len(portions) - 1
-        (heads, state), (more, beside) = encoder.step(
-            [Portion(part, state, last), Portion(y if last else y[:0], beside, last)]
+    chunks = np.split(x, sorted(cuts))
+    for i, part in enumerate(chunks):
+        last = i == len(chunks) - 1
+        (posteriors, state), (more, beside) = encoder.step(
+            [Chunk(part, state, last), Chunk(y if last else y[:0], beside, last)]
         )
-        parts.append(heads)
+        parts.append(posteriors)
         others.append(more)
     for found, recording in ((parts, x), (others, y)):
         same([np.concatenate(part) for part in zip(*found)], encode(MODEL, [recording], latency)[0])

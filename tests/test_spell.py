@@ -26,7 +26,7 @@ from asr.model.checkpoint import (
     save_attention,
     save_model,
 )
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.training.configuration import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe
@@ -40,7 +40,7 @@ CLIPS = Path(__file__).parent / "data"
 
 
 def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
-    model, path = AcousticModel(MODEL).eval(), tmp_path / "joint.safetensors"
+    model, path = CTCModel(MODEL).eval(), tmp_path / "joint.safetensors"
     save_model(model, path, {})
     loaded, _ = load_model(path)
     attach_attention(loaded, path)
@@ -52,7 +52,7 @@ def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
 def test_an_exported_model_is_refused_before_torch_is_missed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "asr.attention.decoder", None)
     with pytest.raises(CheckpointError, match="no model called"):
-        attach_attention(AcousticModel(replace(MODEL, attention=None)), tmp_path)
+        attach_attention(CTCModel(replace(MODEL, attention=None)), tmp_path)
 
 
 def test_models_without_attention_are_what_they_were():
@@ -68,7 +68,7 @@ def test_models_without_attention_are_what_they_were():
 @pytest.fixture
 def apart(tmp_path) -> Path:
     """An encoder's checkpoint, its decoder beside it."""
-    model, path = AcousticModel(MODEL).eval(), tmp_path / "one.safetensors"
+    model, path = CTCModel(MODEL).eval(), tmp_path / "one.safetensors"
     save_attention(model, tmp_path / "one-attention.safetensors", {"name": "one"})
     model.attention, model.options = None, replace(MODEL, attention=None)
     save_model(model, path, {}, half=True)
@@ -90,7 +90,7 @@ def test_the_packaged_decoder_belongs_to_the_packaged_encoder():
     assert model.attention
 
 
-def message(model: AcousticModel, path: Path) -> str:
+def message(model: CTCModel, path: Path) -> str:
     with pytest.raises(CheckpointError) as caught:
         attach_attention(model, path)
     assert "\n" not in str(caught.value)
@@ -125,7 +125,7 @@ def test_a_section_of_the_configuration_asks_for_it(tmp_path):
 def test_the_recipe_makes_a_decoder_for_an_encoder(apart, tmp_path, monkeypatch, capsys):
     tones, config = write_corpus(tmp_path / "tones"), tmp_path / "c.toml"
     config.write_text("[attention]\nhidden = 8\n[train]\nbatch_seconds = 12\n[[stages]]\nupdates = 3\n")
-    save_model(AcousticModel(replace(TONES, layers=2)), apart, {}, half=True)
+    save_model(CTCModel(replace(TONES, layers=2)), apart, {}, half=True)
     with pytest.raises(CheckpointError, match="another encoder"):
         attach_attention(load_model(apart)[0], apart)
     arguments = ["train", str(tones), "--dev", str(tones), "--out", str(tmp_path), "--encoder", str(apart)]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
 from asr.model.checkpoint import load_model
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.encoder import Latency
 from asr.training import log, loop
 from asr.training.augment import Augmenter, AugmentOptions
@@ -55,19 +55,19 @@ def write_corpus(folder: Path) -> Path:
 class Run:
     """All that train() wants, made from nothing but the corpus: as a fresh process would."""
 
-    model: AcousticModel
+    model: CTCModel
     examples: Examples
     dev: tuple[list[Utterance], Audio]
     options: TrainOptions
 
-    def train(self, folder: Path) -> AcousticModel:
+    def train(self, folder: Path) -> CTCModel:
         train(self.model, self.examples, self.dev, self.options, folder)
         return self.model
 
 
 def prepare(manifest: Path, options: TrainOptions, model: ModelOptions = MODEL, augment: AugmentOptions = QUIET) -> Run:
     torch.manual_seed(options.seed)
-    utterances, network = read_manifest(manifest), AcousticModel(model)
+    utterances, network = read_manifest(manifest), CTCModel(model)
     audio = Audio(utterances, manifest.parent / "cache")
     noises = [np.random.default_rng(0).standard_normal(20_000).astype(np.float32)]
     lexicon = LEXICON if model.phonemes else None

@@ -7,7 +7,7 @@ import soundfile
 from loud import OPTIONS, loud_model, stream
 
 from recipes.trigger_word import spans
-from wakeword.phonemes.second_stage import LookOptions, SecondLook
+from wakeword.phonemes.second_stage import SecondStage, SecondStageOptions
 from wakeword.train.training import save_detector
 
 
@@ -16,10 +16,10 @@ def test_each_span_is_trained_once_and_measured_with_both(tmp_path, monkeypatch,
 
     def build(phrase, path, options, report):
         trained.append(options.train.span)
-        look = {"second look": LookOptions((("B", "UW", "M"),), 0.3).asdict()} if len(trained) == 1 else {}
+        look = {"second look": SecondStageOptions((("B", "UW", "M"),), 0.3).asdict()} if len(trained) == 1 else {}
         save_detector(loud_model(), path, {"phrase": phrase} | look, OPTIONS)
 
-    monkeypatch.setattr(SecondLook, "heard", lambda self, frames: 0.5)  # the ear of the packaged one has other bands
+    monkeypatch.setattr(SecondStage, "heard", lambda self, frames: 0.5)  # the ear of the packaged one has other bands
     monkeypatch.setattr(spans, "build", build)
     monkeypatch.setattr(spans, "SPANS", (0.04, 0.36))
     for folder, sound in (("said", stream()[: 3 * 16_000]), ("other", np.zeros(60 * 16_000, np.float32))):

@@ -13,7 +13,7 @@ from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtur
 from asr.cli import main
 from asr.language import kneser_ney
 from asr.model.checkpoint import load_model, save_model
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.streaming import encode
 from asr.search.base import BeamSearch, greedy
 from asr.subwords import Subwords, alphabet_of, learn
@@ -97,7 +97,7 @@ def test_greedy_and_the_beam_search_with_an_ngram_write_with_pieces():
 
 
 def test_a_checkpoint_brings_its_pieces_with_it(tmp_path):
-    model = AcousticModel(ModelOptions(symbols=PIECES, units="subwords", scores=SCORES, layers=1, hidden=8, channels=2))
+    model = CTCModel(ModelOptions(symbols=PIECES, units="subwords", scores=SCORES, layers=1, hidden=8, channels=2))
     save_model(model, tmp_path / "m.safetensors", {})
     read, _ = load_model(tmp_path / "m.safetensors")
     assert read.options == model.options and read.alphabet.encode("ether") == model.alphabet.encode("ether")
@@ -114,7 +114,7 @@ def test_letters_are_written_as_before():
 def test_phonemes_on_the_top_layer_take_the_letters_place():
     torch.manual_seed(0)
     options = ModelOptions(phonemes=("AH", "B"), layers=3, hidden=8, channels=2, units="phonemes")
-    model = AcousticModel(options).eval()
+    model = CTCModel(options).eval()
     hidden, _ = model.encode(torch.randn(1, 40, 80), torch.tensor([40]))
     torch.testing.assert_close(model.phonemes(hidden), model.phoneme_head(hidden[2]).log_softmax(-1))
     torch.testing.assert_close(model.letters(hidden), model.head(hidden[1]).log_softmax(-1))
@@ -128,7 +128,7 @@ def test_exported_they_are_the_same(tmp_path, units):
 
     more = {"symbols": PIECES, "scores": SCORES} if units == "subwords" else {}
     options = ModelOptions(phonemes=("AH", "B"), layers=3, hidden=8, channels=2, units=units, **more)
-    model, frames = AcousticModel(options).eval(), [np.random.default_rng(0).normal(size=(90, 80)).astype(np.float32)]
+    model, frames = CTCModel(options).eval(), [np.random.default_rng(0).normal(size=(90, 80)).astype(np.float32)]
     write(model, {}, tmp_path)
     exported, _ = load_exported(tmp_path, threads=1)
     assert exported.alphabet.encode("ether") == model.alphabet.encode("ether")

@@ -11,10 +11,10 @@ from loud import OPTIONS, loud_detector, loud_model, stream
 
 from asr import audio
 from asr.audio.features import LogMel, LogMelOptions
-from asr.model.ctc import AcousticModel, ModelOptions
+from asr.model.ctc import CTCModel, ModelOptions
 from wakeword.detector import DetectorError, load
 from wakeword.phonemes.model import PhonemeModel
-from wakeword.phonemes.second_stage import EVERY, LookOptions, SecondLook
+from wakeword.phonemes.second_stage import EVERY, SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
 from wakeword.train.thresholds import peaks
 from wakeword.train.training import save_detector
@@ -26,7 +26,7 @@ SYMBOLS = ("AH", "B", "M", "UW")
 @pytest.fixture(scope="module")
 def untrained():
     torch.manual_seed(0)
-    model = AcousticModel(
+    model = CTCModel(
         ModelOptions(LogMelOptions(n_mels=8), phonemes=SYMBOLS, layers=2, hidden=6, channels=3, kind="gru")
     ).eval()
     model.mean.normal_()
@@ -49,7 +49,7 @@ def test_phonemes_in_numpy_are_those_of_torch(untrained, phonemes, frames):
 
 def looking(phonemes, floor=0.3):
     detector = loud_detector()
-    detector.look = SecondLook(LookOptions((("B", "UW", "M"), ("B", "AH", "M")), floor), phonemes)
+    detector.look = SecondStage(SecondStageOptions((("B", "UW", "M"), ("B", "AH", "M")), floor), phonemes)
     return detector
 
 
@@ -62,7 +62,7 @@ def test_where_there_is_no_reason_to_look_nothing_is_heard(phonemes):
 
 
 def test_the_better_it_is_heard_the_higher_the_score(phonemes):
-    look, given = SecondLook(LookOptions((("B",),), 0.1), phonemes), np.full(3 * EVERY, 0.5, np.float32)
+    look, given = SecondStage(SecondStageOptions((("B",),), 0.1), phonemes), np.full(3 * EVERY, 0.5, np.float32)
     hear = iter([0.01, 0.1, 0.9])
     look.heard = lambda frames: next(hear)
     found = look.scores(given, np.zeros((40, 8), np.float32), 4 * np.arange(1, 1 + len(given)), first=1)
@@ -75,7 +75,7 @@ def test_real_speech_says_what_it_says():
     model = PhonemeModel.load()
     frames = LogMel(LogMelOptions(n_mels=model.n_mels))(audio.load(str(DATA / "independence.opus")))
     said, other = (
-        SecondLook(LookOptions(tuple(ways(p)), 0.1), model).heard(frames) for p in ("independence", "jarvis")
+        SecondStage(SecondStageOptions(tuple(ways(p)), 0.1), model).heard(frames) for p in ("independence", "jarvis")
     )
     assert said > 0.3 and other < 0.1
 
@@ -93,12 +93,12 @@ def test_any_cut_of_a_stream_is_looked_at_alike(phonemes, cuts):
 
 
 def test_the_window_is_as_long_as_the_phrase_may_be(phonemes):
-    short, long = (SecondLook(LookOptions((("B",) * n,), 0.1), phonemes).frames for n in (3, 12))
+    short, long = (SecondStage(SecondStageOptions((("B",) * n,), 0.1), phonemes).frames for n in (3, 12))
     assert 100 < short < long < 300
 
 
 def test_a_detector_keeps_its_second_look(tmp_path):
-    file, look = tmp_path / "boom.safetensors", LookOptions((("B", "UW", "M"),), 0.25)
+    file, look = tmp_path / "boom.safetensors", SecondStageOptions((("B", "UW", "M"),), 0.25)
     save_detector(loud_model(), file, {"phrase": "boom", "second look": look.asdict()}, OPTIONS)
     assert load(file).look.options == look
 

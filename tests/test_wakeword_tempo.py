@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asr import audio
-from wakeword.voices.tempo import FASTEST, SLOWEST, WINDOW, _stretched, said_slowly
+from wakeword.voices.tempo import FASTEST, SLOWEST, WINDOW, _stretched, time_stretch
 
 CLIP = Path(__file__).parent / "data" / "independence.opus"
 
@@ -22,13 +22,13 @@ def test_as_librosa_does_it(tempo):
 
 def test_slower_by_chance_and_the_same_from_one_seed():
     clip = np.sin(np.arange(16_000) * 0.3).astype(np.float32)
-    slow, again, other = said_slowly([clip] * 5, 1), said_slowly([clip] * 5, 1), said_slowly([clip] * 5, 2)
+    slow, again, other = time_stretch([clip] * 5, 1), time_stretch([clip] * 5, 1), time_stretch([clip] * 5, 2)
     assert all(np.array_equal(a, b) for a, b in zip(slow, again)) and len({len(c) for c in [*slow, *other]}) == 10
     assert all(len(clip) / FASTEST <= len(c) <= len(clip) / SLOWEST and c.dtype == np.float32 for c in slow)
     of_tone = np.abs(np.fft.rfft(slow[0][4000:12_000]))
     assert of_tone.argmax() == round(0.3 / (2 * np.pi) * 8000)
-    assert said_slowly([clip[:WINDOW]], 1)[0] is not clip and np.array_equal(
-        said_slowly([clip[:WINDOW]], 1)[0], clip[:WINDOW]
+    assert time_stretch([clip[:WINDOW]], 1)[0] is not clip and np.array_equal(
+        time_stretch([clip[:WINDOW]], 1)[0], clip[:WINDOW]
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import audio
-from asr.commands.expectations import add_expectations, expecting
+from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import say
-from wakeword.cli_options import UsageError, acoustics, add_model, add_verify, confirmation, opened
+from wakeword.cli_options import UsageError, acoustic_model, add_model, add_verify, confirmation, opened
 from wakeword.detector import AFTERWARDS, Detection
 from wakeword.listen import Alarms, Heard, Program
 from wakeword.listen import listen as hear
@@ -128,7 +128,7 @@ def then_listener(options: argparse.Namespace) -> Listener:
     from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer
 
-    recognizer = Recognizer.of(*acoustics(options.recogniser), expecting(options))
+    recognizer = Recognizer.of(*acoustic_model(options.recogniser), recognizer_options(options))
     return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
 
 

@@ -8,14 +8,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from asr.commands.terminal import add_model as add_recogniser
-from wakeword.detector import Listening, load
+from asr.errors import Error
+from wakeword.detector import WakeWordDetector, load
 from wakeword.listen import Heard
 
 if TYPE_CHECKING:
-    from asr.model.interface import Acoustics
+    from asr.model.interface import AcousticModel
 
 
-class UsageError(ValueError):
+class UsageError(Error, ValueError):
     """One sentence: what is wrong with the command line."""
 
 
@@ -42,7 +43,7 @@ def add_verify(p: argparse.ArgumentParser) -> None:
     p.add_argument("--verify", action="store_true", help="ask the speech recogniser, too, whether it was the phrase")
 
 
-def opened(options: argparse.Namespace) -> Listening:
+def opened(options: argparse.Namespace) -> WakeWordDetector:
     """The detector that the options ask for. Raises ValueError."""
     if bool(options.model) == bool(options.phrase):
         raise UsageError(
@@ -52,21 +53,21 @@ def opened(options: argparse.Namespace) -> Listening:
         return load(options.model, options.threshold, options.rate)
     from wakeword.phonemes.spotter import spotter
 
-    return spotter(acoustics(options.recogniser)[0], options.phrase, options.threshold, options.rate)
+    return spotter(acoustic_model(options.recogniser)[0], options.phrase, options.threshold, options.rate)
 
 
-def confirmation(detector: Listening, options: argparse.Namespace) -> Callable[[Heard], bool]:
+def confirmation(detector: WakeWordDetector, options: argparse.Namespace) -> Callable[[Heard], bool]:
     """What has the last word on a detection: the CTC model with --verify, else nobody."""
     if not options.verify:
         return lambda heard: True
     from wakeword.phonemes.verify import Verifier
 
-    verifier = Verifier(acoustics(options.recogniser)[0], detector.phrase)
+    verifier = Verifier(acoustic_model(options.recogniser)[0], detector.phrase)
     return lambda heard: verifier(heard.samples)
 
 
 @cache
-def acoustics(name: str) -> tuple[Acoustics, dict]:
+def acoustic_model(name: str) -> tuple[AcousticModel, dict]:
     """The recogniser's acoustic model and its card, loaded once for --phrase, --verify and --then."""
     from asr.recognizer import open_model
 

@@ -10,10 +10,10 @@ import numpy as np
 from asr.audio.features import SAMPLE_RATE
 from asr.live.listener import Listener
 from asr.transcript import Word
-from wakeword.detector import Detection, Listening
+from wakeword.detector import Detection, WakeWordDetector
 from wakeword.listen import BEFORE, Heard
 
-LATE = 0.12  # s by which a detection may come after the word's end: the command is heard from so long before it
+DETECTION_DELAY_S = 0.12  # may lie between a word's end and its detection: the command is heard from so long before
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Command:
 
 
 def commands(
-    detector: Listening,
+    detector: WakeWordDetector,
     listener: Listener,
     blocks: Iterable[np.ndarray],
     on_word: Callable[[Heard], object] = lambda heard: None,
@@ -65,10 +65,10 @@ class _Source:
         self.now -= len(samples)
 
 
-def _wait(detector: Listening, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
+def _wait(detector: WakeWordDetector, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
     """Until the word has been said; the source then stands where the command may begin. None at the end."""
     began, state, recent = source.now, detector.start(), np.zeros(0, np.float32)
-    most, late = round((BEFORE + 1) * SAMPLE_RATE), round(LATE * SAMPLE_RATE)
+    most, late = round((BEFORE + 1) * SAMPLE_RATE), round(DETECTION_DELAY_S * SAMPLE_RATE)
     while (block := source.read()) is not None:
         found, state = detector.feed(block, state)
         recent = np.concatenate([recent[-most:], block])

@@ -16,8 +16,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
+from asr.errors import Error
 from wakeword.network import Network
-from wakeword.phonemes.second_stage import SecondLook, look_of
+from wakeword.phonemes.second_stage import SecondStage, second_stage_of
 
 if TYPE_CHECKING:
     from wakeword.runtime import ExportedNetwork
@@ -27,7 +28,7 @@ MODELS = Path(__file__).parent / "models"
 AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
 
 
-class DetectorError(ValueError):
+class DetectorError(Error, ValueError):
     """One sentence: why there is no such detector, or why it cannot be used, and what to do."""
 
 
@@ -63,7 +64,7 @@ class StreamState(NamedTuple):
     quiet_until: int  # step before which nothing fires
 
 
-class Listening:
+class WakeWordDetector:
     """What turns scores into detections, which those who score inherit from.
 
     A state is a named tuple with ``steps`` done so far, and ``quiet_until``.
@@ -107,7 +108,7 @@ class Listening:
         return self.feed(np.concatenate([samples, AFTERWARDS]), self.start())[0]
 
 
-class Detector(Listening):
+class Detector(WakeWordDetector):
     """A trigger-word RNN with its threshold, and a second look at what it has heard, if its card asks for one."""
 
     def __init__(
@@ -115,7 +116,7 @@ class Detector(Listening):
     ):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
-        self.look: SecondLook | None = look_of(card)
+        self.look: SecondStage | None = second_stage_of(card)
         self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE

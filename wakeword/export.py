@@ -11,12 +11,13 @@ import numpy as np
 
 from asr import audio
 from asr.commands.terminal import say
+from asr.errors import Error
 from wakeword.detector import Detector, load, locate
 
 TOLERANCE = 1e-3  # of a score
 
 
-class ExportError(ValueError):
+class ExportError(Error, ValueError):
     """One sentence: why no file was written, and what to do."""
 
 

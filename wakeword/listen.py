@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.detector import Detection, Listening
+from wakeword.detector import Detection, WakeWordDetector
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
 
@@ -28,7 +28,7 @@ class Heard:
     samples: np.ndarray  # (n,) float32 at 16 kHz: the last seconds up to the moment at which it fired
 
 
-def listen(detector: Listening, blocks: Iterable[np.ndarray], keep: float = BEFORE) -> Iterator[Heard]:
+def listen(detector: WakeWordDetector, blocks: Iterable[np.ndarray], keep: float = BEFORE) -> Iterator[Heard]:
     """Blocks of samples (n,) float32 at 16 kHz -> each detection as soon as it is made.
 
     Any cut of a stream into blocks gives the same.

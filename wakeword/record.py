@@ -11,14 +11,14 @@ import soundfile
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import Segmenter, SegmenterOptions, SpeechDetector
 
-HOP = SAMPLE_RATE // 100  # samples of a log-mel frame
-LONGEST = 6.0  # s of an utterance; longer ones are cut
+HOP_SAMPLES = SAMPLE_RATE // 100  # samples of a log-mel frame
+MAX_UTTERANCE_S = 6.0  # s of an utterance; longer ones are cut
 
 
 def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Blocks of samples (n,) float32 at 16 kHz -> each utterance with a little silence around it."""
     frontend, detector = LogMel(), SpeechDetector.load()
-    segmenter = Segmenter(SegmenterOptions(max_length=LONGEST))
+    segmenter = Segmenter(SegmenterOptions(max_length=MAX_UTTERANCE_S))
     tail, state = frontend.start(), detector.start()
     kept, first = np.zeros(0, np.float32), 0  # samples, number of kept[0]
     for block in blocks:
@@ -26,8 +26,8 @@ def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         probabilities, state = detector.probabilities(frames, state)
         kept = np.concatenate([kept, block])
         for span in segmenter.feed(probabilities):
-            yield kept[span.start * HOP - first : span.end * HOP - first]
-        needed = segmenter.keep_from * HOP
+            yield kept[span.start * HOP_SAMPLES - first : span.end * HOP_SAMPLES - first]
+        needed = segmenter.keep_from * HOP_SAMPLES
         if needed > first:
             kept, first = kept[needed - first :], needed
 

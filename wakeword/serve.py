@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakeword.detector import Detection, DetectorError, Listening, load, packaged
+from wakeword.detector import Detection, DetectorError, WakeWordDetector, load, packaged
 from wakeword.phrase.phrases import slug
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ class Scored:
     detections: tuple[Detection, ...]
 
 
-def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> dict[str, Listening]:
+def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> dict[str, WakeWordDetector]:
     """Wake words by the name that clients use: detectors, packaged ones or files, and phrases for the recogniser.
 
     Where none is named, all packaged detectors. Raises ValueError with one sentence.
     """
-    found: dict[str, Listening] = {}
+    found: dict[str, WakeWordDetector] = {}
     for name, detector in _asked(names if names or phrases else packaged(), phrases, recognizer):
         if name in found:
             raise DetectorError(f"two wake words are called {name}: leave one out, or rename its file")
@@ -40,7 +40,9 @@ def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recogniz
     return found
 
 
-def _asked(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> Iterator[tuple[str, Listening]]:
+def _asked(
+    names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer
+) -> Iterator[tuple[str, WakeWordDetector]]:
     for name in names:
         yield Path(name).stem, load(name)
     for phrase in phrases:
@@ -55,7 +57,7 @@ def _asked(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer)
 class Watch:
     """One stream's detectors. Any cut into blocks gives the same."""
 
-    def __init__(self, detectors: dict[str, Listening], names: Collection[str] | None = None):
+    def __init__(self, detectors: dict[str, WakeWordDetector], names: Collection[str] | None = None):
         """names: which of them to listen for; None is all."""
         self._detectors = {n: d for n, d in detectors.items() if names is None or n in names}
         self._states = {name: detector.start() for name, detector in self._detectors.items()}

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asr.align.fit import AlignError, Fit, fit
+from asr.align.fit import AlignError, SymbolAlignment, align_symbols
 from asr.model.interface import STRIDE
 from asr.text import Alphabet
 
 AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
 # voices (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
-PAUSE = 4  # frames without a symbol may hold a pause; fewer lie within running speech
-QUIET = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
+PAUSE_FRAMES = 4  # frames without a symbol may hold a pause; fewer lie within running speech
+QUIET_FRAMES = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
 DEPTH = 15.0, 50.0  # dB between a pause and the words around it: less is noise, more (digital silence) counts as 50
 AROUND = 3  # words to either side whose fit speaks for a word, too
 EDGE = 0.3  # of that depth: what is louder belongs to a word
@@ -71,10 +71,10 @@ def align(
     words = text.split()
     if not words:
         return []
-    by_letters, by_phonemes = fit_letters(log_probs, words, alphabet, elsewhere), None
+    by_letters, by_phonemes = align_letters(log_probs, words, alphabet, elsewhere), None
     if sound.words and sound.phonemes is not None:
         with suppress(AlignError):  # said too fast for its phonemes: the letters must do
-            by_phonemes = fit(sound.phonemes, sound.words, elsewhere=elsewhere)
+            by_phonemes = align_symbols(sound.phonemes, sound.words, elsewhere=elsewhere)
     extents = (by_phonemes or by_letters).extents
     edges = _edges(extents, len(log_probs))
     if sound.loudness is not None and len(sound.loudness):
@@ -83,10 +83,12 @@ def align(
     return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
 
 
-def fit_letters(log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf) -> Fit:
+def align_letters(
+    log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf
+) -> SymbolAlignment:
     """The words as they are spelt, spaces between them, over log_probs (T, V). Raises AlignError."""
     separator = spelt(" ", alphabet) if len(words) > 1 else []
-    return fit(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
+    return align_symbols(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
 
 
 def spelt(word: str, alphabet: Alphabet) -> list[int]:
@@ -97,7 +99,7 @@ def spelt(word: str, alphabet: Alphabet) -> list[int]:
         raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
 
 
-def _evidence(words: list[str], letters: Fit, phonemes: Fit | None) -> list[Evidence]:
+def _evidence(words: list[str], letters: SymbolAlignment, phonemes: SymbolAlignment | None) -> list[Evidence]:
     nothing = np.zeros(len(words))
     sounds = [phonemes.peaks, phonemes.lost, phonemes.pace, nothing] if phonemes else [nothing] * 3 + [nothing + 1]
     columns = [letters.peaks, letters.lost, around(letters.peaks), [len(word) for word in words], *sounds]
@@ -133,7 +135,7 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
     loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
     for k in range(len(edges) + 1):  # before word k
         first, last = k == 0, k == len(edges)
-        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE:
+        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE_FRAMES:
             continue
         around = symbols[max(0, k - 1) : k + 1]
         level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
@@ -153,10 +155,10 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
 def _longest_quiet(loudness: np.ndarray, level: float) -> np.ndarray:
     """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one."""
     least, most = DEPTH
-    floor = max(level - most, np.sort(loudness)[: QUIET // 2].max(initial=-np.inf))
-    if len(loudness) < QUIET or level - floor < least:
+    floor = max(level - most, np.sort(loudness)[: QUIET_FRAMES // 2].max(initial=-np.inf))
+    if len(loudness) < QUIET_FRAMES or level - floor < least:
         return np.zeros(0, int)
     quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
     changes = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
     longest = changes[np.argmax(changes[:, 1] - changes[:, 0])]
-    return longest if longest[1] - longest[0] >= QUIET else longest[:0]
+    return longest if longest[1] - longest[0] >= QUIET_FRAMES else longest[:0]

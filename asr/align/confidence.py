@@ -19,7 +19,7 @@ from asr.search.base import Hypothesis, LanguageModel
 
 SHARE = 0.5  # of a hypothesis' score that counts as ln of its probability: search scores are too sure of themselves
 SURE = 50.0  # ln of odds beyond which nothing changes
-LEAST_DEVIATION = 0.1  # of a feature, in the fit: one that hardly varies gets no large weight
+MIN_DEVIATION = 0.1  # of a feature, in the fit: one that hardly varies gets no large weight
 RIDGE = 1.0  # weight of the squared coefficients in the fit
 
 
@@ -113,7 +113,7 @@ def _languages(words: list[str], lm: LanguageModel | None) -> list[float]:
 
 def fit(features: np.ndarray, right: np.ndarray, steps: int = 25) -> Calibration:
     """Logistic regression of ``right`` (N,) on the features (N, F), by Newton's method."""
-    mean, deviation = features.mean(0), np.maximum(features.std(0), LEAST_DEVIATION)
+    mean, deviation = features.mean(0), np.maximum(features.std(0), MIN_DEVIATION)
     x = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
     ridge = np.append(np.full(features.shape[1], RIDGE), 0.0)
     weights = np.zeros(x.shape[1])

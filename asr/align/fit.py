@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.align.viterbi import viterbi
+from asr.errors import Error
 from asr.text import BLANK
 
 WIDTH = 1000.0  # ln; see viterbi. A wrong letter costs about 5, and a passage that the text lacks some hundred
 
 
-class AlignError(ValueError):
+class AlignError(Error, ValueError):
     """The text cannot be laid over this audio."""
 
 
 @dataclass(frozen=True)
-class Fit:
+class SymbolAlignment:
     """Of each word, by the symbols it was given."""
 
     extents: np.ndarray  # (W, 2) the frames [from, to) of its symbols
@@ -27,13 +28,13 @@ class Fit:
     pace: np.ndarray  # (W,) ln of its frames a symbol
 
 
-def fit(
+def align_symbols(
     log_probs: np.ndarray,
     words: Sequence[Sequence[int]],
     separator: Sequence[int] = (),
     elsewhere: float = np.inf,
     inside: Sequence[int] | int = BLANK,
-) -> Fit:
+) -> SymbolAlignment:
     """The words' symbols, ``separator`` between them, on the best path over log_probs (T, V), natural log.
 
     elsewhere: nats a frame below the likeliest symbol, at which speech between the words may belong to none.
@@ -72,7 +73,9 @@ def _check_room(symbols: list[int], frames: int) -> None:
         )
 
 
-def _measured(path: np.ndarray, on_path: np.ndarray, short: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> Fit:
+def _measured(
+    path: np.ndarray, on_path: np.ndarray, short: np.ndarray, first: np.ndarray, sizes: np.ndarray
+) -> SymbolAlignment:
     """From the states of the path, its ln probability at each frame, and by how much that falls short."""
     at = np.flatnonzero(path % 2)
     number = path[at] // 2
@@ -80,7 +83,7 @@ def _measured(path: np.ndarray, on_path: np.ndarray, short: np.ndarray, first: n
     peaks = np.maximum.reduceat(on_path[at], begins)
     ends = np.append(begins[1:], len(at)) - 1
     extents = np.stack([at[begins[first]], at[ends[first + sizes - 1]] + 1], 1)
-    return Fit(
+    return SymbolAlignment(
         extents,
         _sums(peaks, np.stack([first, first + sizes], 1)) / sizes,
         _sums(short, extents) / sizes,

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr.align.align import Aligned, AlignError, Evidence, around, loudness, spelt
-from asr.align.fit import Fit, fit
-from asr.align.words import laid
-from asr.model.streaming import Heads
+from asr.align.fit import SymbolAlignment, align_symbols
+from asr.align.words import align_words
+from asr.model.streaming import Posteriors
 from asr.recognizer import Recognizer
 from asr.search.decoder import Decoder
 from asr.text import BLANK
 
 ELSEWHERE = 1.0  # nats a frame; see asr.align.fit.fit: speech that the text lacks takes no words with it
 BROKEN = -15.0  # ln of a word's going on after a pause
-NOTHING = Evidence(-10.0, -10.0, -10.0, 1.0, -10.0, -10.0, 0.0, 0.0)  # speaks for a word that had no room
+NO_EVIDENCE = Evidence(-10.0, -10.0, -10.0, 1.0, -10.0, -10.0, 0.0, 0.0)  # speaks for a word that had no room
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Stretch:
     """Speech between two pauses, and the words of the text that were laid there."""
 
     start: float  # seconds
-    heads: Heads
+    posteriors: Posteriors
     loudness: np.ndarray  # (n,) of every 10 ms, dB
     words: tuple[Aligned, ...] = ()  # frames from the start
 
@@ -35,7 +35,9 @@ def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch
 
     Only the model's outputs are kept: 28 MB for an hour of speech.
     """
-    return [Stretch(piece.start, heads, loudness(piece.own)) for piece, heads in recognizer.heads(blocks)]
+    return [
+        Stretch(piece.start, posteriors, loudness(piece.own)) for piece, posteriors in recognizer.posteriors(blocks)
+    ]
 
 
 def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) -> list[Stretch]:
@@ -45,7 +47,7 @@ def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decode
     """
     if not stretches:
         raise AlignError("no speech was found in the audio")
-    lengths = np.array([len(s.heads[0]) for s in stretches])
+    lengths = np.array([len(s.posteriors[0]) for s in stretches])
     begins = np.cumsum(lengths + 1) - lengths - 1  # a frame of silence between two
     roughly = _over_all(stretches, words, decoder)
     numbers = np.searchsorted(begins, (roughly.extents.sum(1) - 1) / 2, "right") - 1
@@ -59,24 +61,24 @@ def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decode
     return [replace(s, words=tuple(f)) for s, f in zip(stretches, _with_neighbours(found))]
 
 
-def _over_all(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) -> Fit:
+def _over_all(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) -> SymbolAlignment:
     """All words over all speech, with a frame between two stretches: by their phonemes, or letters where need be."""
     letters = len(decoder.alphabet)
-    speech = [np.column_stack([head for head in s.heads if head is not None]) for s in stretches]
+    speech = [np.column_stack([head for head in s.posteriors if head is not None]) for s in stretches]
     pause = np.full((1, speech[0].shape[1]), BROKEN, np.float32)
     pause[0, decoder.alphabet.index(" ")] = 0.0
     log_probs = np.concatenate([x for s in speech for x in (s, pause)][:-1])
     said = {word: decoder.pronounced(word) for word in set(words)}
     symbols = [[letters + p for p in said[w][0]] if said[w] else spelt(w, decoder.alphabet) for w in words]
-    return fit(log_probs, symbols, (), ELSEWHERE, [letters if said[w] else BLANK for w in words])
+    return align_symbols(log_probs, symbols, (), ELSEWHERE, [letters if said[w] else BLANK for w in words])
 
 
 def _in_stretch(stretch: Stretch, words: list[str], extents: np.ndarray, decoder: Decoder) -> list[Aligned]:
     """Words laid over their stretch alone, by all that is known; at ``extents`` (W, 2), unsure, if they do not fit."""
     try:
-        return laid(" ".join(words), stretch.heads, decoder, stretch.loudness, ELSEWHERE)
+        return align_words(" ".join(words), stretch.posteriors, decoder, stretch.loudness, ELSEWHERE)
     except AlignError:
-        return [Aligned(w, start, end, NOTHING) for w, (start, end) in zip(words, extents.astype(float).tolist())]
+        return [Aligned(w, start, end, NO_EVIDENCE) for w, (start, end) in zip(words, extents.astype(float).tolist())]
 
 
 def _with_neighbours(found: list[list[Aligned]]) -> Iterator[list[Aligned]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from asr.errors import Error
 from asr.text import normalise
 
 SAID = "&@#%°"  # signs that are read as words, and so must be written as words
 LISTED = 3  # words named in a message
 
 
-class ScriptError(ValueError):
+class ScriptError(Error, ValueError):
     """The text cannot be aligned; the message is one sentence for the user."""
 
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from asr.align.viterbi import viterbi
-from asr.model.interface import FRAME
+from asr.model.interface import FRAME_SECONDS
 from asr.model.recurrent import recurrent
 from asr.text import BLANK, Alphabet
 
 EOS = BLANK  # this decoder needs no blank: index 0 begins and ends a text
-FAR = 2.0  # s: where distances stop to count
-NEAR = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
+MAX_DISTANCE_S = 2.0  # s: where distances stop to count
+CTC_TOLERANCE_FRAMES = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
 IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
 
 
@@ -104,8 +104,8 @@ class AttentionDecoder(nn.Module):
         weights around it, and how many seconds before or after the last focus it lies."""
         both, reach = torch.stack([state.weights, state.heard], 1), self.options.reach
         around = nn.functional.pad(both, (reach, reach)).unfold(2, 2 * reach + 1, 1).transpose(1, 2).flatten(2)
-        t = FRAME * torch.arange(both.shape[2], device=both.device)
-        after = (t - (state.weights @ t)[:, None]).clamp(-FAR, FAR)[..., None]  # (B, T, 1)
+        t = FRAME_SECONDS * torch.arange(both.shape[2], device=both.device)
+        after = (t - (state.weights @ t)[:, None]).clamp(-MAX_DISTANCE_S, MAX_DISTANCE_S)[..., None]  # (B, T, 1)
         return torch.cat([around, after, after.abs()], 2)
 
     def log_probs(self, read: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def _astray(weights: Tensor, spoken: Sequence[list[int]]) -> Tensor:
     for row, frames in zip(at, spoken):
         row[: len(frames)] = torch.tensor(frames, device=at.device)
     t = torch.arange(weights.shape[2], device=weights.device)
-    near = (weights * ((t - at[..., None]).abs() <= NEAR)).sum(-1)
+    near = (weights * ((t - at[..., None]).abs() <= CTC_TOLERANCE_FRAMES)).sum(-1)
     return -(near + 1e-3).log()[at >= 0].sum()
 
 

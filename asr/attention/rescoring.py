@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.model.interface import Latency
 from asr.search.base import Hypothesis
 
@@ -19,7 +19,7 @@ class AttentionJudge:
     The encoder runs once more for it: searches get only what its CTC heads say. latency: None for whole spans.
     """
 
-    def __init__(self, model: AcousticModel, weight: float, latency: Latency | None = None):
+    def __init__(self, model: CTCModel, weight: float, latency: Latency | None = None):
         self.model, self.weight, self.latency = model, weight, latency
 
     def __call__(self, frames: np.ndarray, steps: slice, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:

@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
+from asr.errors import Error
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most
 UNKNOWN = 2**62  # frames; libsndfile says 2 ** 63 - 1 where the header leaves the length open
@@ -22,7 +23,7 @@ _OPEN = 0x7FFF0000  # bits of a size that means "until the end": a little under 
 _TAGS = 100_000  # bytes of tags and pictures that may follow the sound
 
 
-class AudioError(Exception):
+class AudioError(Error):
     """A source gives no usable audio; the message is one sentence for the user."""
 
 
@@ -30,7 +31,7 @@ class AudioCutOff(AudioError):
     """The audio ends too early; all that could be decoded has been given out before."""
 
 
-class Straight(soundfile.SoundFile):
+class NonSeekableSoundFile(soundfile.SoundFile):
     """Read from front to back: otherwise soundfile seeks after every read, which is slow, and
     fails at the end of a FLAC stream of unknown length."""
 
@@ -43,7 +44,7 @@ class SoundFileDecoder:
 
     def __init__(self, file: IO[bytes]):
         self._file = file
-        self._sound = Straight(file.fileno(), closefd=False)
+        self._sound = NonSeekableSoundFile(file.fileno(), closefd=False)
         self.rate = self._sound.samplerate
         self.frames = 0  # decoded so far
         self.fault = ""

@@ -18,8 +18,8 @@ from asr.audio.decoders import (
     AudioCutOff,
     AudioError,
     FFmpegDecoder,
+    NonSeekableSoundFile,
     SoundFileDecoder,
-    Straight,
     probed_duration,
 )
 from asr.audio.features import SAMPLE_RATE
@@ -31,7 +31,7 @@ SUFFIXES = frozenset(  # what a folder is searched for; a file named by the user
     ".mp4 .m4v .mov .mkv .webm .avi .wmv .flv .mpg .mpeg .ogv .3gp".split()
 )
 
-_LOUDEST = 1e9  # beyond any scale samples are stored in; its power still fits a float32
+_MAX_AMPLITUDE = 1e9  # beyond any scale samples are stored in; its power still fits a float32
 
 
 def find(paths: Sequence[str]) -> list[str | AudioError]:
@@ -90,7 +90,7 @@ def duration(source: str) -> float | None:
     if not os.path.isfile(source):  # reading from a pipe would take its audio away
         return None
     try:
-        with open(source, "rb") as file, Straight(file.fileno(), closefd=False) as sound:
+        with open(source, "rb") as file, NonSeekableSoundFile(file.fileno(), closefd=False) as sound:
             return sound.frames / sound.samplerate if sound.frames < UNKNOWN else None
     except (OSError, soundfile.LibsndfileError):
         return probed_duration(source)
@@ -131,7 +131,7 @@ def _decoder(file: IO[bytes], name: str) -> SoundFileDecoder | FFmpegDecoder:
 
 def _sane(pieces: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
     for piece in pieces:
-        if not np.abs(piece).max(initial=0) < _LOUDEST:  # also true of NaN
+        if not np.abs(piece).max(initial=0) < _MAX_AMPLITUDE:  # also true of NaN
             raise AudioError(f"{name} holds samples that are NaN, infinite or absurdly large")
         yield piece
 

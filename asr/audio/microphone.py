@@ -18,12 +18,12 @@ import soxr
 from asr.audio.decoders import AudioError
 from asr.audio.features import SAMPLE_RATE
 
-_PATIENCE = 0.1  # s to wait for a block before looking whether the device is still there
-_RETRY = 1.0  # s between looks for a device that has gone
-_REPORT = 5.0  # s, at least, between two lines about lost audio
-_MUTE = 3.0  # s of nothing but zeros: no open microphone is that quiet
+_BLOCK_TIMEOUT_S = 0.1  # s to wait for a block before looking whether the device is still there
+_RETRY_S = 1.0  # s between looks for a device that has gone
+_REPORT_INTERVAL_S = 5.0  # s, at least, between two lines about lost audio
+_MUTE_S = 3.0  # s of nothing but zeros: no open microphone is that quiet
 _BUSY, _CHANNELS = -9985, -9998  # PortAudio: device unavailable, invalid number of channels
-_NOTHING = np.zeros(0, np.float32)
+_NO_SAMPLES = np.zeros(0, np.float32)
 _FORBIDDEN = "no permission to use the microphone: allow it in the privacy settings, or on Linux join the group audio"
 _log = logging.getLogger(__name__)
 
@@ -147,10 +147,10 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
     def _next(self) -> np.ndarray:
         """What the next block adds, which may be nothing."""
         with suppress(Empty):
-            return self._resampled(self._queue.get(timeout=_PATIENCE))
+            return self._resampled(self._queue.get(timeout=_BLOCK_TIMEOUT_S))
         if self._stopping and not self._stream:
             self._ended = True
-            return self._tail() if self._away is None else _NOTHING
+            return self._tail() if self._away is None else _NO_SAMPLES
         if self._stream and self._stream.active and time.monotonic() - self._heard < self._options.stall:
             return self._absence()
         if self._away is not None:
@@ -187,14 +187,14 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             self._away = None
             self._say(f"going on with microphone {self.device.name!r}")
         self._zeros = -math.inf if samples.any() else self._zeros + len(samples) / self.device.rate
-        if self._zeros >= _MUTE:
+        if self._zeros >= _MUTE_S:
             self._zeros = -math.inf
             self._say(f"microphone {self.device.name!r} gives only zeros: it is muted, or this program may not use it")
         return self._resampler.resample_chunk(samples)
 
     def _tail(self) -> np.ndarray:
         """The end of what the device gave, which the resampler held back."""
-        return self._resampler.resample_chunk(_NOTHING, last=True)
+        return self._resampler.resample_chunk(_NO_SAMPLES, last=True)
 
     def _disappeared(self) -> np.ndarray:
         self._away, self._look_after = self._heard, 0.0
@@ -214,12 +214,12 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             sd._initialize()  # sees what has been connected since the last time
             self.device = _again(self._options.device, self.device, devices())
             self._open()
-        self._look_after = time.monotonic() + _RETRY
+        self._look_after = time.monotonic() + _RETRY_S
 
     def _absence(self) -> np.ndarray:
         """Zeros up to now for a device that is away."""
         if self._away is None:
-            return _NOTHING
+            return _NO_SAMPLES
         zeros = np.zeros(round((time.monotonic() - self._away) * SAMPLE_RATE), np.float32)
         self._away += len(zeros) / SAMPLE_RATE
         return zeros
@@ -227,7 +227,7 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
     def _tell_losses(self) -> None:
         told, self._told = self._told, (self.dropped, self.overflows)
         if self._told != told:
-            self._tell_after = time.monotonic() + _REPORT
+            self._tell_after = time.monotonic() + _REPORT_INTERVAL_S
         if self.dropped > told[0]:
             self._say(f"{self.dropped:.1f} s of sound dropped so far: it is not taken in time")
         if self.overflows > told[1]:

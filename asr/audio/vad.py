@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
 
 STEP = 4  # log-mel frames of 10 ms per probability
@@ -29,7 +30,7 @@ TENSORS = (
 )
 
 
-class VadError(ValueError):
+class VadError(Error, ValueError):
     """The weights cannot be used, or options contradict each other; the text says what to do."""
 
 

@@ -101,12 +101,12 @@ def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcri
 def _segments(stretches: Sequence[Stretch], script: list[Token], decoder: SureDecoder) -> Iterator[Segment]:
     """For each stretch of speech its words as they are written."""
     from asr.align.confidence import ALIGNED
-    from asr.align.words import placed
+    from asr.align.words import to_seconds
 
     said = [
         (number, word)
         for number, s in enumerate(stretches)
-        for word in placed(s.words, s.start, decoder.confidence(ALIGNED, s.words))
+        for word in to_seconds(s.words, s.start, decoder.confidence(ALIGNED, s.words))
     ]
     written: defaultdict[int, list[Word]] = defaultdict(list)
     at = 0

@@ -12,14 +12,14 @@ import numpy as np
 
 from asr.audio.files import AudioError
 from asr.commands.terminal import fail, say
-from asr.model.interface import FRAME
+from asr.model.interface import FRAME_SECONDS
 
 if TYPE_CHECKING:
-    from asr.model.ctc import AcousticModel
+    from asr.model.ctc import CTCModel
     from asr.recognizer import Recognizer, Recording
 
-LONGEST = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences
-DRAWN = 20.0  # s of a recording that a picture has room for
+MAX_SPAN_S = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences
+MAX_PICTURE_S = 20.0  # s of a recording that a picture has room for
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def attention(options: argparse.Namespace) -> int:
     try:
         for spelled in read(recognizer, recording):
             print(" ".join(spelled.text.split()), flush=True)
-            if spelled.start < DRAWN:
+            if spelled.start < MAX_PICTURE_S:
                 found.append(spelled)
     except AudioError as error:
         say(f"error: {error}")
@@ -66,8 +66,8 @@ def attention(options: argparse.Namespace) -> int:
             draw(found, options.plot)
         except OSError as error:
             return fail(f"cannot write {options.plot} ({error.strerror})")
-        if recording.seconds > DRAWN:
-            say(f"the picture shows what begins in the first {DRAWN:.0f} s")
+        if recording.seconds > MAX_PICTURE_S:
+            say(f"the picture shows what begins in the first {MAX_PICTURE_S:.0f} s")
     if recording.warning:
         say(f"error: {recording.warning}")
     return 1 if recording.warning else 0
@@ -93,10 +93,10 @@ def _load(name: str) -> Recognizer | str:
     from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
     from asr.search.decoder import DecoderOptions
 
-    wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=LONGEST))
+    wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=MAX_SPAN_S))
     try:
         recognizer = load(name, wanted)
-        attach_attention(cast("AcousticModel", recognizer.model), name)
+        attach_attention(cast("CTCModel", recognizer.model), name)
     except LOAD_ERRORS as error:
         return str(error)
     return recognizer
@@ -108,9 +108,9 @@ def read(recognizer: Recognizer, recording: Recording) -> Iterator[Spelled]:
 
     from asr.attention.search import spell
 
-    model = cast("AcousticModel", recognizer.model)
+    model = cast("CTCModel", recognizer.model)
     assert model.attention  # see _load
-    for piece, (letters, _) in recognizer.heads(recording.blocks()):
+    for piece, (letters, _) in recognizer.posteriors(recording.blocks()):
         if not letters.argmax(1).any():
             continue
         with torch.inference_mode():
@@ -140,7 +140,7 @@ def draw(found: list[Spelled], path: str) -> None:
     top = 0
     for s in found:
         above.imshow(s.frames.T, origin="lower", aspect="auto", extent=(s.start, s.end, 0, s.frames.shape[1]))
-        across = (s.start, s.start + FRAME * s.map.shape[1])
+        across = (s.start, s.start + FRAME_SECONDS * s.map.shape[1])
         below.imshow(s.map, aspect="auto", extent=(*across, top + len(s.map), top), vmin=0, cmap="Greys")
         top += len(s.map)
     above.set(ylabel="mel band", xlim=(found[0].start, found[-1].end), title=" / ".join(s.text for s in found))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr import __version__, audio
 from asr.commands.terminal import say
+from asr.errors import Error
 from asr.model.checkpoint import MODELS
 from asr.recognizer import Recognizer, RecognizerOptions, load
 from asr.transcript import Transcript
@@ -35,7 +36,7 @@ _ONE = Lock()  # a worker does one file at a time, however many threads it has
 Job = tuple[str, str | None]  # an input, and the file that its result goes to; None: standard output
 
 
-class ClusterError(Exception):
+class ClusterError(Error):
     """A cluster cannot be used; the message is one sentence for the user."""
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
 from asr.commands.terminal import fail, table
-from asr.model.interface import FRAME
+from asr.model.interface import FRAME_SECONDS
 from asr.training.corpora import UNKNOWN, read
 from asr.training.corpus import frames_needed, lost_symbols
 from asr.training.data import ManifestError, Utterance
 
-LONGEST = 40.0  # s that train without trouble: one long utterance makes a batch by itself
+MAX_UTTERANCE_S = 40.0  # s that train without trouble: one long utterance makes a batch by itself
 SILENT = 1e-3  # RMS of the loudest half, -60 dBFS: nobody would hear that
 CLIPPED = 1e-3  # share of samples at full scale
 HALF_RATE = 12_000  # Hz: below it half of what the model hears is missing
@@ -40,7 +40,7 @@ KINDS = {
     "too long": Kind("the text is too long for the audio: more letters than frames", True),
     "no text": Kind("no text that the alphabet can write", False),
     "symbols": Kind("digits, signs or letters that the alphabet lacks", False),
-    "long": Kind(f"longer than {LONGEST:.0f} s: needs a batch of its own", False),
+    "long": Kind(f"longer than {MAX_UTTERANCE_S:.0f} s: needs a batch of its own", False),
     "rate": Kind(f"sampled below {HALF_RATE} Hz", False),
     "clipped": Kind("clipped: more than 0.1 % of the samples at full scale", False),
     "silent": Kind("silent: below -60 dBFS", False),
@@ -143,9 +143,9 @@ def _audio_problems(u: Utterance, report: Report) -> Iterator[str]:
     report.rates[rate] += 1
     if abs(seconds - u.duration) > max(0.1, 0.02 * seconds):
         yield "duration"
-    if frames_needed(u.text) > seconds / FRAME:
+    if frames_needed(u.text) > seconds / FRAME_SECONDS:
         yield "too long"
-    if seconds > LONGEST:
+    if seconds > MAX_UTTERANCE_S:
         yield "long"
     if rate < HALF_RATE:
         yield "rate"

@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import TextIO
 
-from asr.live.meter import QUIETEST, bar
+from asr.live.meter import METER_FLOOR_DB, bar
 from asr.live.stream import Result
 from asr.transcript import fields
 
@@ -23,7 +23,7 @@ class Display:
     def __init__(self, out: TextIO, live: TextIO, format: str = "txt"):
         self._out, self._live, self._format = out, live, format
         self._redraws = live.isatty()
-        self._loudness, self._text, self._stable = QUIETEST, "", ""
+        self._loudness, self._text, self._stable = METER_FLOOR_DB, "", ""
 
     def result(self, result: Result) -> None:
         self._text, self._stable = (result.text, result.stable) if result.kind == "partial" else ("", "")

@@ -35,7 +35,9 @@ def _threshold(text: str) -> float:
     return value
 
 
-def expecting(options: argparse.Namespace, decoder: DecoderOptions | None = None, **others: Any) -> RecognizerOptions:
+def recognizer_options(
+    options: argparse.Namespace, decoder: DecoderOptions | None = None, **others: Any
+) -> RecognizerOptions:
     """decoder: its other options; others: the recogniser's. Raises HotwordError, of one sentence."""
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions

@@ -17,6 +17,7 @@ import numpy as np
 
 from asr import audio
 from asr.commands.terminal import fail, say
+from asr.errors import Error
 from asr.model.onnx import HEAD
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TOLERANCE = 1e-3  # of a log-probability
 LATENCIES = (None, 320.0)  # ms; that the graphs are compared at
 
 
-class ExportError(Exception):
+class ExportError(Error):
     """One sentence: why no file was written, and what to do."""
 
 
@@ -119,7 +120,7 @@ def compare(name: str | Path, folder: Path, clips: Sequence[str]) -> Comparison:
 
 def _pairs(by_torch: Recognizer, exported: Recognizer, clip: str) -> Iterator[tuple[float, float, str, str]]:
     """Of each piece of speech: its seconds, the largest difference of log-probabilities, both texts."""
-    both = zip(by_torch.heads(audio.blocks(clip)), exported.heads(audio.blocks(clip)), strict=True)
+    both = zip(by_torch.posteriors(audio.blocks(clip)), exported.posteriors(audio.blocks(clip)), strict=True)
     for (piece, wanted), (_, found) in both:
         apart = float(np.max([np.abs(a - b).max(initial=0) for a, b in zip(wanted, found) if a is not None]))
         yield piece.seconds, apart, by_torch.decoder(*wanted)[0].text, exported.decoder(*found)[0].text

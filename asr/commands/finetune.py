@@ -15,11 +15,11 @@ from asr.commands.train import add_data_options, find_lexicon, guarded, read_usa
 from asr.training.data import ManifestError, Utterance
 
 if TYPE_CHECKING:
-    from asr.model.ctc import AcousticModel
+    from asr.model.ctc import CTCModel
 
 PICK, PICKED = 0.08, 60  # share and number of utterances that pick the best checkpoints
 TEST, TESTED = 0.15, 150  # and of those that neither training nor the choice has seen: what was gained is told on them
-LEAST = 20  # utterances
+MIN_UTTERANCES = 20  # utterances
 
 
 def add_finetune(p: argparse.ArgumentParser) -> None:
@@ -66,8 +66,10 @@ def finetune(options: argparse.Namespace) -> int:
     base, card = load_model(options.model)
     mine = [u for path in options.data for u in read_usable(path)]
     others = read_usable(options.others) if options.others else []
-    if len(mine) < LEAST:
-        raise ManifestError(f"{len(mine)} utterances are too few to learn from and to judge by: give {LEAST} or more")
+    if len(mine) < MIN_UTTERANCES:
+        raise ManifestError(
+            f"{len(mine)} utterances are too few to learn from and to judge by: give {MIN_UTTERANCES} or more"
+        )
     rest, tests = hold_out(mine, TEST, TESTED)
     rest, dev = hold_out(rest, PICK, PICKED)
     lexicon = find_lexicon(options.lexicon) if base.options.phonemes else None
@@ -103,13 +105,13 @@ def finetune(options: argparse.Namespace) -> int:
     return 0
 
 
-def blend(tuned: AcousticModel, base: AcousticModel, share: float) -> None:
+def blend(tuned: CTCModel, base: CTCModel, share: float) -> None:
     """The tuned weights become ``share`` of themselves and the rest of the base's (Wortsman et al. 2022)."""
     old = base.state_dict()
     tuned.load_state_dict({name: old[name].lerp(new, share) for name, new in tuned.state_dict().items()})
 
 
-def judge(name: str, utterances: list[Utterance], models: tuple[AcousticModel, AcousticModel], card: dict) -> Judged:
+def judge(name: str, utterances: list[Utterance], models: tuple[CTCModel, CTCModel], card: dict) -> Judged:
     from asr.score import word_errors
 
     references = [u.text for u in utterances]
@@ -117,14 +119,14 @@ def judge(name: str, utterances: list[Utterance], models: tuple[AcousticModel, A
     return Judged(name, (found[0][0], found[1][0]), found[0][1])
 
 
-def transcribe(model: AcousticModel, card: dict, utterances: list[Utterance]) -> list[str]:
+def transcribe(model: CTCModel, card: dict, utterances: list[Utterance]) -> list[str]:
     """The texts by the search that `asr transcribe` uses, without voice activity detection."""
     from asr.search.decoder import Decoder, DecoderOptions
-    from asr.training.heads import all_heads
+    from asr.training.posteriors import all_posteriors
 
     model = model.to("cpu").eval()
     decoder = Decoder(model, card, DecoderOptions())
-    return [decoder(*heads)[0].text for heads in all_heads(model, utterances)]
+    return [decoder(*posteriors)[0].text for posteriors in all_posteriors(model, utterances)]
 
 
 def report(judged: list[Judged]) -> str:

@@ -14,15 +14,15 @@ import numpy as np
 
 from asr.audio import microphone
 from asr.audio.microphone import Microphone, MicrophoneError, MicrophoneOptions
-from asr.commands.expectations import add_expectations, expecting
+from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, milliseconds
 
 if TYPE_CHECKING:
     from asr.commands.display import Display
     from asr.live.listener import Listener
 
-LATEST = 2_000  # ms that whoever speaks would wait for words
-REMIND = 10.0  # s between two lines about the same trouble
+MAX_LATENCY_MS = 2_000  # ms that whoever speaks would wait for words
+REMINDER_INTERVAL_S = 10.0  # s between two lines about the same trouble
 
 
 def add_listen(p: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--format", choices=("txt", "json"), default="txt", help="json: one object a line, partial results too"
     )
-    p.add_argument("--latency", type=milliseconds(LATEST), default=320.0, metavar="MS",
+    p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
                    help="of the model (default: 320ms)")  # fmt: skip
     p.add_argument("--silence", type=float, default=0.6, metavar="S", help="that ends a sentence (default: 0.6 s)")
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")
@@ -78,7 +78,7 @@ def follow(listener: Listener, blocks: Iterable[np.ndarray], display: Display) -
         display.loudness(level(block))
         if stream.pace.warning and time.monotonic() >= remind_at:
             display.say(stream.pace.warning)
-            remind_at = time.monotonic() + REMIND
+            remind_at = time.monotonic() + REMINDER_INTERVAL_S
         if any(result.kind == "nothing" for result in results):
             break
     for result in stream.flush():
@@ -118,5 +118,5 @@ def _listener(options: argparse.Namespace) -> Listener:
 
     nothing = float("inf") if options.nothing is None else options.nothing
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
-    recognizer = load(options.model, expecting(options), threads=1)  # a stream's steps are too small to share
+    recognizer = load(options.model, recognizer_options(options), threads=1)  # a stream's steps are too small to share
     return Listener(recognizer, ListenerOptions(options.latency, endpoints))

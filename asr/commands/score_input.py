@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from asr import audio
+from asr.errors import Error
 from asr.text import normalise
 from asr.training import corpora
 from asr.training.data import ManifestError
 
 
-class ScoreError(ValueError):
+class ScoreError(Error, ValueError):
     """One sentence: why these texts cannot be compared."""
 
 

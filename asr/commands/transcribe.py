@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import audio
-from asr.commands.expectations import add_expectations, expecting
+from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, clock, fail, milliseconds, positive, say
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
@@ -127,7 +127,9 @@ def _load(options: argparse.Namespace):
     if options.commands and given:
         return f"--commands chooses among the commands without a search: leave {' and '.join(given)} out"
     try:
-        wanted = expecting(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
+        wanted = recognizer_options(
+            options, _decoder(options), latency=options.latency, attention=bool(options.rescore)
+        )
         if options.cluster:
             return connect(options.cluster, options.model, wanted, options.threads)
         return load(options.model, wanted, options.threads)

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from asr.files import appearing
+from asr.files import atomic_write
 from asr.language.ngram import NEVER, SPECIAL, Level, NgramError, NgramModel
 
 LN10 = math.log(10)
@@ -19,7 +19,7 @@ UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
 
 
 def write(model: NgramModel, path: Path | str) -> None:
-    with appearing(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_write(Path(path)) as part, part.open("w", encoding="utf-8") as file:
         _write(model, file)
 
 

@@ -7,21 +7,21 @@ from typing import NamedTuple
 from asr.language import ngram
 from asr.language.ngram import SPECIAL, NgramModel
 
-GAP = "\u2581"  # the token that stands for a space; all others are single characters
+SPACE_TOKEN = "\u2581"  # the token that stands for a space; all others are single characters
 
 
 def spaced(text: str) -> str:
     """As tokens with spaces between: "a cat" -> "a \u2581 c a t"."""
-    return " ".join(text.replace(" ", GAP))
+    return " ".join(text.replace(" ", SPACE_TOKEN))
 
 
 def unspaced(tokens: str) -> str:
     """The text again."""
-    return tokens.replace(" ", "").replace(GAP, " ")
+    return tokens.replace(" ", "").replace(SPACE_TOKEN, " ")
 
 
 def of_characters(model: NgramModel) -> bool:
-    return GAP in model and all(len(word) == 1 for word in model.words[len(SPECIAL) :])
+    return SPACE_TOKEN in model and all(len(word) == 1 for word in model.words[len(SPECIAL) :])
 
 
 class Place(NamedTuple):
@@ -36,14 +36,14 @@ class CharacterLanguage:
 
     def __init__(self, model: NgramModel):
         self.model = model
-        self._inside = model.score((), GAP)[1]  # after a space, whatever came before it
+        self._inside = model.score((), SPACE_TOKEN)[1]  # after a space, whatever came before it
 
     def start(self) -> Place:
         return Place(self.model.start(), False)
 
     def score(self, place: Place, word: str) -> tuple[float, Place]:
         """ln probability of the word, and the place after it."""
-        total, state = self._spelt(place.state, (GAP if place.begun else "") + word)
+        total, state = self._spelt(place.state, (SPACE_TOKEN if place.begun else "") + word)
         return total, Place(state, True)
 
     def end(self, place: Place) -> float:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.model.checkpoint import write_atomically
+from asr.errors import Error
+from asr.files import atomic_write_bytes
 
 UNKNOWN, START, END = 0, 1, 2  # the ids of
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -27,7 +28,7 @@ CACHED = 1 << 15  # word scores remembered
 State = tuple[int, ...]
 
 
-class NgramError(ValueError):
+class NgramError(Error, ValueError):
     """A language model cannot be read or trained, with the reason in a sentence."""
 
 
@@ -151,7 +152,7 @@ def save(model: NgramModel, path: Path | str) -> None:
             arrays[f"{name}{n}"], arrays[f"{name}_table{n}"] = _quantise(values) if n > 1 else (values, np.zeros(0))
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    write_atomically(Path(path), file.getvalue())
+    atomic_write_bytes(Path(path), file.getvalue())
 
 
 def load(path: Path | str) -> NgramModel:

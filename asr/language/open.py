@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from asr.errors import Error
 from asr.language import arpa, ngram
 from asr.language.characters import of_characters, spaced, unspaced
 from asr.language.ngram import END, START, UNKNOWN, NgramModel
@@ -17,7 +18,7 @@ from asr.model.checkpoint import MODELS
 DEFAULT = "english-lm"
 
 
-class LanguageError(ValueError):
+class LanguageError(Error, ValueError):
     """A language model cannot be found, opened or trained, with the reason in a sentence."""
 
 

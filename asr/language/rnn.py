@@ -23,7 +23,7 @@ EOS, UNKNOWN = 0, 1  # the ids of
 Tensors = dict[str, np.ndarray]
 
 
-class RecurrentScores:
+class RnnScorer:
     """A GRU over words with an adaptive softmax. tensors: the checkpoint's, float32."""
 
     def __init__(self, tensors: Tensors, options: dict[str, Any], vocabulary: list[str]):
@@ -108,7 +108,7 @@ def _chosen(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return logits[np.arange(len(ids)), ids] - highest - total
 
 
-def load(path: Path) -> RecurrentScores:
+def load(path: Path) -> RnnScorer:
     """Raises asr.model.checkpoint.CheckpointError."""
     try:
         with safe_open(path, framework="numpy") as file:
@@ -116,6 +116,6 @@ def load(path: Path) -> RecurrentScores:
             if (head.get("format"), head.get("version")) != (FORMAT, str(VERSION)):
                 raise CheckpointError(f"{path} is no recurrent language model of this release: install it again")
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}
-        return RecurrentScores(tensors, json.loads(head["options"]), json.loads(head["vocabulary"]))
+        return RnnScorer(tensors, json.loads(head["options"]), json.loads(head["vocabulary"]))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise damaged(path, error) from None

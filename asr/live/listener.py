@@ -22,7 +22,7 @@ from asr.model.interface import Latency
 from asr.model.streaming import StreamingEncoder
 from asr.recognizer import Recognizer
 
-PIECE = SAMPLE_RATE  # samples worked on at a time: bounds the memory that a long block takes
+MAX_PIECE_SAMPLES = SAMPLE_RATE  # samples worked on at a time: bounds the memory that a long block takes
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Listener:
         """The next block of each of several streams -> the results of each. Raises StreamError."""
         results: list[list[Result]] = [[] for _ in streams]
         blocks = [_samples(block) for block in blocks]
-        for start in range(0, max(map(len, blocks), default=0), PIECE):
-            for found, new in zip(results, self._work(streams, [b[start : start + PIECE] for b in blocks])):
+        for start in range(0, max(map(len, blocks), default=0), MAX_PIECE_SAMPLES):
+            for found, new in zip(results, self._work(streams, [b[start : start + MAX_PIECE_SAMPLES] for b in blocks])):
                 found += new
         return results
 
@@ -78,8 +78,8 @@ class Listener:
         results: list[list[Result]] = [[] for _ in streams]
         while waiting := [i for i, stream in enumerate(streams) if stream.waiting]:
             jobs = [job for i in waiting for job in streams[i].step()]
-            for (utterance, _), (heads, state) in zip(jobs, self.encoder.step([portion for _, portion in jobs])):
-                utterance.add(heads, state)
+            for (utterance, _), (posteriors, state) in zip(jobs, self.encoder.step([chunk for _, chunk in jobs])):
+                utterance.add(posteriors, state)
             for i in waiting:
                 results[i] += streams[i].results()
         spent = time.perf_counter() - began

@@ -11,19 +11,20 @@ import numpy as np
 
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.audio.vad import STEP, Segmenter, Span
+from asr.errors import Error
 from asr.live.meter import Pace
 from asr.live.utterance import Utterance
-from asr.model.streaming import Portion
+from asr.model.streaming import Chunk
 from asr.recognizer import CONTEXT
 from asr.transcript import Word
 
 if TYPE_CHECKING:
     from asr.live.listener import Listener
 
-PAUSE = 20  # frames of silence after which the words so far are judged as those of a whole sentence are
+PAUSE_FRAMES = 20  # frames of silence after which the words so far are judged as those of a whole sentence are
 
 
-class StreamError(ValueError):
+class StreamError(Error, ValueError):
     """A stream was given what it cannot use; the text says what to do."""
 
 
@@ -100,7 +101,7 @@ class Stream:
         self._coming += [None] * last
         self._rest = frames[STEP * len(p) :]
 
-    def step(self) -> list[tuple[Utterance, Portion]]:
+    def step(self) -> list[tuple[Utterance, Chunk]]:
         """Do the next step, up to the encoder's part: what it is to be given."""
         coming, endpoint = self._coming.popleft(), "end"
         if coming:
@@ -111,7 +112,7 @@ class Stream:
         else:
             spans = self._endpointer.flush()
         self._follow(next(spans, None), endpoint)
-        jobs = [(u, portion) for u in self._open if (portion := self._portion(u, not coming))]
+        jobs = [(u, chunk) for u in self._open if (chunk := self._chunk(u, not coming))]
         self._forget()
         return jobs
 
@@ -137,7 +138,7 @@ class Stream:
             self._open.append(Utterance(self._number, start, lead, encoder, decoder))
             self._number += 1
 
-    def _portion(self, utterance: Utterance, last: bool) -> Portion | None:
+    def _chunk(self, utterance: Utterance, last: bool) -> Chunk | None:
         """The frames that bring an utterance further, if any do."""
         begin, given, until = utterance.begin, utterance.given, self._now
         if utterance.complete:
@@ -151,7 +152,7 @@ class Stream:
             return None
         frames = self._frames(given, until)
         utterance.give(frames)
-        return Portion(frames, utterance.state, last)
+        return Chunk(frames, utterance.state, last)
 
     def _frames(self, start: int, until: int) -> np.ndarray:
         steps = range(start // STEP - self._first, -(-until // STEP) - self._first)
@@ -165,7 +166,7 @@ class Stream:
 
     def _partial(self, utterance: Utterance) -> Iterator[Result]:
         partial, pause = utterance.advance(), self._endpointer.pause
-        if utterance.end is None and pause.length >= PAUSE:
+        if utterance.end is None and pause.length >= PAUSE_FRAMES:
             partial = utterance.judged(partial, pause.start)
         if partial != utterance.shown:
             words = utterance.show(partial)

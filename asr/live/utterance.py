@@ -8,17 +8,17 @@ from itertools import takewhile
 import numpy as np
 
 from asr.align.align import AlignError, loudness
-from asr.align.words import SureDecoder, segment, timed
+from asr.align.words import SureDecoder, make_segment, timed_words
 from asr.audio.features import FRAMES_PER_SECOND
-from asr.model.interface import FRAME, STRIDE
-from asr.model.streaming import EncoderState, Heads, StreamingEncoder
+from asr.model.interface import FRAME_SECONDS, STRIDE
+from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder
 from asr.search.decoder import State
 from asr.search.partial import Partial
 from asr.transcript import Segment, Word
 
-NOTHING = Partial((), 0)
-SURE = 2  # encoder frames: what is shown of the look-ahead has heard as many frames after it, at least
-LONGEST = 250  # steps without stable words over which the letters are asked at every step: 10 s
+NO_PARTIAL = Partial((), 0)
+MIN_RIGHT_CONTEXT_FRAMES = 2  # of the encoder: fewer after a frame of the look-ahead, and it is not shown
+MAX_UNSTABLE_STEPS = 250  # steps without stable words over which the letters are asked at every step: 10 s
 
 
 class Utterance:
@@ -33,14 +33,14 @@ class Utterance:
         self.state = encoder.start()  # of the encoder after them
         self.end: int | None = None  # frame, once it is known
         self.endpoint = ""  # what ended it
-        self.shown = NOTHING  # what the last partial result said
+        self.shown = NO_PARTIAL  # what the last partial result said
         self.said = False  # some partial result had words
         self._lead = lead // STRIDE
-        self._heads = encoder.nothing()  # all outputs so far, the lead's too
+        self._posteriors = encoder.nothing()  # all outputs so far, the lead's too
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
         self._decoder, self._search = decoder, decoder.start()
         self._searched = 0  # steps
-        self._ahead: Heads | None = None  # that were looked at after them
+        self._ahead: Posteriors | None = None  # that were looked at after them
         self._judged_at = -1  # the frame at which the pause began ...
         self._judgement: tuple[str, ...] = ()  # ... in which these words were found
         self._times: tuple[Word, ...] = ()  # the words that were shown last
@@ -50,9 +50,9 @@ class Utterance:
         self.given += len(frames)
         self._loudness.append(loudness(frames))
 
-    def add(self, heads: Heads, state: EncoderState) -> None:
+    def add(self, posteriors: Posteriors, state: EncoderState) -> None:
         """The encoder's next outputs."""
-        self._heads, self.state = self._heads.then(heads), state
+        self._posteriors, self.state = self._posteriors.concatenate(posteriors), state
 
     @property
     def complete(self) -> bool:
@@ -104,47 +104,49 @@ class Utterance:
         """The text of a complete utterance; None where it was noise, or has not ended."""
         if self.end is None or not (steps := self._steps(self.end)):
             return None
-        heads = self._part(0, steps)
+        posteriors = self._part(0, steps)
         if self._searched > steps:  # it was cut where the search had passed already
-            hypotheses = self._decoder(*heads)
+            hypotheses = self._decoder(*posteriors)
         else:
             state = self._decoder.feed(self._search, *self._part(self._searched, steps))
-            hypotheses = self._decoder.finish(state, heads.letters)
+            hypotheses = self._decoder.finish(state, posteriors.letters)
         loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
-        return segment(hypotheses, heads, self.start / FRAMES_PER_SECOND, self._decoder, loud, least_confidence)
+        return make_segment(
+            hypotheses, posteriors, self.start / FRAMES_PER_SECOND, self._decoder, loud, least_confidence
+        )
 
     def _steps(self, end: int) -> int:
         return -(-(end - self.start) // STRIDE)
 
     @property
     def _available(self) -> int:
-        return max(0, len(self._heads.letters) - self._lead)
+        return max(0, len(self._posteriors.letters) - self._lead)
 
-    def _part(self, first: int, until: int) -> Heads:
+    def _part(self, first: int, until: int) -> Posteriors:
         part = slice(self._lead + first, self._lead + until)
-        return self._heads.each(lambda head: head[part])
+        return self._posteriors.map(lambda head: head[part])
 
-    def _look_ahead(self) -> Heads | None:
+    def _look_ahead(self) -> Posteriors | None:
         """What the encoder says of frames that it has only looked at ahead, as far as it is worth showing.
 
         The search goes on from there for the sake of what is shown, and forgets it.
         """
         ahead = self.state.ahead
-        if self.end is not None or ahead is None or len(ahead.letters) <= SURE:
+        if self.end is not None or ahead is None or len(ahead.letters) <= MIN_RIGHT_CONTEXT_FRAMES:
             return None
-        return ahead.each(lambda head: head[:-SURE])
+        return ahead.map(lambda head: head[:-MIN_RIGHT_CONTEXT_FRAMES])
 
     def _preferred(self, partial: Partial, letters: np.ndarray, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
         kept = self._kept(partial.words[: partial.stable])
         open_part = letters[self._step(kept[-1].end) if kept else 0 :]
-        if not partial.words or len(open_part) > LONGEST:
+        if not partial.words or len(open_part) > MAX_UNSTABLE_STEPS:
             return partial
         words = self._decoder.likeliest(search, open_part, len(kept))
         return Partial(words or partial.words, partial.stable)
 
     def _step(self, time: float) -> int:
-        return round((time - self.start / FRAMES_PER_SECOND) / FRAME)
+        return round((time - self.start / FRAMES_PER_SECOND) / FRAME_SECONDS)
 
     def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
         """Words whose times are not worked out again; where the last one ends depends on the next."""
@@ -156,6 +158,6 @@ class Utterance:
         with suppress(AlignError):
             part = self._part(self._step(start), self._searched)
             if self._ahead:
-                part = part.then(self._ahead)
-            return timed(" ".join(words), part, start, self._decoder)
+                part = part.concatenate(self._ahead)
+            return timed_words(" ".join(words), part, start, self._decoder)
         return ()

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from asr.files import appearing
+from asr.errors import Error
+from asr.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from asr.model.ctc import AcousticModel
+    from asr.model.ctc import CTCModel
 
 FORMAT, VERSION = "asr-ctc", 1
 ATTENTION = "asr-attention"
@@ -28,22 +29,16 @@ MODELS = Path(__file__).parent.parent / "models"
 DEFAULT = "english"
 
 
-class CheckpointError(Exception):
+class CheckpointError(Error):
     """One sentence: what is wrong with a checkpoint and what to do."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file appears whole or not at all."""
-    with appearing(path) as partial:
-        partial.write_bytes(data)
-
-
-def save_model(model: AcousticModel, path: Path, card: dict, half: bool = False) -> None:
+def save_model(model: CTCModel, path: Path, card: dict, half: bool = False) -> None:
     """Write a checkpoint; ``half`` stores fp16, a quarter of a per cent of the error budget and half the size."""
     write_weights(model.state_dict(), path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
 
 
-def save_attention(model: AcousticModel, path: Path, card: dict) -> None:
+def save_attention(model: CTCModel, path: Path, card: dict) -> None:
     """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
     decoder = model.attention
     assert decoder, "the model has no attention decoder"
@@ -59,7 +54,7 @@ def write_weights(weights: dict[str, Tensor], path: Path, half: bool, head: dict
     if half:
         weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in head.items()}
-    write_atomically(Path(path), save(weights, texts | {"version": str(VERSION)}))
+    atomic_write_bytes(Path(path), save(weights, texts | {"version": str(VERSION)}))
 
 
 def update_card(path: Path, more: dict, **head_too: str) -> None:
@@ -69,10 +64,10 @@ def update_card(path: Path, more: dict, **head_too: str) -> None:
     with safe_open(path, framework="pt") as file:
         head, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
     card = json.loads(head["card"]) | more
-    write_atomically(path, save(weights, head | head_too | {"card": json.dumps(card)}))
+    atomic_write_bytes(path, save(weights, head | head_too | {"card": json.dumps(card)}))
 
 
-def fingerprint(model: AcousticModel) -> str:
+def fingerprint(model: CTCModel) -> str:
     """Of the encoder's weights as fp16: the same before and after a model is packaged."""
     weights = model.encoder.state_dict() | {"mean": model.mean, "deviation": model.deviation}
     digest = hashlib.sha256()
@@ -92,24 +87,24 @@ def locate(name: str | Path) -> Path:
     return path
 
 
-def load_model(name: str | Path = DEFAULT) -> tuple[AcousticModel, dict]:
+def load_model(name: str | Path = DEFAULT) -> tuple[CTCModel, dict]:
     """-> the model in evaluation mode, and its card. Raises CheckpointError."""
     path = locate(name)
     try:
-        from asr.model.ctc import AcousticModel, ModelOptions
+        from asr.model.ctc import CTCModel, ModelOptions
     except ModuleNotFoundError as error:
         raise CheckpointError(f"{path} needs {error.name}, which is not installed: {_WITHOUT_TORCH}") from None
     weights, head = read_weights(path, FORMAT, "acoustic model")
     try:
         card = json.loads(head["card"])
-        model = AcousticModel(ModelOptions.from_dict(json.loads(head["options"])))
+        model = CTCModel(ModelOptions.from_dict(json.loads(head["options"])))
         model.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
     return model.eval(), card
 
 
-def attach_attention(model: AcousticModel, name: str | Path) -> None:
+def attach_attention(model: CTCModel, name: str | Path) -> None:
     """Give the model the attention decoder that belongs to its encoder. Raises CheckpointError.
 
     name: a packaged model or a checkpoint file; NAME-attention.safetensors lies beside it. A model that was trained

@@ -59,7 +59,7 @@ class ModelOptions:
         return {k: v for k, v in asdict(self).items() if k not in left_out}
 
 
-class AcousticModel(nn.Module):
+class CTCModel(nn.Module):
     """Log-mel frames -> log-probabilities of letters and blank for every 40 ms."""
 
     def __init__(self, options: ModelOptions = ModelOptions()):
@@ -141,14 +141,14 @@ class AcousticModel(nn.Module):
             return None
         return self.phoneme_head(_side_by_side(hidden, self.read[1])).float().log_softmax(-1)
 
-    # asr.model.interface.Acoustics: what files and streams use
+    # asr.model.interface.AcousticModel: what files and streams use
 
     @property
     def mean_frame(self) -> np.ndarray:
         """(n_mels,); see asr.model.interface, as for the three below."""
         return self.mean.numpy()
 
-    def unheard(self) -> tuple[State, ...]:
+    def initial_state(self) -> tuple[State, ...]:
         zero = torch.zeros(1, 1, self.options.hidden)
         return (zero if self.options.kind == "gru" else (zero, zero),) * self.options.layers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asr.model.interface import FIELD, STRIDE, Latency
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
 from asr.model.recurrent import LatencyControlled, State
 
 SLICE, TOGETHER = 25, 16  # encoder frames that the convolutions see in one piece, and such pieces at a time
@@ -27,7 +27,7 @@ class Subsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, n_mels), T at least FIELD -> (B, T', size)."""
-        frames = (x.shape[1] - FIELD) // STRIDE + 1
+        frames = (x.shape[1] - RECEPTIVE_FIELD) // STRIDE + 1
         if torch.is_grad_enabled() or frames <= SLICE:
             return self._at_once(x)
         return self._in_slices(x, frames)
@@ -41,7 +41,7 @@ class Subsampling(nn.Module):
         """The same by slices of one length. oneDNN keeps a program for every shape it has seen: over hours of
         audio the memory of these, between freed buffers, leaves holes that fit nothing any more."""
         count = -(-frames // SLICE)
-        size = STRIDE * (SLICE - 1) + FIELD
+        size = STRIDE * (SLICE - 1) + RECEPTIVE_FIELD
         x = nn.functional.pad(x, (0, 0, 0, STRIDE * SLICE * (count - 1) + size - x.shape[1]))
         slices = x.unfold(1, size, STRIDE * SLICE).transpose(2, 3).flatten(0, 1)  # (B count, size, n_mels)
         y = torch.cat([self._at_once(some) for some in slices.split(TOGETHER)])
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
 def _complete(frames: Tensor) -> Tensor:
     """Zeros (the mean frame) after the end, so that T frames give ceil(T / STRIDE)."""
     t = frames.shape[1]
-    wanted = STRIDE * (-(-t // STRIDE) - 1) + FIELD
+    wanted = STRIDE * (-(-t // STRIDE) - 1) + RECEPTIVE_FIELD
     return nn.functional.pad(frames, (0, 0, 0, wanted - t))
 
 

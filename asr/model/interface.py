@@ -11,8 +11,8 @@ from asr.audio.features import FRAMES_PER_SECOND, LogMel, LogMelOptions
 from asr.text import Alphabet
 
 STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
-FRAME = STRIDE / FRAMES_PER_SECOND  # s of an encoder frame
-FIELD = 7  # log-mel frames that one encoder frame sees
+FRAME_SECONDS = STRIDE / FRAMES_PER_SECOND  # s of an encoder frame
+RECEPTIVE_FIELD = 7  # log-mel frames that one encoder frame sees
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Options(Protocol):
 Layers = Any  # the forward state of each layer of one stream: an engine's own
 
 
-class Acoustics(Protocol):
+class AcousticModel(Protocol):
     """An acoustic model in two parts, so that windows that overlap share their subsampled frames.
 
     Arrays are float32. D is the size of a subsampled frame, W = Nc + Nr that of a window.
@@ -73,7 +73,7 @@ class Acoustics(Protocol):
     def mean_frame(self) -> np.ndarray:
         """(n_mels,): the log-mel frame that stands after a recording's end."""
 
-    def unheard(self) -> Layers:
+    def initial_state(self) -> Layers:
         """The state before a stream."""
 
     def subsample(self, frames: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ class ExportedOptions:
 
 
 class ExportedModel:
-    """asr.model.interface.Acoustics, by two ONNX graphs. The state of a stream is an array (layers, 1, hidden)."""
+    """asr.model.interface.AcousticModel, by two ONNX graphs. The state of a stream is an array (layers, 1, hidden)."""
 
     def __init__(
         self, options: ExportedOptions, mean: np.ndarray, subsampling: InferenceSession, layers: InferenceSession
@@ -45,7 +45,7 @@ class ExportedModel:
         self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
         self._subsampling, self._layers = subsampling, layers
 
-    def unheard(self) -> np.ndarray:
+    def initial_state(self) -> np.ndarray:
         return np.zeros((self.options.layers, 1, self.options.hidden), np.float32)
 
     def subsample(self, frames: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.commands.export import ExportError
-from asr.model.ctc import AcousticModel
-from asr.model.interface import FIELD
+from asr.model.ctc import CTCModel
+from asr.model.interface import RECEPTIVE_FIELD
 from asr.model.onnx import FORMAT, HEAD, LAYERS, SUBSAMPLING, VERSION
 
 OPSET = 17
@@ -25,7 +25,7 @@ OPSET = 17
 class Subsampling(nn.Module):
     """frames (B, T, n_mels) -> hidden (B, T', D)"""
 
-    def __init__(self, model: AcousticModel):
+    def __init__(self, model: CTCModel):
         super().__init__()
         self.model = model
 
@@ -39,7 +39,7 @@ class Layers(nn.Module):
     are audio, states (layers, B, H) -> log-probabilities (B, n, Nc + Nr, ...) of letters and, if there is the head,
     phonemes; new states."""
 
-    def __init__(self, model: AcousticModel):
+    def __init__(self, model: CTCModel):
         super().__init__()
         self.model = model
 
@@ -52,12 +52,12 @@ class Layers(nn.Module):
         return *heads, torch.cat(new)
 
 
-def write(model: AcousticModel, card: dict, folder: Path) -> None:
+def write(model: CTCModel, card: dict, folder: Path) -> None:
     """Everything that asr.model.onnx reads. Raises ExportError."""
     o = model.options
     if o.kind != "gru":
         raise ExportError(f"only GRU layers can be exported, this model has {o.kind} layers: train one with GRU layers")
-    frames = torch.zeros(2, FIELD + 4, o.frontend.n_mels)
+    frames = torch.zeros(2, RECEPTIVE_FIELD + 4, o.frontend.n_mels)
     trace(
         Subsampling(model), folder / SUBSAMPLING, {"frames": (frames, "batch", "time")}, {"hidden": ("batch", "steps")}
     )

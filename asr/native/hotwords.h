@@ -1,4 +1,4 @@
-// asr.search.hotwords.Boosts, by two functions of Python's; a spot is a number there.
+// asr.search.hotwords.HotwordScorer, by two functions of Python's; a state is a number there, `spot`.
 #pragma once
 #include "arrays.h"
 

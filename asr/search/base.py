@@ -9,12 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from asr.search.busy_frames import busy_frames
+from asr.search.non_blank_frames import non_blank_frames
 from asr.text import Alphabet, collapse
 
 SPACE = " "
 NO_SYMBOL = -1  # what the empty prefix ends in
-LEAST_GAIN = -600.0  # ln; keeps factors above zero
+MIN_GAIN_LN = -600.0  # ln; keeps factors above zero
 SLACK = math.exp(-2.0)  # how far the language model may set back a likely symbol against an unlikely one
 
 
@@ -140,7 +140,7 @@ class BeamSearch:
                 f"this alphabet needs (frames, {len(self.alphabet)})"
             )
         beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in busy_frames(log_probs, self.options):
+        for blank, symbols in non_blank_frames(log_probs, self.options):
             if symbols:
                 beam, scale = self._step(beam, math.exp(blank), symbols)
                 offset, resting = offset + scale, False
@@ -202,7 +202,7 @@ class BeamSearch:
                     continue
                 factor = factors.get(symbol)
                 if factor is None:
-                    factor = factors[symbol] = math.exp(max(self._gain(prefix, symbol), LEAST_GAIN))
+                    factor = factors[symbol] = math.exp(max(self._gain(prefix, symbol), MIN_GAIN_LN))
                 flow *= factor
                 key = hash((number, symbol))
                 entry = after.get(key)

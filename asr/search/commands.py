@@ -16,11 +16,11 @@ from asr.search.hotwords import HotwordError
 from asr.search.letter_to_sound import guess
 from asr.text import Alphabet
 
-MOST = 8  # pronunciations of a command
-NOTHING = Hypothesis("", 0.0, 0.0, 0.0)
+MAX_PRONUNCIATIONS = 8  # pronunciations of a command
+NO_COMMAND = Hypothesis("", 0.0, 0.0, 0.0)
 
 
-class Grammar:
+class CommandSet:
     """threshold: ln a symbol that a command may lie below the best free path.
 
     lexicon: the pronunciations ("P EH R") of each word; other words are pronounced by rules.
@@ -52,11 +52,11 @@ class Grammar:
     def best(self, state: np.ndarray | None, letters: np.ndarray, n: int = 1) -> list[Hypothesis]:
         """letters (T, V) -> the n likeliest commands, best first; or the empty text alone, where nothing comes near."""
         if not len(letters):
-            return [NOTHING]
+            return [NO_COMMAND]
         scores = self.scores(letters, state)
         order = np.argsort(-scores)[:n]
         if not scores[order[0]] >= -self.threshold:
-            return [NOTHING]
+            return [NO_COMMAND]
         total = [float(scores[i]) * len(self._letters[i]) for i in order]
         return [Hypothesis(self.commands[i], s, s, 0.0) for i, s in zip(order, total)]
 
@@ -74,4 +74,4 @@ def pronounced(command: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:
     ways = [""]
     for word in command.split():
         ways = [f"{way} {said}".strip() for way in ways for said in lexicon.get(word) or guess(word, lexicon)]
-    return ways[:MOST]
+    return ways[:MAX_PRONUNCIATIONS]

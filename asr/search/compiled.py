@@ -7,10 +7,10 @@ import numpy as np
 from asr.language.ngram import NgramModel
 from asr.native import search as native
 from asr.search.base import Hypothesis
-from asr.search.hotwords import Spot
+from asr.search.hotwords import HotwordState
 from asr.search.words import LexiconSearch
 
-LONGEST_ORDER = 8  # of a language model
+MAX_ORDER = 8  # of a language model
 
 
 class CompiledSearch(LexiconSearch):
@@ -21,8 +21,8 @@ class CompiledSearch(LexiconSearch):
         said, words, o = self._tree.said, self._tree.words, self.options
         number = {word: i for i, word in enumerate(dict.fromkeys(words))}
         self._words = list(number)
-        self._spots: list[Spot] = [self.boosts.start]  # by number
-        self._spot_numbers = {self.boosts.start: 0}
+        self._hotword_states: list[HotwordState] = [self.hotwords.start]  # by number
+        self._hotword_state_numbers = {self.hotwords.start: 0}
         known = [self.lm.number(word) for word in self._words]
         self._engine = native.Engine(
             np.frombuffer("".join(said).encode("latin-1"), np.uint8),
@@ -31,9 +31,9 @@ class CompiledSearch(LexiconSearch):
             np.array(known, np.int64),
             np.array([0.0 if word in self.lm else self._penalty(word) for word in self._words]),
             self._word_scores,
-            np.array([word in self.boosts for word in self._words], np.uint8),
+            np.array([word in self.hotwords for word in self._words], np.uint8),
             tuple(_level(level) for level in self.lm.levels),
-            *((self._after, self._end) if any(self.boosts) else (None, None)),
+            *((self._after, self._end) if any(self.hotwords) else (None, None)),
             (o.beam, o.symbols, o.lm_weight, o.word_bonus, o.sure_blank, o.least_symbol, o.width)
             + (o.recombine, o.look_ahead),
         )
@@ -42,7 +42,7 @@ class CompiledSearch(LexiconSearch):
         return self._engine.start()
 
     def feed(self, state, log_probs: np.ndarray):
-        rows = np.ascontiguousarray(self._fair(log_probs), np.float64)
+        rows = np.ascontiguousarray(self._subtract_prior(log_probs), np.float64)
         return self._engine.feed(state, rows, rows.shape[1])
 
     def best(self, state, n: int = 1) -> list[Hypothesis]:
@@ -55,15 +55,15 @@ class CompiledSearch(LexiconSearch):
     def _text_of(self, words: list[int]) -> str:
         return " ".join([self._words[w] for w in words])
 
-    def _after(self, spot: int, word: int) -> tuple[float, int]:
-        boost, after = self.boosts.after(self._spots[spot], self._words[word])
-        number = self._spot_numbers.setdefault(after, len(self._spots))
-        if number == len(self._spots):
-            self._spots.append(after)
+    def _after(self, state: int, word: int) -> tuple[float, int]:
+        boost, after = self.hotwords.after(self._hotword_states[state], self._words[word])
+        number = self._hotword_state_numbers.setdefault(after, len(self._hotword_states))
+        if number == len(self._hotword_states):
+            self._hotword_states.append(after)
         return boost, number
 
-    def _end(self, spot: int) -> float:
-        return self.boosts.end(self._spots[spot])
+    def _end(self, state: int) -> float:
+        return self.hotwords.end(self._hotword_states[state])
 
 
 def _level(level) -> tuple[np.ndarray, ...]:
@@ -73,5 +73,5 @@ def _level(level) -> tuple[np.ndarray, ...]:
 
 def lexicon_search(phonemes, pronunciations, lm: NgramModel, *others, **named) -> LexiconSearch:
     """LexiconSearch(...), compiled if it can be."""
-    compiled = native is not None and lm.order <= LONGEST_ORDER
+    compiled = native is not None and lm.order <= MAX_ORDER
     return (CompiledSearch if compiled else LexiconSearch)(phonemes, pronunciations, lm, *others, **named)

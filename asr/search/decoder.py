@@ -12,16 +12,16 @@ from asr.language.characters import CharacterLanguage
 from asr.language.ngram import NgramModel
 from asr.language.ngram import load as load_ngram
 from asr.language.open import CharacterNgrams, LanguageError, NgramLanguage, open_language
-from asr.language.rnn import PACKAGED, RecurrentScores
+from asr.language.rnn import PACKAGED, RnnScorer
 from asr.language.rnn import load as load_recurrent
 from asr.model.checkpoint import MODELS
-from asr.model.interface import Acoustics
+from asr.model.interface import AcousticModel
 from asr.search.base import BeamSearch, Hypothesis, LanguageModel, SearchOptions, greedy
-from asr.search.boosted_language import BoostedLanguage
-from asr.search.commands import Grammar, pronounced
+from asr.search.boosted_language import HotwordLanguageModel
+from asr.search.commands import CommandSet, pronounced
 from asr.search.compiled import lexicon_search
 from asr.search.ctc_score import ctc_scores
-from asr.search.hotwords import Boosts, Hotword, HotwordError
+from asr.search.hotwords import Hotword, HotwordError, HotwordScorer
 from asr.search.letter_to_sound import guess
 from asr.search.lexicon import LEXICON, Pronunciation, read_lexicon
 from asr.search.partial import Partial, greedy_so_far, letters_so_far, words_so_far
@@ -31,7 +31,7 @@ from asr.text import LETTERS, Alphabet
 
 LANGUAGE = "english-lm.npz"  # packaged beside the acoustic models, or not
 LEXICON_BEAM, LETTERS_BEAM = 256, 64  # prefixes; the search in letters runs in Python
-HOPELESS = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
+MAX_SCORE_GAP_LN = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
 State = Any  # a search's own; a grammar's; None of greedy decoding
 
 
@@ -66,7 +66,7 @@ class Decoder:
     model, choice from a closed set of commands.
     """
 
-    def __init__(self, model: Acoustics, card: dict, options: DecoderOptions):
+    def __init__(self, model: AcousticModel, card: dict, options: DecoderOptions):
         """card: of the model, with ln of each head's mean output over speech and with weights; {} does without.
 
         Raises CheckpointError, WeightError, NgramError, LanguageError, LexiconError, HotwordError of the modules here.
@@ -77,7 +77,7 @@ class Decoder:
         self.lm = _language(options.language) if options.lm and searched else None
         self._search: BeamSearch | LexiconSearch | None = None
         self._rnn = None
-        self._grammar: Grammar | None = None
+        self._command_set: CommandSet | None = None
         self._said: dict[str, str] = {}  # how each word is pronounced
         self._phonemes = model.options.phonemes
         self._columns = {p: i for i, p in enumerate(self._phonemes, start=1)}
@@ -89,7 +89,7 @@ class Decoder:
             lexicon = _ways() if with_lexicon else {}
             spoken = {word for command in options.commands for word in command.split()} if lexicon else set()
             self._said = {w: ways[0] for w in spoken if (ways := pronounced(w, lexicon))}
-            self._grammar = Grammar(
+            self._command_set = CommandSet(
                 options.commands, self.alphabet, self._phonemes if lexicon else (), lexicon, options.rejection
             )
         elif words:
@@ -100,16 +100,16 @@ class Decoder:
             self._search = self._letter_search()
 
     def _lexicon_search(self, lm: NgramModel) -> LexiconSearch:
-        pronunciations, boosts = _lexicon(), Boosts(self.options.hotwords)
+        pronunciations, hotwords = _lexicon(), HotwordScorer(self.options.hotwords)
         self._said = dict(reversed(pronunciations))  # the first of several
         own = [w for w in lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
-        unlisted = [word for word in dict.fromkeys([*boosts, *own]) if word not in self._said]
+        unlisted = [word for word in dict.fromkeys([*hotwords, *own]) if word not in self._said]
         new = [(word, said) for word in unlisted for said in guess(word, _ways())]
         self._said |= dict(reversed(new))
         w, prior = self.weights.given, self._priors.get("phonemes")
         beam = self.options.beam or LEXICON_BEAM
         words = LexiconOptions(beam, lm_weight=w["lm"], word_bonus=w["word"], prior_weight=w["prior"])
-        return lexicon_search(self._phonemes, [*pronunciations, *new], lm, words, prior, boosts)
+        return lexicon_search(self._phonemes, [*pronunciations, *new], lm, words, prior, hotwords)
 
     def _letter_search(self) -> BeamSearch:
         lm: LanguageModel | None = self.lm
@@ -117,7 +117,7 @@ class Decoder:
         if lm:
             letters = replace(letters, lm_weight=w["lm"], word_bonus=w["word"])
         if self.options.hotwords:
-            lm = BoostedLanguage(lm, Boosts(self.options.hotwords), letters.lm_weight)
+            lm = HotwordLanguageModel(lm, HotwordScorer(self.options.hotwords), letters.lm_weight)
         return BeamSearch(self.alphabet, letters, lm)
 
     @property
@@ -152,8 +152,8 @@ class Decoder:
 
     def feed(self, state: State, letters: np.ndarray, phonemes: np.ndarray | None) -> State:
         """The state after the next frames, (T, V) and (T, P)."""
-        if self._grammar:
-            return self._grammar.feed(state, phonemes)
+        if self._command_set:
+            return self._command_set.feed(state, phonemes)
         if self._search is None:
             return None
         if isinstance(self._search, LexiconSearch):
@@ -164,7 +164,7 @@ class Decoder:
 
     def so_far(self, state: State, letters: np.ndarray) -> Partial:
         """The words to show; letters (T, V) of all frames since the start. A command is told when it is whole."""
-        if self._grammar:
+        if self._command_set:
             return Partial((), 0)
         if self._search is None:
             return greedy_so_far(greedy(letters, self.alphabet).text)
@@ -187,8 +187,8 @@ class Decoder:
 
     def finish(self, state: State, letters: np.ndarray) -> list[Hypothesis]:
         """The likeliest texts, best first; letters (T, V) of all frames since the start."""
-        if self._grammar:
-            return self._grammar.best(state, letters, self.options.n_best)
+        if self._command_set:
+            return self._command_set.best(state, letters, self.options.n_best)
         if self._search is None:
             return [greedy(letters, self.alphabet)]
         if not isinstance(self._search, LexiconSearch):
@@ -199,7 +199,7 @@ class Decoder:
         if self.weights.letters:
             scores += self.weights.letters * np.array(letter_scores(letters, texts, self.alphabet))
         if self._rnn:
-            near = np.flatnonzero(scores >= scores.max(initial=-np.inf) - HOPELESS)
+            near = np.flatnonzero(scores >= scores.max(initial=-np.inf) - MAX_SCORE_GAP_LN)
             others = self._rnn.ln_probability([texts[i] for i in near])
             scores[near] += self.weights.rnn * np.array([new - found[i].language for i, new in zip(near, others)])
         scores = scores.tolist()
@@ -238,6 +238,6 @@ def _ways() -> dict[str, list[str]]:
 
 
 @cache
-def _recurrent() -> RecurrentScores | None:
+def _recurrent() -> RnnScorer | None:
     """The recurrent language model; None where it is not packaged."""
     return load_recurrent(PACKAGED) if PACKAGED.exists() else None

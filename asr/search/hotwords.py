@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from asr.errors import Error
 from asr.text import LETTERS
 from asr.text_files import TextError, numbered_lines
 
-WEIGHT = 6.0  # ln, of a word without a weight of its own
-MOST = 50.0
-Spot = tuple[str, ...]  # the words of a phrase that have been said
+DEFAULT_WEIGHT = 6.0  # ln, of a word without a weight of its own
+MAX_WEIGHT = 50.0  # ln
+HotwordState = tuple[str, ...]  # the words of a phrase that have been said
 
 
-class HotwordError(ValueError):
+class HotwordError(Error, ValueError):
     """Hotwords or commands cannot be used; one sentence names the line."""
 
 
@@ -26,18 +27,18 @@ class Hotword(NamedTuple):
     """A word or phrase to expect, as it is spoken: a to z, apostrophes, spaces."""
 
     text: str
-    weight: float = WEIGHT  # ln, added to the score of a text for each time it has the word or phrase
+    weight: float = DEFAULT_WEIGHT  # ln, added to the score of a text for each time it has the word or phrase
 
 
-class Boosts:
-    """What the hotwords add to scores. A spot is where a text stands: in the middle of a phrase, or nowhere."""
+class HotwordScorer:
+    """What the hotwords add to scores. The state is where a text stands: in the middle of a phrase, or nowhere."""
 
-    start: Spot = ()
+    start: HotwordState = ()
 
     def __init__(self, hotwords: Iterable[Hotword] = ()):
-        self._paid: dict[Spot, float] = {}  # for a beginning of a phrase
-        self._sure: dict[Spot, float] = {}  # of that, what stays when the phrase goes on otherwise
-        self._inner: set[Spot] = set()  # beginnings that go on
+        self._paid: dict[HotwordState, float] = {}  # for a beginning of a phrase
+        self._sure: dict[HotwordState, float] = {}  # of that, what stays when the phrase goes on otherwise
+        self._inner: set[HotwordState] = set()  # beginnings that go on
         self._most: dict[str, float] = {}
         for text, weight in hotwords:
             words = tuple(spelt(text, f"the hotword {text!r}").split())
@@ -45,9 +46,9 @@ class Boosts:
                 self._paid[words[:n]] = max(weight * n / len(words), self._paid.get(words[:n], 0.0))
             self._sure[words] = max(weight, self._sure.get(words, 0.0))
             self._inner.update(words[:n] for n in range(1, len(words)))
-        for spot, paid in self._paid.items():
-            step = paid - self._paid.get(spot[:-1], 0.0)
-            self._most[spot[-1]] = max(step, self._most.get(spot[-1], 0.0))
+        for state, paid in self._paid.items():
+            step = paid - self._paid.get(state[:-1], 0.0)
+            self._most[state[-1]] = max(step, self._most.get(state[-1], 0.0))
 
     def __contains__(self, word: str) -> bool:
         return word in self._most
@@ -59,25 +60,25 @@ class Boosts:
         """The most that a word can earn."""
         return self._most.get(word, 0.0)
 
-    def after(self, spot: Spot, word: str) -> tuple[float, Spot]:
-        """What a word adds, and the spot after it."""
-        if not spot and word not in self._most:
-            return 0.0, spot
-        longer = (*spot, word)
+    def after(self, state: HotwordState, word: str) -> tuple[float, HotwordState]:
+        """What a word adds, and the state after it."""
+        if not state and word not in self._most:
+            return 0.0, state
+        longer = (*state, word)
         if longer in self._paid:
-            return self._paid[longer] - self._paid.get(spot, 0.0), longer if longer in self._inner else ()
-        lost = self.end(spot)
+            return self._paid[longer] - self._paid.get(state, 0.0), longer if longer in self._inner else ()
+        lost = self.end(state)
         for n in range(1, len(longer)):
             if longer[n:] in self._paid:
                 return lost + self._paid[longer[n:]], longer[n:] if longer[n:] in self._inner else ()
         return lost, ()
 
-    def end(self, spot: Spot) -> float:
+    def end(self, state: HotwordState) -> float:
         """What the end of the text adds: nothing, or less where it breaks a phrase off."""
-        if not spot:
+        if not state:
             return 0.0
-        kept = max((self._sure.get(spot[:n], 0.0) for n in range(1, len(spot) + 1)), default=0.0)
-        return kept - self._paid[spot]
+        kept = max((self._sure.get(state[:n], 0.0) for n in range(1, len(state) + 1)), default=0.0)
+        return kept - self._paid[state]
 
 
 def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:
@@ -86,12 +87,13 @@ def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:
     for number, line in _lines(path, "hotwords"):
         text, _, weight = line.partition("\t")
         try:
-            value = float(weight) if weight.strip() else WEIGHT
+            value = float(weight) if weight.strip() else DEFAULT_WEIGHT
         except ValueError:
             value = -1.0
-        if not 0 < value <= MOST:
+        if not 0 < value <= MAX_WEIGHT:
             raise HotwordError(
-                f"{path}, line {number}: {weight.strip()!r} is not a weight: give a number above 0, at most {MOST:g}"
+                f"{path}, line {number}: {weight.strip()!r} is not a weight: "
+                f"give a number above 0, at most {MAX_WEIGHT:g}"
             )
         found.append(Hotword(spelt(text, f"{path}, line {number}"), value))
     return tuple(found)

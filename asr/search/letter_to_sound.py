@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from itertools import islice, product
 
-MOST = 6  # pronunciations of a word
-SHORTEST_PART = 3  # letters of a word within a compound: "snow" + "boy"
+MAX_PRONUNCIATIONS = 6  # pronunciations of a word
+MIN_PART_LETTERS = 3  # letters of a word within a compound: "snow" + "boy"
 VOWELS = "aeiouy"
 
 _RULES = {  # letters: phonemes, with / between alternatives, the usual one first
@@ -25,21 +25,21 @@ _RULES = {  # letters: phonemes, with / between alternatives, the usual one firs
     "g": "G", "h": "HH", "i": "IH/IY/AY", "j": "JH", "k": "K", "l": "L", "m": "M", "n": "N", "o": "OW/AA", "p": "P",
     "q": "K", "r": "R", "s": "S", "t": "T", "u": "UW/AH", "v": "V", "w": "W", "y": "IY/AY", "z": "Z",
 }  # fmt: skip
-_LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW", "y": "AY"}  # before a consonant and a last e
-_LONGEST = max(map(len, _RULES))
+_LONG_VOWELS = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW", "y": "AY"}  # before a consonant and a last e
+_MAX_RULE_LETTERS = max(map(len, _RULES))
 
 
 def guess(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:
     """Pronunciations ("P EH R") of a lower-case word, likeliest first. lexicon: those of the words it has."""
     found = [f"{a} {b}" for first, last in compounds(word, lexicon)[:1] for a in lexicon[first] for b in lexicon[last]]
     ways = [way.split("/") for way in _by_rules(word.replace("'", ""))]
-    found += (" ".join(said) for said in islice(product(*ways), MOST))
-    return list(dict.fromkeys(" ".join(said.split()) for said in found))[:MOST]
+    found += (" ".join(said) for said in islice(product(*ways), MAX_PRONUNCIATIONS))
+    return list(dict.fromkeys(" ".join(said.split()) for said in found))[:MAX_PRONUNCIATIONS]
 
 
 def compounds(word: str, lexicon: Container[str]) -> list[tuple[str, str]]:
     """Ways to see a word as two of the lexicon's, the most even first: "snowboy" -> ("snow", "boy")."""
-    cuts = range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)
+    cuts = range(MIN_PART_LETTERS, len(word) - MIN_PART_LETTERS + 1)
     pairs = [(word[:i], word[i:]) for i in cuts if word[:i] in lexicon and word[i:] in lexicon]
     return sorted(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))
 
@@ -52,12 +52,12 @@ def _by_rules(word: str) -> list[str]:
         if rest[0] == word[at - 1 : at] and rest[0] not in VOWELS:
             at += 1
             continue
-        if len(rest) == 3 and rest[0] in _LONG and rest[1] not in VOWELS + "rwx" and rest[2] == "e":
-            ways += [_LONG[rest[0]], "JH" if rest[1] == "g" else "S" if rest[1] == "c" else _RULES[rest[1]]]
+        if len(rest) == 3 and rest[0] in _LONG_VOWELS and rest[1] not in VOWELS + "rwx" and rest[2] == "e":
+            ways += [_LONG_VOWELS[rest[0]], "JH" if rest[1] == "g" else "S" if rest[1] == "c" else _RULES[rest[1]]]
             break
         if rest == "e" and ways and any(c in VOWELS for c in word[:at]):
             break
-        piece = next(rest[:n] for n in range(_LONGEST, 0, -1) if rest[:n] in _RULES)
+        piece = next(rest[:n] for n in range(_MAX_RULE_LETTERS, 0, -1) if rest[:n] in _RULES)
         soft = rest[1:2] in ("e", "i", "y") and rest[1:2] != ""
         said = {"c": "S", "g": "G/JH"}.get(piece) if soft else None
         ways.append(said or _RULES[piece])

@@ -7,15 +7,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from asr.errors import Error
 from asr.model.checkpoint import MODELS
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 LEXICON = MODELS / "english-lexicon.txt.xz"  # packaged, or not
-LONGEST = 255  # phonemes of a word
+MAX_PHONEMES = 255  # phonemes of a word
 ROOT = -1  # the symbol that the root is reached by
 
 
-class LexiconError(ValueError):
+class LexiconError(Error, ValueError):
     """A lexicon cannot be used, with the reason in a sentence."""
 
 
@@ -60,7 +61,7 @@ class PronunciationTree:
             spelt = [("".join([letter[p] for p in said.split()]), word) for word, said in pronunciations]
         except KeyError as missing:
             raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
-        spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= LONGEST})
+        spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= MAX_PHONEMES})
         if not spelt:
             raise LexiconError("the lexicon has no words: give at least one pronunciation")
         self.said = [said for said, _ in spelt]

@@ -14,8 +14,8 @@ import numpy as np
 from asr.language.ngram import UNKNOWN, NgramModel, State
 from asr.search.lexicon import Node, PronunciationTree
 
-MOST = 200_000  # scores remembered
-LEAST = -600.0  # ln; keeps scores above zero
+CACHE_SIZE = 200_000  # scores remembered
+MIN_SCORE_LN = -600.0  # ln; keeps scores above zero
 
 
 class Context(dict[Node, float]):
@@ -34,7 +34,7 @@ class LookAhead:
     """weight: of ln probabilities. due (P,): weighted ln probability of each of the tree's words without context."""
 
     def __init__(self, tree: PronunciationTree, lm: NgramModel, weight: float, due: np.ndarray):
-        self._due = np.exp(np.maximum(due, LEAST))
+        self._due = np.exp(np.maximum(due, MIN_SCORE_LN))
         self._alone: dict[Node, float] = {}
         self._backoff = [1.0]
         if lm.order > 1:
@@ -44,7 +44,7 @@ class LookAhead:
         self.kept = 0  # scores, in all contexts
 
     def context(self, state: State) -> Context:
-        if self.kept > MOST:
+        if self.kept > CACHE_SIZE:
             self._context.cache_clear()
             self.kept = 0
         return self._context(state[0] if state else UNKNOWN)
@@ -83,5 +83,5 @@ def _bigrams(tree: PronunciationTree, lm: NgramModel, weight: float) -> tuple[li
     context = np.repeat(np.arange(len(level.first) - 1), np.diff(level.first))[bigram]
     order = np.argsort(context * len(places) + place, kind="stable")
     starts = np.searchsorted(context[order], np.arange(len(lm.words) + 1)).tolist()
-    score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), LEAST))
+    score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), MIN_SCORE_LN))
     return starts, place[order].astype(np.int32).data, score.data

@@ -30,7 +30,7 @@ def greedy_so_far(text: str) -> Partial:
 
 def letters_so_far(state: SearchState, alphabet: Alphabet) -> Partial:
     """For BeamSearch: a word is finished where a space follows it."""
-    chain, common = agreed([prefix for prefix, _, _ in state.beam])
+    chain, common = common_prefix([prefix for prefix, _, _ in state.beam])
     symbols = [prefix.symbol for prefix in chain[1:]]
     finished = alphabet.decode(symbols[:common]).split(SPACE)[:-1]
     return Partial(tuple(alphabet.decode(symbols).split()), sum(map(bool, finished)))
@@ -42,7 +42,7 @@ def words_so_far(state, search: LexiconSearch) -> Partial:
     return Partial(tuple(words), stable)
 
 
-def agreed(nodes: list) -> tuple[list, int]:
+def common_prefix(nodes: list) -> tuple[list, int]:
     """Nodes with `parent` and `number`: the chain from the root to the first, and after how many it parts from any."""
     chain, node = [], nodes[0]
     while node is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 
+from asr.errors import Error
 from asr.model.checkpoint import CheckpointError
 from asr.search.base import SearchOptions
 from asr.search.words import LexiconOptions
 
 
-class WeightError(ValueError):
+class WeightError(Error, ValueError):
     """Weights cannot be read or used; the text is one sentence for the user."""
 
 

@@ -15,14 +15,14 @@ import numpy as np
 
 from asr.language.ngram import UNKNOWN, NgramModel, State
 from asr.search.base import Hypothesis, SearchOptions, SearchState
-from asr.search.busy_frames import busy_frames
-from asr.search.hotwords import Boosts, Spot
+from asr.search.hotwords import HotwordScorer, HotwordState
 from asr.search.lexicon import LexiconError, Node, Pronunciation, PronunciationTree
-from asr.search.look_ahead import LEAST, Context, LookAhead
-from asr.search.partial import agreed
+from asr.search.look_ahead import MIN_SCORE_LN, Context, LookAhead
+from asr.search.non_blank_frames import non_blank_frames
+from asr.search.partial import common_prefix
 from asr.text import Alphabet
 
-LEAST_SHOWN = 0.007  # of a place's probability against the best one's (5 nats), for its words to be shown
+MIN_SHOWN_RATIO = 0.007  # of a place's probability against the best one's (5 nats), for its words to be shown
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class LexiconOptions(SearchOptions):
 class Text:
     """Finished words, and what the language model thinks of them."""
 
-    __slots__ = ("word", "parent", "number", "future", "state", "spot", "language", "fused", "ahead", "ends")
+    __slots__ = ("word", "parent", "number", "future", "state", "hotword_state", "language", "fused", "ahead", "ends")
 
-    def __init__(self, word: str, parent: Text | None, state: State, spot: Spot, language: float, fused: float):
-        self.word, self.parent, self.state, self.spot = word, parent, state, spot
+    def __init__(
+        self, word: str, parent: Text | None, state: State, hotword_state: HotwordState, language: float, fused: float
+    ):
+        self.word, self.parent, self.state, self.hotword_state = word, parent, state, hotword_state
         self.number: int = hash((parent.number, word)) if parent else 0  # stands for the whole text
-        self.future = hash((state, spot))  # stands for all that scores of later words depend on
+        self.future = hash((state, hotword_state))  # stands for all that scores of later words depend on
         self.language = language  # ln probability of the words
         self.fused = fused  # the same weighted, with bonuses
         self.ahead: Context  # of the nodes after it; see LexiconSearch._text
@@ -80,15 +82,15 @@ class LexiconSearch:
         lm: NgramModel,
         options: LexiconOptions = LexiconOptions(),
         log_prior: np.ndarray | None = None,
-        boosts: Boosts = Boosts(),
+        hotwords: HotwordScorer = HotwordScorer(),
     ):
-        self.alphabet, self.options, self.lm, self.boosts = Alphabet(phonemes), options, lm, boosts
+        self.alphabet, self.options, self.lm, self.hotwords = Alphabet(phonemes), options, lm, hotwords
         if log_prior is not None and np.shape(log_prior) != (len(self.alphabet),):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
         self._rarest = float(lm.levels[0].log_prob[3:].min(initial=0.0))
         self._tree = PronunciationTree(phonemes, pronunciations)
-        self._word_scores = self._due()
+        self._word_scores = self._unigram_scores()
         weight, due = options.lm_weight, self._word_scores
         if not options.look_ahead:
             weight, due = 0.0, np.zeros(len(due))
@@ -100,13 +102,13 @@ class LexiconSearch:
 
     def start(self) -> SearchState[Entry]:
         """Before the first frame: the tree's root alone."""
-        text = self._text("", None, self.lm.start(), self.boosts.start, 0.0, 0.0)
+        text = self._text("", None, self.lm.start(), self.hotwords.start, 0.0, 0.0)
         return SearchState([(text, self._tree.root, 1.0, 0.0)], 0.0, resting=True)
 
     def feed(self, state: SearchState[Entry], log_probs: np.ndarray) -> SearchState[Entry]:
         """The state after the frames of log_probs (T, V), natural log."""
         beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in busy_frames(self._fair(log_probs), self.options):
+        for blank, symbols in non_blank_frames(self._subtract_prior(log_probs), self.options):
             if symbols:
                 beam, scale = self._step(beam, math.exp(blank), symbols)
                 offset, resting = offset + scale, False
@@ -137,7 +139,7 @@ class LexiconSearch:
         if found is None:
             closed = [self._closed(text, word) for word in node.words]
             here = text.fused + math.log(text.ahead[node])
-            found = [(math.exp(max(last.fused - here, LEAST)), last) for last in closed]
+            found = [(math.exp(max(last.fused - here, MIN_SCORE_LN)), last) for last in closed]
             found = text.ends[node] = sorted(found, key=lambda end: -end[0])
         return found
 
@@ -151,14 +153,14 @@ class LexiconSearch:
         shown, likeliest = state.beam[0][0], 0.0
         for text, node, in_blank, in_symbol in state.beam:
             probability = in_blank + in_symbol  # of the best place: 1
-            if probability < LEAST_SHOWN:
+            if probability < MIN_SHOWN_RATIO:
                 break
             for factor, ended in self.ends(text, node)[:1] if node.depth else [(1.0, text)]:
                 if probability * factor > likeliest:
                     shown, likeliest = ended, probability * factor
-        return shown.words(), agreed([text for text, _, _, _ in state.beam])[1]
+        return shown.words(), common_prefix([text for text, _, _, _ in state.beam])[1]
 
-    def _fair(self, log_probs: np.ndarray) -> np.ndarray:
+    def _subtract_prior(self, log_probs: np.ndarray) -> np.ndarray:
         """Log-probabilities (T, V) with the prior divided out. Raises ValueError for another V."""
         if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
             raise ValueError(f"log-probabilities have the shape {log_probs.shape}, not (frames, {len(self.alphabet)})")
@@ -167,19 +169,19 @@ class LexiconSearch:
         log_probs = log_probs - self.options.prior_weight * self._log_prior
         return log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
 
-    def _due(self) -> np.ndarray:
-        """Weighted ln probability of each of the tree's words without context, boosts included."""
-        o, boosts = self.options, self.boosts
+    def _unigram_scores(self) -> np.ndarray:
+        """Weighted ln probability of each of the tree's words without context, hotwords' weights included."""
+        o, hotwords = self.options, self.hotwords
         known = {word: o.lm_weight * p for word, p in zip(self.lm.words, self.lm.levels[0].log_prob.tolist())}
         unknown = o.lm_weight * float(self.lm.levels[0].log_prob[UNKNOWN])
         due = [
             known[word] if word in known else unknown + o.lm_weight * self._penalty(word) for word in self._tree.words
         ]
-        return np.array(due) + [boosts.most(word) for word in self._tree.words]
+        return np.array(due) + [hotwords.most(word) for word in self._tree.words]
 
     def _penalty(self, word: str) -> float:
         """ln, of a word that the language model lacks; a hotword is as good as its rarest word."""
-        if word in self.boosts:
+        if word in self.hotwords:
             return self._rarest - float(self.lm.levels[0].log_prob[UNKNOWN])
         return self.options.unknown * len(word)
 
@@ -254,9 +256,9 @@ class LexiconSearch:
     def _closed(self, text: Text, word: str) -> Text:
         score, state = self.lm.score(text.state, word)
         score += 0.0 if word in self.lm else self._penalty(word)
-        boost, spot = self.boosts.after(text.spot, word)
+        boost, hotword_state = self.hotwords.after(text.hotword_state, word)
         fused = text.fused + self.options.lm_weight * score + self.options.word_bonus + boost
-        return self._text(word, text, state, spot, text.language + score, fused)
+        return self._text(word, text, state, hotword_state, text.language + score, fused)
 
     def _text(self, *values) -> Text:
         text = Text(*values)
@@ -267,7 +269,7 @@ class LexiconSearch:
 
     def _hypothesis(self, text: Text, acoustic: float) -> Hypothesis:
         end = self.lm.end(text.state)
-        fused = text.fused + self.options.lm_weight * end + self.boosts.end(text.spot)
+        fused = text.fused + self.options.lm_weight * end + self.hotwords.end(text.hotword_state)
         return Hypothesis(" ".join(text.words()), acoustic + fused, acoustic, text.language + end)
 
 

@@ -9,10 +9,11 @@ import socket
 import ssl
 from pathlib import Path
 
+from asr.errors import Error
 from asr.serve.limits import is_loopback
 
 
-class UsageError(ValueError):
+class UsageError(Error, ValueError):
     """One sentence: what is wrong with the command line, and what to do."""
 
 

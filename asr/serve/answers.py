@@ -11,7 +11,7 @@ from statistics import fmean
 
 from asr.transcript import FORMATS, Segment, Transcript, Word
 
-LEAST = 1e-4  # confidence whose logarithm is still told
+MIN_CONFIDENCE = 1e-4  # confidence whose logarithm is still told
 
 
 def plain(transcript: Transcript) -> dict:
@@ -59,7 +59,9 @@ def _segment(number: int, segment: Segment) -> dict:
         "text": text,
         "tokens": [],
         "temperature": 0.0,
-        "avg_logprob": fmean(math.log(max(LEAST, w.confidence)) for w in segment.words) if segment.words else 0.0,
+        "avg_logprob": fmean(math.log(max(MIN_CONFIDENCE, w.confidence)) for w in segment.words)
+        if segment.words
+        else 0.0,
         "compression_ratio": len(text.encode()) / len(zlib.compress(text.encode())),
         "no_speech_prob": 0.0,  # what is no speech has not come as far as this
     }

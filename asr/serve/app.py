@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from asr.serve.guard import Guard, refusal
-from asr.serve.service import ALIASES, Refused, Service
+from asr.serve.service import ALIASES, HTTPError, Service
 from asr.serve.transcriptions import Transcriptions
 from asr.serve.websocket import LiveText
 
@@ -47,7 +47,7 @@ def application(service: Service, *beside: Any) -> Starlette:
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in (service.model, *ALIASES):
-            raise Refused(
+            raise HTTPError(
                 404, "there is no such model here: GET /v1/models names them", "model_not_found", param="model"
             )
         return JSONResponse(_model(name))
@@ -100,6 +100,6 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     """Starlette's own refusals, as ours look."""
     texts = {404: "there is nothing at this address", 405: "this address does not take this method"}
     text = texts.get(error.status_code, f"{error.detail}")
-    response = refusal(Refused(error.status_code, text, "http", param=None))
+    response = refusal(HTTPError(error.status_code, text, "http", param=None))
     response.headers.update(error.headers or {})
     return response

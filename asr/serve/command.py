@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.listen import LATEST
+from asr.commands.listen import MAX_LATENCY_MS
 from asr.commands.terminal import add_model, fail, milliseconds, positive, say
 from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
 from asr.serve.limits import Limits
@@ -43,7 +43,7 @@ def add_serve(p: argparse.ArgumentParser) -> None:
         help="any words as a wake word, by the speech recogniser, without training; repeat for more",
     )  # fmt: skip
     add_model(p)
-    p.add_argument("--latency", type=milliseconds(LATEST), default=320.0, metavar="MS",
+    p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
                    help="of live streams (default: 320ms)")  # fmt: skip
     p.add_argument("--threads", type=positive, default=1, metavar="N",
                    help="of the processor, for recognition (default: 1)")  # fmt: skip

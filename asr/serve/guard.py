@@ -12,13 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from asr.serve.limits import is_loopback
-from asr.serve.service import Refused, Service
+from asr.serve.service import HTTPError, Service
 
 SUBPROTOCOL = "asr"  # of WebSocket; a browser sends its token as a second one, "bearer.TOKEN"
 SLACK = 100_000  # bytes of a request beside the upload
 
 
-class Gone(OSError):
+class ClientGone(OSError):
     """The client does not read its answer."""
 
 
@@ -36,31 +36,31 @@ class Guard:
         try:
             self._admit(scope, headers)
             await self._app(scope, Body(receive, headers, scope, service), answer.send)
-        except Refused as refused:
+        except HTTPError as refused:
             service.metrics.refused(refused.reason)
             if not answer.status:
                 await refusal(refused)(scope, receive, answer.send)
-        except (ClientDisconnect, Gone):
+        except (ClientDisconnect, ClientGone):
             service.metrics.refused("gone")
         finally:
             service.metrics.answered(route(scope["path"]), answer.status)
 
     def _admit(self, scope: dict, headers: dict[str, str]) -> None:
-        """Raises Refused."""
+        """Raises HTTPError."""
         path, service = scope["path"], self._service
         origin, host = headers.get("origin"), headers.get("host", "")
         if origin is not None and _address(origin).netloc != host:
-            raise Refused(403, "pages of other sites may not use this server", "origin")
+            raise HTTPError(403, "pages of other sites may not use this server", "origin")
         if not service.token and not is_loopback(_address(f"//{host}").hostname or ""):
-            raise Refused(403, "without a token this server answers to localhost only", "host")
+            raise HTTPError(403, "without a token this server answers to localhost only", "host")
         if not path.startswith("/v1/") and path != "/metrics":
             return
         wait = service.rate.wait((scope.get("client") or ("",))[0], time.monotonic())
         if wait:
-            raise Refused(429, f"more than {service.limits.rate:g} requests a minute: try again later", "rate", wait)
+            raise HTTPError(429, f"more than {service.limits.rate:g} requests a minute: try again later", "rate", wait)
         if service.token and not _authorised(scope, headers, service.token):
             text = "this server needs its token: send the header 'Authorization: Bearer TOKEN'"
-            raise Refused(401, text, "token")
+            raise HTTPError(401, text, "token")
 
 
 class Body:
@@ -80,7 +80,7 @@ class Body:
             message = await asyncio.wait_for(self._receive(), self._limits.idle)
         except TimeoutError:
             text = f"nothing came for {self._limits.idle:g} s: the request is given up"
-            raise Refused(408, text, "idle") from None
+            raise HTTPError(408, text, "idle") from None
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise self._too_large
@@ -88,9 +88,9 @@ class Body:
         return message
 
     @property
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> HTTPError:
         most = f"{self._limits.upload / 1e6:g} MB"
-        return Refused(413, f"the request is larger than {most}: compress the audio or send it in parts", "size")
+        return HTTPError(413, f"the request is larger than {most}: compress the audio or send it in parts", "size")
 
 
 class Answer:
@@ -108,10 +108,10 @@ class Answer:
         try:
             await asyncio.wait_for(self._send(message), self._idle)
         except TimeoutError:
-            raise Gone from None
+            raise ClientGone from None
 
 
-def refusal(refused: Refused) -> JSONResponse:
+def refusal(refused: HTTPError) -> JSONResponse:
     """In the form of the OpenAI API's errors."""
     kind = "invalid_request_error" if refused.status < 500 else "server_error"
     error = {"message": refused.text, "type": kind, "param": refused.param, "code": refused.reason}

@@ -16,7 +16,7 @@ from asr.live.stream import Result, Stream
 from asr.serve.engine import Engine
 from asr.serve.metrics import Metrics
 
-PIECE = SAMPLE_RATE  # samples of a stream that a step takes at most
+MAX_PIECE_SAMPLES = SAMPLE_RATE  # samples of a stream that a step takes at most
 UNREAD = 1_000  # results that may wait for a client
 
 
@@ -85,10 +85,10 @@ class Session:
     def take(self) -> np.ndarray:
         """Up to a second of what waits."""
         taken, count = [], 0
-        while self.waiting and count < PIECE:
+        while self.waiting and count < MAX_PIECE_SAMPLES:
             block = self.waiting.popleft()
-            if count + len(block) > PIECE:
-                block, rest = block[: PIECE - count], block[PIECE - count :]
+            if count + len(block) > MAX_PIECE_SAMPLES:
+                block, rest = block[: MAX_PIECE_SAMPLES - count], block[MAX_PIECE_SAMPLES - count :]
                 self.waiting.appendleft(rest)
             taken.append(block)
             count += len(block)

@@ -14,7 +14,7 @@ ENCODINGS = {  # name: type of a sample, and its full scale
     "s32le": ("<i4", 2_147_483_648.0),
     "f32le": ("<f4", 1.0),
 }
-LOUDEST = 100.0  # of full scale: what is beyond is no sound, and must not become infinite on its way
+MAX_AMPLITUDE = 100.0  # of full scale: what is beyond is no sound, and must not become infinite on its way
 
 
 class FormatError(ValueError):
@@ -55,7 +55,7 @@ class PcmReader:
         data, self._rest = data[:whole], data[whole:]
         frames = np.frombuffer(data, self._type).reshape(-1, self._channels)
         frames = np.nan_to_num(frames.astype(np.float32) / np.float32(self._scale), nan=0.0)
-        samples = np.clip(frames, -LOUDEST, LOUDEST).mean(1)
+        samples = np.clip(frames, -MAX_AMPLITUDE, MAX_AMPLITUDE).mean(1)
         return self._resampler.resample_chunk(samples, last=last) if self._resampler else samples
 
     def flush(self) -> np.ndarray:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from asr.serve.service import ALIASES, Refused
+from asr.serve.service import ALIASES, HTTPError
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 GRANULARITIES = ("word", "segment")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TranscriptionRequest:
     format: str = "json"
     granularities: frozenset[str] = frozenset({"segment"})  # of verbose_json
     stream: bool = False
 
     @staticmethod
-    def of(form: Any, model: str) -> Wanted:
-        """Starlette's form -> what is wanted. `prompt` and `temperature` have no effect. Raises Refused."""
+    def of(form: Any, model: str) -> TranscriptionRequest:
+        """Starlette's form -> what is wanted. `prompt` and `temperature` have no effect. Raises HTTPError."""
         texts = {key: value for key, value in form.multi_items() if isinstance(value, str)}
         format = texts.get("response_format") or "json"
         _one_of("response_format", format, FORMATS)
@@ -31,7 +31,7 @@ class Wanted:
         _one_of("stream", stream, ("true", "false", "1", "0"))
         if stream in ("true", "1") and format not in ("json", "text"):
             raise _bad("stream", f"an answer in {format} cannot be streamed: ask for json")
-        return Wanted(format, _granularities(form, format), stream in ("true", "1"))
+        return TranscriptionRequest(format, _granularities(form, format), stream in ("true", "1"))
 
 
 def _granularities(form: Any, format: str) -> frozenset[str]:
@@ -58,5 +58,5 @@ def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
         raise _bad(name, f"{name} must be one of {', '.join(known)}", 404 if name == "model" else 400)
 
 
-def _bad(name: str, text: str, status: int = 400) -> Refused:
-    return Refused(status, text, "model_not_found" if status == 404 else "invalid_value", param=name)
+def _bad(name: str, text: str, status: int = 400) -> HTTPError:
+    return HTTPError(status, text, "model_not_found" if status == 404 else "invalid_value", param=name)

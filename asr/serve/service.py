@@ -19,12 +19,12 @@ from asr.serve.wake_words import provider
 
 ALIASES = ("whisper-1",)  # names under which clients that know no other model may ask for ours
 CONVERSIONS = 2  # uploads that ffmpeg decodes at a time
-RETRY = 5  # s after which a client may try again when there are too many
+RETRY_S = 5  # s after which a client may try again when there are too many
 
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class HTTPError(Exception):
     """The answer to a client that gets nothing else: one sentence and HTTP's status."""
 
     def __init__(self, status: int, text: str, reason: str, retry: int = 0, param: str | None = None):
@@ -62,12 +62,12 @@ class Service:
 
     @contextmanager
     def place(self, kind: str) -> Iterator[None]:
-        """One of the places for a "file" or a "stream". Raises Refused when there is none."""
+        """One of the places for a "file" or a "stream". Raises HTTPError when there is none."""
         most = {"file": self.limits.files, "stream": self.limits.streams}[kind]
         if self.stopping.is_set():
-            raise Refused(503, "the server is being stopped: try again in a moment", "stopping", RETRY)
+            raise HTTPError(503, "the server is being stopped: try again in a moment", "stopping", RETRY_S)
         if self._open[kind] >= most:
-            raise Refused(503, f"{most} {kind}s are being worked on: try again later", f"{kind}s", RETRY)
+            raise HTTPError(503, f"{most} {kind}s are being worked on: try again later", f"{kind}s", RETRY_S)
         self._open[kind] += 1
         try:
             with self.metrics.under_way(kind):

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from asr.serve import answers
 from asr.serve.files import Job, UploadError
-from asr.serve.request import Wanted
-from asr.serve.service import RETRY, Refused, Service
+from asr.serve.request import TranscriptionRequest
+from asr.serve.service import RETRY_S, HTTPError, Service
 from asr.serve.uploads import playable
 from asr.transcript import Segment, Transcript
 
@@ -30,21 +30,21 @@ class Transcriptions:
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         request, service = Request(scope, receive), self._service
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):  # others fill the memory
-            raise Refused(400, "send the audio as the field 'file' of a form of type multipart/form-data", "no_form")
+            raise HTTPError(400, "send the audio as the field 'file' of a form of type multipart/form-data", "no_form")
         try:
             with service.place("file"), service.metrics.transcription():
                 async with request.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD) as form:
-                    wanted = Wanted.of(form, service.model)
+                    wanted = TranscriptionRequest.of(form, service.model)
                     async with playable(_file(form).file, service) as path:
                         await self._answer(path, wanted, scope, receive, send)
         except UploadError as error:
-            raise Refused(error.status, str(error), "invalid_file", param="file") from None
+            raise HTTPError(error.status, str(error), "invalid_file", param="file") from None
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise  # the client has gone
-            raise Refused(503, "the server has no room for this upload: try again later", "disk", RETRY) from None
+            raise HTTPError(503, "the server has no room for this upload: try again later", "disk", RETRY_S) from None
 
-    async def _answer(self, path: str, wanted: Wanted, scope: dict, receive: Any, send: Any) -> None:
+    async def _answer(self, path: str, wanted: TranscriptionRequest, scope: dict, receive: Any, send: Any) -> None:
         job = self._service.files.add(Job(path, self._service.limits.duration))
         try:
             if wanted.stream:
@@ -58,7 +58,7 @@ class Transcriptions:
         finally:
             job.cancelled = True
 
-    async def _whole(self, job: Job, wanted: Wanted, receive: Any) -> Response | None:
+    async def _whole(self, job: Job, wanted: TranscriptionRequest, receive: Any) -> Response | None:
         """None when the client has gone away meanwhile."""
         finished, gone = asyncio.ensure_future(_finished(job)), asyncio.ensure_future(_gone(receive))
         try:
@@ -90,7 +90,7 @@ class Transcriptions:
 def _file(form: Any) -> UploadFile:
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        raise Refused(
+        raise HTTPError(
             400, "the request has no file: send the audio as the form's field 'file'", "no_file", param="file"
         )
     return file
@@ -107,7 +107,7 @@ async def _gone(receive: Any) -> None:
         pass
 
 
-def _response(transcript: Transcript, wanted: Wanted) -> Response:
+def _response(transcript: Transcript, wanted: TranscriptionRequest) -> Response:
     if wanted.format in answers.TEXTS:
         return PlainTextResponse(answers.TEXTS[wanted.format](transcript))
     if wanted.format == "verbose_json":

@@ -19,7 +19,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 from asr.live.stream import Result
 from asr.serve.live import Session, SessionError
 from asr.serve.pcm import FormatError, PcmFormat, PcmReader
-from asr.serve.service import Refused, Service
+from asr.serve.service import HTTPError, Service
 from asr.serve.wyoming_events import EventError, read_event
 from asr.serve.wyoming_info import info
 
@@ -77,7 +77,7 @@ class Connection:
         self._request: Transcribe | Detect = Transcribe()
 
     async def run(self) -> None:
-        gone = (OSError, EventError, FormatError, asyncio.IncompleteReadError, TimeoutError, SessionError, Refused)
+        gone = (OSError, EventError, FormatError, asyncio.IncompleteReadError, TimeoutError, SessionError, HTTPError)
         with suppress(*gone):
             while event := await self._next():
                 if Transcribe.is_type(event.type):

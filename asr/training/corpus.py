@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from asr.model.interface import FRAME
+from asr.model.interface import FRAME_SECONDS
 from asr.text import normalise
 from asr.training.corpora import UNKNOWN
 from asr.training.data import Audio, ManifestError, Utterance
@@ -38,7 +38,7 @@ def _fault(u: Utterance) -> str:
         return "have no text"
     if lost_symbols(u.raw):
         return "have digits, signs or letters that the alphabet lacks"
-    return "have more letters than their audio has frames" if frames_needed(u.text) > u.duration / FRAME else ""
+    return "have more letters than their audio has frames" if frames_needed(u.text) > u.duration / FRAME_SECONDS else ""
 
 
 def lost_symbols(text: str) -> list[str]:

@@ -13,12 +13,13 @@ import soundfile
 import soxr
 
 from asr.audio.features import SAMPLE_RATE
-from asr.files import appearing
+from asr.errors import Error
+from asr.files import atomic_write
 from asr.search.letter_to_sound import guess
 from asr.text import normalise
 
 
-class ManifestError(Exception):
+class ManifestError(Error):
     """One sentence: which line of which manifest is wrong, and why."""
 
 
@@ -105,13 +106,13 @@ def _present(utterances: list[Utterance]) -> list[Utterance]:
 
 def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
     total, offsets = 0, []
-    with appearing(pcm) as partial, partial.open("wb") as out:
+    with atomic_write(pcm) as partial, partial.open("wb") as out:
         for u in utterances:
             samples = read_samples(u)
             out.write((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
             total += len(samples)
             offsets.append(total)
-    with appearing(ends) as partial, partial.open("wb") as out:
+    with atomic_write(ends) as partial, partial.open("wb") as out:
         np.save(out, np.array(offsets, np.int64))
 
 

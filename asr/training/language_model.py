@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.files import atomic_write_bytes
 from asr.language.rnn_network import EOS, SPECIAL, LanguageOptions, RnnLanguageModel, perplexity, save
-from asr.model.checkpoint import write_atomically
-from asr.training.loop import known_mean, step
+from asr.training.loop import nan_mean, step
 from asr.training.muon import Muon
-from asr.training.state import TrainingError, load_state, refusals, save_state
+from asr.training.state import TrainingError, count_nonfinite, load_state, save_state
 
 HELD_OUT = 400  # sentences at most, to measure perplexity on while training
 POOL = 64  # batches' worth of sentences that are sorted by length together
@@ -115,11 +115,11 @@ def train(
             loss = model.loss(*sentences.batch(plan[progress["batch"]]))
         loss.backward()
         rate = learning_rate(update, total, options)
-        refused = refusals(refused, step(model, optimizer, rate, options.clip), update, folder)
+        refused = count_nonfinite(refused, step(model, optimizer, rate, options.clip), update, folder)
         losses.append(loss.item())
         progress["update"], progress["batch"] = update + 1, progress["batch"] + 1
         if (update + 1) % options.evaluate_every == 0 or update + 1 == total:
-            row = {"update": update + 1, "of": total, "loss": known_mean(losses), "learning_rate": rate}
+            row = {"update": update + 1, "of": total, "loss": nan_mean(losses), "learning_rate": rate}
             row |= {"perplexity": perplexity(model, held_out), "seconds": time.time() - began}
             _keep(model, optimizer, progress, row, options, folder)
             tell("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
@@ -150,7 +150,7 @@ def _keep(
     writer = csv.DictWriter(text, row)
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in r.items()} for r in progress["rows"])
-    write_atomically(folder / "log.csv", text.getvalue().encode())
+    atomic_write_bytes(folder / "log.csv", text.getvalue().encode())
     save_state(folder / "state.safetensors", model, optimizer, progress)
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from asr.model.checkpoint import write_atomically
+from asr.files import atomic_write_bytes
 
 
 class RunLog:
@@ -46,7 +46,7 @@ class RunLog:
         elif len(known) < len(rows) - 1:
             text = io.StringIO()
             csv.writer(text).writerows([rows[0], *known])
-            write_atomically(self.path, text.getvalue().encode())
+            atomic_write_bytes(self.path, text.getvalue().encode())
 
     def say(self, text: str) -> None:
         if self.active:

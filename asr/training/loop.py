@@ -21,7 +21,7 @@ from torch import Tensor
 
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.model.checkpoint import save_model
-from asr.model.ctc import AcousticModel, ctc_loss
+from asr.model.ctc import CTCModel, ctc_loss
 from asr.model.encoder import Latency
 from asr.score import rate, word_errors
 from asr.text import Phonemes, collapse
@@ -31,7 +31,15 @@ from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
 from asr.training.log import RunLog
 from asr.training.muon import Muon
 from asr.training.schedule import Stage, TrainOptions, adapt, learning_rate, random_latency, stage_at
-from asr.training.state import TrainingError, average, keep_best, load_state, refusals, remove_all_but_best, save_state
+from asr.training.state import (
+    TrainingError,
+    average,
+    count_nonfinite,
+    keep_best,
+    load_state,
+    remove_all_but_best,
+    save_state,
+)
 
 
 class Examples:
@@ -42,7 +50,7 @@ class Examples:
         utterances: list[Utterance],
         audio: Audio | Joined,
         augmenter: Augmenter,
-        model: AcousticModel,
+        model: CTCModel,
         lexicon: Lexicon | None,
         options: TrainOptions,
     ):
@@ -89,7 +97,7 @@ def pad(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, lengths
 
 
-def measure_mean(model: AcousticModel, examples: Examples, count: int = 200) -> None:
+def measure_mean(model: CTCModel, examples: Examples, count: int = 200) -> None:
     """Global mean and deviation of the mel bands, over augmented training data."""
     rng = np.random.default_rng(examples.options.seed)
     picks = rng.integers(len(examples.utterances), size=count)
@@ -100,7 +108,7 @@ def measure_mean(model: AcousticModel, examples: Examples, count: int = 200) -> 
 
 @torch.inference_mode()
 def evaluate(
-    model: AcousticModel,
+    model: CTCModel,
     utterances: list[Utterance],
     audio: Audio,
     lexicon: Lexicon | None = None,
@@ -135,7 +143,7 @@ def evaluate(
 
 
 def train(
-    model: AcousticModel,
+    model: CTCModel,
     examples: Examples,
     dev: tuple[list[Utterance], Audio],
     options: TrainOptions,
@@ -159,7 +167,7 @@ def train(
     while (update := progress["update"]) < total:
         number, _ = stage_at(update, options)
         stage = options.stages[number]
-        plan = turn(plan, examples, stage, number, progress, world)
+        plan = next_plan(plan, examples, stage, number, progress, world)
         latency = random_latency(stage, np.random.default_rng([options.seed, update]))  # the same on every rank
         rng = np.random.default_rng([options.seed, update, rank])
         torch.manual_seed(options.seed * 1_000_003 + update * world + rank)  # dropout
@@ -168,7 +176,7 @@ def train(
         batch_losses = backward(model, batch, latency, options)
         rate_now = learning_rate(update, options) * progress["scale"]
         norm = step(model, optimizer, rate_now, options.clip)
-        refused = refusals(refused, norm, update, folder)
+        refused = count_nonfinite(refused, norm, update, folder)
 
         losses.append((*batch_losses, norm))
         progress["heard"] += world * float(batch[1].sum()) / FRAMES_PER_SECOND
@@ -176,7 +184,7 @@ def train(
         if progress["update"] % options.evaluate_every == 0 or progress["update"] == total:
             if rank == 0:
                 dev_loss, dev_wer = evaluate(model, *dev, examples.lexicon)
-                letters_loss, phonemes_loss, attention_loss, mean_norm = (known_mean(column) for column in zip(*losses))
+                letters_loss, phonemes_loss, attention_loss, mean_norm = (nan_mean(column) for column in zip(*losses))
                 log.add(
                     update=update + 1,
                     epoch=progress["epoch"],
@@ -194,7 +202,7 @@ def train(
                 adapt(progress, dev_loss, options.patience)
                 save_state(folder / "state.safetensors", model, optimizer, progress)
                 remove_all_but_best(folder, progress)
-            progress, losses = agreed(progress), []
+            progress, losses = broadcast_progress(progress), []
     if rank == 0:
         average(model, [folder / name for _, name in progress["best"]])
         dev_loss, dev_wer = evaluate(model, *dev, examples.lexicon)
@@ -213,7 +221,7 @@ def pick_device(name: str | None) -> torch.device:
         raise TrainingError(f"no device {name!r} here: say cpu, or cuda where PyTorch finds a GPU") from None
 
 
-def turn(plan: list, examples: Examples, stage: Stage, number: int, progress: dict, world: int) -> list:
+def next_plan(plan: list, examples: Examples, stage: Stage, number: int, progress: dict, world: int) -> list:
     """The batches of the epoch. A new one begins with a stage, and when too few batches are left for all ranks."""
     plan = plan or examples.epoch(progress["epoch"], stage.weights, world)
     if progress["stage"] != number or progress["batch"] + world > len(plan):
@@ -228,7 +236,7 @@ def turn(plan: list, examples: Examples, stage: Stage, number: int, progress: di
 
 
 def backward(
-    model: AcousticModel,
+    model: CTCModel,
     batch: tuple[Tensor, Tensor, list, list],
     latency: Latency | None,
     options: TrainOptions,
@@ -272,7 +280,7 @@ def average_gradients(model: torch.nn.Module) -> None:
             g.copy_(part.view_as(g))
 
 
-def agreed(progress: dict) -> dict:
+def broadcast_progress(progress: dict) -> dict:
     """The first rank's progress, on every rank."""
     shared = [progress]
     if distributed.is_initialized():
@@ -280,7 +288,7 @@ def agreed(progress: dict) -> dict:
     return shared[0]
 
 
-def known_mean(values: Iterable[float]) -> float:
+def nan_mean(values: Iterable[float]) -> float:
     """The mean of those that are numbers; NaN if none is."""
     known = [v for v in values if not math.isnan(v)]
     return float(np.mean(known)) if known else math.nan

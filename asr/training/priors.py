@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.training.data import Utterance
 
 
 @torch.inference_mode()
-def log_priors(model: AcousticModel, clips: Iterable[np.ndarray]) -> dict[str, list[float]]:
+def log_priors(model: CTCModel, clips: Iterable[np.ndarray]) -> dict[str, list[float]]:
     """ln of the mean output of each head over training speech, clips of samples (n,) at 16 kHz."""
     device, sums = model.mean.device, {}
     for samples in clips:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from asr import __version__
-from asr.model.checkpoint import write_atomically
+from asr.files import atomic_write_bytes
 from asr.training.configuration import Configuration, as_toml
 from asr.training.data import Utterance
 from asr.training.state import TrainingError
@@ -42,8 +42,8 @@ def keep_record(
             "or give the same again to go on with it"
         )
     record["runs"].append(circumstances())
-    write_atomically(config, text.encode())
-    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    atomic_write_bytes(config, text.encode())
+    atomic_write_bytes(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def describe(utterances: Sequence[Utterance]) -> dict:

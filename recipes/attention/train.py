@@ -22,7 +22,7 @@ from torch import Tensor
 
 from asr.attention.decoder import AttentionDecoder, AttentionOptions, letter_frames
 from asr.model.checkpoint import CheckpointError, load_model, save_attention
-from asr.model.ctc import AcousticModel
+from asr.model.ctc import CTCModel
 from asr.score import rate, word_errors
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_noises
@@ -48,14 +48,14 @@ class Encoded:
 
 
 @torch.no_grad()
-def encode(model: AcousticModel, frames: Tensor, lengths: Tensor, letters: list[list[int]]) -> Encoded:
+def encode(model: CTCModel, frames: Tensor, lengths: Tensor, letters: list[list[int]]) -> Encoded:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden, lengths = model.encode(frames, lengths)
         log_probs = model.letters(hidden)
     return Encoded(hidden[-1].bfloat16(), lengths, letters, letter_frames(log_probs, lengths, letters))
 
 
-def fresh(model: AcousticModel, examples: Examples) -> Iterator[Encoded]:
+def fresh(model: CTCModel, examples: Examples) -> Iterator[Encoded]:
     """Augmented speech, an epoch after the other."""
     for epoch in count():
         for number, batch in enumerate(examples.epoch(epoch, examples.options.stages[0].weights)):
@@ -64,7 +64,7 @@ def fresh(model: AcousticModel, examples: Examples) -> Iterator[Encoded]:
             yield encode(model, frames, lengths, letters)
 
 
-def encode_dev(model: AcousticModel, utterances: list[Utterance], audio: Audio) -> tuple[list[Encoded], list[str]]:
+def encode_dev(model: CTCModel, utterances: list[Utterance], audio: Audio) -> tuple[list[Encoded], list[str]]:
     """-> batches, and the texts in their order."""
     durations = np.array([u.duration for u in utterances])
     plan = list(batches([[i] for i in range(len(utterances))], durations, 120, np.random.default_rng(0)))
@@ -86,7 +86,7 @@ def evaluate(decoder: AttentionDecoder, dev: list[Encoded], texts: list[str]) ->
 
 
 def train(
-    model: AcousticModel,
+    model: CTCModel,
     decoder: AttentionDecoder,
     examples: Examples,
     dev: tuple[list[Utterance], Audio],
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
     wanted, train_options, augment_options = read_config(options.config, None)
     encoder, card = load_model(options.encoder)
     torch.manual_seed(train_options.seed)
-    model = AcousticModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
+    model = CTCModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}
     model.load_state_dict(weights, strict=False)
     decoder = model.requires_grad_(False).eval().attention.requires_grad_(True)

@@ -12,8 +12,8 @@ from asr import audio
 from asr.align.confidence import SHARE
 from asr.attention.rescoring import AttentionJudge
 from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
-from asr.model.ctc import AcousticModel
-from asr.model.streaming import Heads
+from asr.model.ctc import CTCModel
+from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
 from asr.search.weights import Weights
@@ -44,8 +44,8 @@ class Candidates:
 class Lister:
     """Searches utterances whose log-probabilities are known; a text is judged once, however often it is found."""
 
-    def __init__(self, model: AcousticModel, card: dict, utterances: Sequence[Utterance], heads: Sequence[Heads]):
-        self.model, self.card, self.utterances, self.heads = model, card, utterances, heads
+    def __init__(self, model: CTCModel, card: dict, utterances: Sequence[Utterance], posteriors: Sequence[Posteriors]):
+        self.model, self.card, self.utterances, self.posteriors = model, card, utterances, posteriors
         self._rnn = load() if PACKAGED.exists() else None
         self._by_letters: defaultdict[int, dict[str, float]] = defaultdict(dict)  # of each utterance
         self._by_rnn: dict[str, float] = {}
@@ -62,7 +62,7 @@ class Lister:
         return [self._candidates(decoder, i, in_lexicon, attention) for i in chosen]
 
     def _candidates(self, decoder: Decoder, i: int, in_lexicon: bool, attention: bool) -> Candidates:
-        found, said = decoder(*self.heads[i]), self.utterances[i].text.split()
+        found, said = decoder(*self.posteriors[i]), self.utterances[i].text.split()
         texts, judged = [h.text for h in found], {}
         if in_lexicon:
             judged["letters"] = self._letters(i, texts)
@@ -76,7 +76,7 @@ class Lister:
     def _letters(self, i: int, texts: list[str]) -> np.ndarray:
         known = self._by_letters[i]
         new = [text for text in texts if text not in known]
-        known.update(zip(new, letter_scores(self.heads[i][0], new, self.model.alphabet)))
+        known.update(zip(new, letter_scores(self.posteriors[i][0], new, self.model.alphabet)))
         return np.array([known[text] for text in texts])
 
     def _recurrent(self, rnn: RnnLanguageModel, texts: list[str]) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from asr.model.checkpoint import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.training.data import read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 
 
 def closed_set(texts: Sequence[str], count: int) -> list[str]:
@@ -42,12 +42,12 @@ def main() -> None:
     commands = closed_set([u.text for u in first], options.count)
     utterances = [u for some in (first, *others) for u in some]
     model, card = load_model(options.model)
-    heads = all_heads(model, utterances)
+    posteriors = all_posteriors(model, utterances)
     print(f"{len(commands)} commands: {', '.join(commands)}")
     print("| threshold | commands right | other speech accepted | of one to three words |\n|---|---|---|---|")
     for threshold in options.thresholds:
         decoder = Decoder(model, {}, DecoderOptions(commands=tuple(commands), rejection=threshold))
-        found = [decoder(*h)[0].text for h in heads]
+        found = [decoder(*h)[0].text for h in posteriors]
         right = [f == u.text for f, u in zip(found, utterances) if u.text in commands]
         accepted = [(bool(f), len(u.text.split()) <= 3) for f, u in zip(found, utterances) if u.text not in commands]
         short = [a for a, is_short in accepted if is_short]

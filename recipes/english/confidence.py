@@ -22,7 +22,7 @@ from asr import audio
 from asr.align.align import AlignError
 from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
 from asr.align.recording import Stretch, align_speech, speech
-from asr.align.words import SureDecoder, laid
+from asr.align.words import SureDecoder, align_words
 from asr.model.checkpoint import locate, update_card
 from asr.recognizer import RecognizerOptions, load
 from asr.search.decoder import DecoderOptions
@@ -79,9 +79,9 @@ def recognised(decoder: SureDecoder, utterances: list[Utterance], heard: list[li
     for utterance, stretches in zip(utterances, heard):
         words, rows, plain = [], [], []
         for stretch in stretches:
-            hypotheses = decoder(*stretch.heads)
+            hypotheses = decoder(*stretch.posteriors)
             try:
-                found = laid(hypotheses[0].text, stretch.heads, decoder, stretch.loudness)
+                found = align_words(hypotheses[0].text, stretch.posteriors, decoder, stretch.loudness)
             except AlignError:
                 continue
             searched = search_evidence([a.word for a in found], hypotheses, decoder.lm)

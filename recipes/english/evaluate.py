@@ -19,7 +19,7 @@ from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.weights import Weights
 from asr.training.data import Utterance, read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 
 LATENCIES = (None, 1280, 640, 320, 160)  # ms
 SYSTEMS = {
@@ -61,10 +61,10 @@ def main() -> None:
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
-        heads = all_heads(model, utterances, Latency.of(latency) if latency else None)
+        posteriors = all_posteriors(model, utterances, Latency.of(latency) if latency else None)
         context = f"{latency} ms" if latency else "full"
         for name, decoder in decoders.items():
-            texts = [decoder(*h)[0].text for h in heads]
+            texts = [decoder(*h)[0].text for h in posteriors]
             print(f"| {context} | {name} | {report(utterances, texts)} |", flush=True)
 
 

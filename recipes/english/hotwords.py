@@ -18,13 +18,13 @@ import torch
 
 from asr.language.ngram import load as load_ngram
 from asr.model.checkpoint import MODELS, load_model
-from asr.model.streaming import Heads
+from asr.model.streaming import Posteriors
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import LANGUAGE, Decoder, DecoderOptions
-from asr.search.hotwords import WEIGHT, Hotword
+from asr.search.hotwords import DEFAULT_WEIGHT, Hotword
 from asr.search.lexicon import LEXICON, read_lexicon
 from asr.training.data import read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 
 
 def rare_words(texts: Sequence[str], frequent: int) -> list[str]:
@@ -59,18 +59,20 @@ def main() -> None:
     parser.add_argument("--model", default="english")
     parser.add_argument("--frequent", type=int, default=5000, help="words of the language model that are not rare")
     parser.add_argument("--distractors", type=int, default=100)
-    parser.add_argument("--weights", type=float, nargs="+", default=[WEIGHT])
+    parser.add_argument("--weights", type=float, nargs="+", default=[DEFAULT_WEIGHT])
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="utterances I, I + N ...")
     parser.add_argument("--beam", type=int, default=DecoderOptions.beam)
     options = parser.parse_args()
     torch.set_num_threads(1)
     utterances = read_manifest(options.manifest)[options.part[0] :: options.part[1]]
     model, card = load_model(options.model)
-    heads = all_heads(model, utterances)
-    compare(model, card, [u.text for u in utterances], heads, options)
+    posteriors = all_posteriors(model, utterances)
+    compare(model, card, [u.text for u in utterances], posteriors, options)
 
 
-def compare(model, card: dict, references: list[str], heads: list[Heads], options: argparse.Namespace) -> None:
+def compare(
+    model, card: dict, references: list[str], posteriors: list[Posteriors], options: argparse.Namespace
+) -> None:
     """A line without the list, and one for each weight."""
     rare = rare_words(references, options.frequent)
     others = distractors(references, options.frequent, options.distractors)
@@ -81,7 +83,7 @@ def compare(model, card: dict, references: list[str], heads: list[Heads], option
     for weight in (0.0, *options.weights):
         listed = tuple(Hotword(word, weight) for word in (*rare, *others)) if weight else ()
         decoder = Decoder(model, card, DecoderOptions(beam=options.beam, hotwords=listed))
-        texts = [decoder(*h)[0].text for h in heads]
+        texts = [decoder(*h)[0].text for h in posteriors]
         hit, said, _ = recall(references, texts, rare)
         hit_unknown, said_unknown, _ = recall(references, texts, unknown)
         wrong, total = word_errors(references, texts)

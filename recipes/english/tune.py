@@ -26,7 +26,7 @@ from asr.model.checkpoint import CheckpointError, attach_attention, load_model, 
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.weights import Weights
 from asr.training.data import ManifestError, read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 from recipes.english.candidates import Candidates, Lister
 
 SEARCHES = {  # see asr.search.decoder.Decoder.search
@@ -56,7 +56,7 @@ def main() -> None:
         attach_attention(model, path)
     except CheckpointError as error:
         print(f"without attention: {error}", file=sys.stderr)
-    lister = Lister(model, card, utterances, all_heads(model, utterances))
+    lister = Lister(model, card, utterances, all_posteriors(model, utterances))
     print("| search | weights | chosen on | reported on |\n|---|---|---|---|")
     wanted = {name: replace(SEARCHES[name], beam=options.beam) for name in options.only}
     possible = {n: search for n, search in wanted.items() if Decoder(model, card, search).search == n}

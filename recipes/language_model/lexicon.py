@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asr.commands.terminal import say
+from asr.files import atomic_write_bytes
 from asr.language.ngram import SPECIAL, NgramModel, load
-from asr.model.checkpoint import write_atomically
 
 Pronunciations = dict[str, list[list[str]]]
 
@@ -104,7 +104,7 @@ def write(words: Pronunciations, licence: str, path: Path) -> None:
     ]
     lines = [f"# {line}".rstrip() for line in head]
     lines += [f"{w}\t{' '.join(said)}" for w in sorted(words) for said in words[w]]
-    write_atomically(path, lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
+    atomic_write_bytes(path, lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
 
 
 def report(model: NgramModel, listed: Pronunciations, derived: Pronunciations) -> None:

@@ -17,15 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.files import atomic_write_bytes
 from asr.language.ngram import load as load_ngram
 from asr.language.ngram import log_prob
 from asr.language.rnn_network import PACKAGED, load
-from asr.model.checkpoint import load_model, write_atomically
+from asr.model.checkpoint import load_model
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.weights import Weights as SearchWeights
 from asr.training.data import read_manifest
-from asr.training.heads import all_heads
+from asr.training.posteriors import all_posteriors
 
 RNN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)  # weights to choose from: of the RNN's ln probability,
 NGRAM = (0.0, -0.2, -0.4, -0.6)  # of the n-gram's, which the search has counted already,
@@ -56,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not options.lists.exists():
-        write_atomically(options.lists, json.dumps(decode(options.manifest, options.every)).encode())
+        atomic_write_bytes(options.lists, json.dumps(decode(options.manifest, options.every)).encode())
     lists = features(json.loads(options.lists.read_text()), options.rnn, options.candidates)
     print(f"search {wer(lists, (0, 0, 0))}, best of the candidates {wer(lists, None)}")
     chosen: list[tuple[List, int]] = []
@@ -74,8 +75,8 @@ def decode(manifest: Path, every: int) -> list[dict]:
     utterances = read_manifest(manifest)[::every]
     model, card = load_model()
     decoder = Decoder(model, card, DecoderOptions(candidates=50, n_best=50, weights=SearchWeights(rnn=0.0)))
-    heads = all_heads(model, utterances)
-    return [{"text": u.text, "found": [(h.text, h.score) for h in decoder(*x)]} for u, x in zip(utterances, heads)]
+    posteriors = all_posteriors(model, utterances)
+    return [{"text": u.text, "found": [(h.text, h.score) for h in decoder(*x)]} for u, x in zip(utterances, posteriors)]
 
 
 def features(rows: list[dict], rnn: Path, candidates: int) -> list[List]:

@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
+from asr.errors import Error
 from recipes.speech_commands.model import CLIP
 
 WORDS = tuple(  # of version 2
@@ -27,7 +28,7 @@ LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 SHARE = 0.1  # of silence and of unknown words among the 12 classes, against the ten words
 
 
-class CorpusError(ValueError):
+class CorpusError(Error, ValueError):
     """One sentence: what is wrong with the folder, and what to do."""
 
 

@@ -26,7 +26,7 @@ from asr.training.state import TrainingError
 from recipes.speech_commands.corpus import Clip, Corpus, CorpusError, read
 from recipes.speech_commands.model import KeywordModel, save
 from recipes.speech_commands.training import KeywordTraining, classify, measure_bands, train
-from wakeword.train.training import EAR, start_from
+from wakeword.train.training import PRETRAINED_TRUNK, start_from
 
 PAIRS = 10  # confusions that are shown
 
@@ -54,7 +54,7 @@ def recipe(corpus: Corpus, options: argparse.Namespace) -> dict:
     wanted, began = KeywordTraining(epochs=options.epochs, processes=options.processes), time.process_time()
     torch.manual_seed(wanted.seed)
     model = KeywordModel(corpus.classes)
-    if not (options.from_ear and start_from(model, EAR)):
+    if not (options.from_ear and start_from(model, PRETRAINED_TRUNK)):
         measure_bands(model, corpus.parts["training"], wanted)
     model.to(pick_device(options.device))
     best = train(model, corpus.parts, corpus.backgrounds, wanted, options.out, lambda line: print(line, flush=True))

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.model.checkpoint import write_atomically
+from asr.files import atomic_write_bytes
 from asr.training.augment import Augmenter, AugmentOptions, colour, loudness, room, speed
 from asr.training.state import load_state, save_state
 from recipes.speech_commands.model import CLIP, KeywordModel
@@ -131,7 +131,7 @@ def train(
         right = np.mean([clip.label == label for clip, label in zip(held, classify(model, held, options))])
         if right > progress["best"]:
             progress["best"] = float(right)
-            write_atomically(folder / BEST, save(model.state_dict()))
+            atomic_write_bytes(folder / BEST, save(model.state_dict()))
         progress["epoch"] += 1
         save_state(folder / STATE, model, optimizer, progress)
         report(f"epoch {progress['epoch']} of {options.epochs}: loss {loss:.4f}, validation {100 * right:.2f} % right")

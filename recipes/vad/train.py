@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from asr.audio.features import LogMel, LogMelOptions
 from asr.audio.vad import STEP
-from asr.model.checkpoint import write_atomically
+from asr.files import atomic_write_bytes
 from recipes.vad.mixing import UNSURE, Corpus, mix, noise_files, read
 
 SECONDS = 20.0  # of one mix
@@ -117,7 +117,7 @@ def write(model: Detector, path: Path, training: dict) -> None:
         "training": training,
         "data_licences": LICENCES,
     }
-    write_atomically(path, save(model.tensors(), {"vad": json.dumps(card)}))
+    atomic_write_bytes(path, save(model.tensors(), {"vad": json.dumps(card)}))
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from asr.audio.features import LogMel
-from asr.model.checkpoint import CheckpointError, write_atomically
+from asr.files import atomic_write_bytes
+from asr.model.checkpoint import CheckpointError
 from asr.model.ctc import ctc_loss
 from asr.model.encoder import Latency
 from asr.text import LETTERS, Alphabet
@@ -78,7 +79,7 @@ class Ear(nn.Module):
     def losses(
         self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latency: Latency | None = None
     ) -> tuple[Tensor, Tensor | None, None]:
-        """As AcousticModel.losses; there is no latency to choose, the trunk looks back only."""
+        """As CTCModel.losses; there is no latency to choose, the trunk looks back only."""
         hidden, lengths = self.steps(frames, lengths)
         on_letters = ctc_loss(self.letters(hidden).float().log_softmax(-1), lengths, letters)
         known = [i for i, p in enumerate(phonemes) if p is not None]
@@ -109,7 +110,7 @@ def export(state: Path, path: Path, options: TriggerOptions) -> None:
     with safe_open(state, framework="pt") as file:
         kept = {k.removeprefix(prefix): file.get_tensor(k).half() for k in file.keys() if k.startswith(prefix)}
     kept = {k: v.contiguous() for k, v in kept.items() if not k.startswith("output.")}
-    write_atomically(path, save(kept, {"options": json.dumps(options.asdict())}))
+    atomic_write_bytes(path, save(kept, {"options": json.dumps(options.asdict())}))
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ import torch
 
 import asr
 from asr.model.encoder import Latency
-from asr.model.streaming import Portion, StreamingEncoder
-from wakeword.phonemes.spotter import HEARD, KEPT, LATENCY, UNIT
+from asr.model.streaming import Chunk, StreamingEncoder
+from wakeword.phonemes.spotter import HEARD, KEPT, LATENCY_MS, UNIT
 from wakeword.train import negatives
 
 
@@ -23,15 +23,15 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     model = asr.load().model
-    encoder = StreamingEncoder(model, Latency.of(LATENCY))
+    encoder = StreamingEncoder(model, Latency.of(LATENCY_MS))
     clips = [c.samples for split in ("train", "held-out") for c in negatives.read(split) if c.text]
     symbols, values, lengths = [], [], []
     for samples in clips:
-        [(heads, _)] = encoder.step([Portion(model.frontend(samples), encoder.start(), last=True)])
-        assert heads.phonemes is not None  # the packaged model has that head
-        best = np.argsort(-heads.phonemes, axis=1)[:, :KEPT]
+        [(posteriors, _)] = encoder.step([Chunk(model.frontend(samples), encoder.start(), last=True)])
+        assert posteriors.phonemes is not None  # the packaged model has that head
+        best = np.argsort(-posteriors.phonemes, axis=1)[:, :KEPT]
         symbols.append(best.astype(np.uint8))
-        values.append(np.take_along_axis(heads.phonemes, best, 1))
+        values.append(np.take_along_axis(posteriors.phonemes, best, 1))
         lengths.append(len(best))
     units = np.clip(np.round(-np.concatenate(values) / UNIT), 0, 255).astype(np.uint8)
     np.savez_compressed(HEARD, symbols=np.concatenate(symbols), units=units, lengths=np.array(lengths))

@@ -20,9 +20,9 @@ from asr.audio.features import SAMPLE_RATE
 from asr.model.checkpoint import update_card
 from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import VERSION, Detector, DetectorError, load
-from wakeword.phonemes.second_stage import LookOptions, SecondLook
+from wakeword.phonemes.second_stage import SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
-from wakeword.train.holdout import GAP, LOOKS
+from wakeword.train.holdout import LOOKS_PER_HOUR, MIN_EVENT_GAP_S
 from wakeword.train.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
@@ -36,7 +36,7 @@ def events(detector: Detector, manifest: Path) -> tuple[np.ndarray, float]:
             new, state = detector.scores(block, state)
             scores.append(new)
             samples += len(block)
-    return peaks(np.concatenate(scores), round(GAP / detector.step_seconds)), samples / SAMPLE_RATE / 3600
+    return peaks(np.concatenate(scores), round(MIN_EVENT_GAP_S / detector.step_seconds)), samples / SAMPLE_RATE / 3600
 
 
 def counted(events: np.ndarray, hours: float) -> dict[float, float]:
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
     detector = load(options.detector)
     detector.look = None
     heard, hours = events(detector, options.speech)
-    look = LookOptions(tuple(ways(detector.phrase)), float(heard[round(LOOKS * hours)]))
-    detector.look = SecondLook(look)
+    look = SecondStageOptions(tuple(ways(detector.phrase)), float(heard[round(LOOKS_PER_HOUR * hours)]))
+    detector.look = SecondStage(look)
     heard, hours = events(detector, options.speech)
     chosen = thresholds(heard, hours, RATES, LOOKED_TAIL) | counted(heard, hours)
     more = {

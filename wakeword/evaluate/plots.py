@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from asr.errors import Error
+
 TICKS = (0, 1, 2, 5, 10, 20, 50, 100)  # per cent
 MARKERS = "ox^s"
 
 
-class PlotError(RuntimeError):
+class PlotError(Error, RuntimeError):
     """One sentence: why there is no plot, and what to do."""
 
 

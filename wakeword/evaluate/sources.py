@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from asr import audio
+from asr.errors import Error
 from asr.training.data import ManifestError, read_manifest
 from wakeword.phrase.pronunciation import says
 
-FRAME = 512  # samples at 16 kHz
-LONGEST = 30.0  # s of a recording that are held in memory
+FRAME_SAMPLES = 512  # samples at 16 kHz
+MAX_RECORDING_S = 30.0  # s of a recording that are held in memory
 SPEECH, NOISE, UNLABELLED = "speech", "noise or silence", "unlabelled"
 
 
-class EvaluationError(ValueError):
+class EvaluationError(Error, ValueError):
     """One sentence: why nothing can be measured, and what to do."""
 
 
@@ -83,7 +84,7 @@ def endless(sources: Sequence[Recording], rng: np.random.Generator) -> Iterator[
     while True:
         heard = False
         for i in rng.permutation(len(sources)):
-            for piece in audio.blocks(sources[i].path, LONGEST):
+            for piece in audio.blocks(sources[i].path, MAX_RECORDING_S):
                 peak = np.abs(piece).max()
                 if peak > 0:
                     heard = True
@@ -112,8 +113,8 @@ class Noise:
 
 def loudest(samples: np.ndarray) -> float:
     """Energy of the loudest of the whole frames of FRAME samples; less than a frame counts as one."""
-    whole = len(samples) // FRAME * FRAME
-    frames = samples[:whole].reshape(-1, FRAME) if whole else samples[None]
+    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+    frames = samples[:whole].reshape(-1, FRAME_SAMPLES) if whole else samples[None]
     return float(np.square(frames, dtype=np.float64).sum(1).max())
 
 

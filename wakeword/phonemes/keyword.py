@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.model.streaming import Heads
+from asr.model.streaming import Posteriors
 from asr.text import BLANK
 
 
@@ -56,9 +56,9 @@ class Keyword:
 
 
 def heard(
-    phrase: Sequence[Keyword], heads: Heads, states: Sequence[np.ndarray]
+    phrase: Sequence[Keyword], posteriors: Posteriors, states: Sequence[np.ndarray]
 ) -> tuple[float, tuple[np.ndarray, ...]]:
     """The ways to say a phrase in the next frames, a state for each -> the best score anywhere, and the new states."""
-    assert heads.phonemes is not None  # or wakeword.phonemes.verify.keywords had refused
-    found = [k.feed(heads.phonemes, at) for k, at in zip(phrase, states)]
+    assert posteriors.phonemes is not None  # or wakeword.phonemes.verify.keywords had refused
+    found = [k.feed(posteriors.phonemes, at) for k, at in zip(phrase, states)]
     return max(float(scores.max(initial=0)) for scores, _ in found), tuple(at for _, at in found)

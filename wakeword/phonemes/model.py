@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from asr.model.interface import FIELD, STRIDE
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE
 from wakeword.network import CELLS
 
 WEIGHTS = Path(__file__).parent.parent / "phonemes.safetensors"
@@ -22,7 +22,7 @@ class PhonemeModel:
     """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms."""
 
     def __init__(self, tensors: dict[str, np.ndarray], symbols: tuple[str, ...], layers: int):
-        """tensors: named as in asr.model.ctc.AcousticModel; symbols: the phonemes, numbered from 1."""
+        """tensors: named as in asr.model.ctc.CTCModel; symbols: the phonemes, numbered from 1."""
         self.symbols = symbols
         t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         self._mean, self._deviation = t["mean"], t["deviation"]
@@ -46,7 +46,7 @@ class PhonemeModel:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """(T, n_mels) -> (ceil(T / 4), 1 + symbols)."""
         x = (frames - self._mean) / self._deviation
-        wanted = STRIDE * (-(-len(x) // STRIDE) - 1) + FIELD
+        wanted = STRIDE * (-(-len(x) // STRIDE) - 1) + RECEPTIVE_FIELD
         x = np.pad(x, ((0, wanted - len(x)), (0, 0)))[None]
         for weight, bias in self._convolutions:
             x = np.maximum(_convolve(x, weight, bias), 0)

@@ -15,14 +15,14 @@ from wakeword.phonemes.keyword import Keyword
 from wakeword.phonemes.model import PhonemeModel
 
 FRAMES_PER_SECOND = 100
-LEAST = 1e-4  # of what is heard: what is not there at all
+MIN_PROBABILITY = 1e-4  # of what is heard: what is not there at all
 NEUTRAL = 0.1  # heard, that leaves a score as it was
 EVERY = 2  # steps of the RNN: a look on each would cost twice as much
 WEIGHT = 2.0  # of the logarithm of what is heard, beside the logit of the RNN's score
 
 
 @dataclass(frozen=True)
-class LookOptions:
+class SecondStageOptions:
     """How a detector's scores are looked at again."""
 
     ways: tuple[tuple[str, ...], ...]  # to say the phrase, in phonemes
@@ -33,8 +33,8 @@ class LookOptions:
         return asdict(self)
 
 
-class SecondLook:
-    def __init__(self, options: LookOptions, model: PhonemeModel | None = None):
+class SecondStage:
+    def __init__(self, options: SecondStageOptions, model: PhonemeModel | None = None):
         """Raises ValueError for a phoneme that the model does not know."""
         self.options, self._model = options, model or PhonemeModel.load()
         self._keywords = [Keyword.of(way, self._model.symbols) for way in options.ways]
@@ -56,12 +56,12 @@ class SecondLook:
         due = (first + np.arange(len(given))) % EVERY == 0
         for i in np.flatnonzero(due & (given >= self.options.floor)):
             heard = self.heard(frames[max(0, ends[i] - self.frames) : ends[i]])
-            odds = given[i] / max(1e-6, 1 - given[i]) * (max(heard, LEAST) / NEUTRAL) ** self.options.weight
+            odds = given[i] / max(1e-6, 1 - given[i]) * (max(heard, MIN_PROBABILITY) / NEUTRAL) ** self.options.weight
             out[i] = odds / (1 + odds)
         return out
 
 
-def look_of(card: dict[str, Any]) -> SecondLook | None:
+def second_stage_of(card: dict[str, Any]) -> SecondStage | None:
     """What a detector's card asks for."""
     wanted = card.get("second look")
-    return SecondLook(LookOptions(**wanted | {"ways": tuple(map(tuple, wanted["ways"]))})) if wanted else None
+    return SecondStage(SecondStageOptions(**wanted | {"ways": tuple(map(tuple, wanted["ways"]))})) if wanted else None

@@ -12,21 +12,21 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
-from asr.model.interface import Acoustics, Latency
-from asr.model.streaming import EncoderState, Portion, StreamingEncoder
-from wakeword.detector import DetectorOptions, Listening, threshold_for
+from asr.model.interface import AcousticModel, Latency
+from asr.model.streaming import Chunk, EncoderState, StreamingEncoder
+from wakeword.detector import DetectorOptions, WakeWordDetector, threshold_for
 from wakeword.phonemes.keyword import Keyword, heard
 from wakeword.phonemes.verify import keywords
 from wakeword.phrase.phrases import check
 from wakeword.train.thresholds import RATES, USUAL, peaks, thresholds
 
-LATENCY = 320.0  # ms of sound that the encoder waits for
+LATENCY_MS = 320.0  # ms of sound that the encoder waits for
 ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
 HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
 
 HEARD = Path(__file__).parent.parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
 KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
-GAP = 38  # steps in which there is at most one false alarm
+MIN_GAP_STEPS = 38  # steps in which there is at most one false alarm
 
 
 class SpotState(NamedTuple):
@@ -43,7 +43,7 @@ class SpotState(NamedTuple):
     quiet_until: int  # step before which nothing fires
 
 
-class Spotter(Listening):
+class Spotter(WakeWordDetector):
     """The phrase's pronunciations in the phonemes of an acoustic model, stream by stream.
 
     A step is 40 ms of the stream; its score is the best among the encoder's outputs that became known in it.
@@ -51,7 +51,7 @@ class Spotter(Listening):
 
     step_seconds = STEP / 100
 
-    def __init__(self, model: Acoustics, phrase: str, options: DetectorOptions, latency: float = LATENCY):
+    def __init__(self, model: AcousticModel, phrase: str, options: DetectorOptions, latency: float = LATENCY_MS):
         """phrase: normalised. Raises wakeword.phonemes.verify.VerifyError."""
         self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
         self._keywords = keywords(phrase, model.options.phonemes)
@@ -101,8 +101,8 @@ class Spotter(Listening):
 
     def _hear(self, state: SpotState, last: bool) -> tuple[float, SpotState]:
         """Give the encoder what is waiting."""
-        [(heads, encoder)] = self._encoder.step([Portion(state.waiting, state.encoder, last)])
-        score, states = heard(self._keywords, heads, state.keywords)
+        [(posteriors, encoder)] = self._encoder.step([Chunk(state.waiting, state.encoder, last)])
+        score, states = heard(self._keywords, posteriors, state.keywords)
         given = state.given + len(state.waiting)
         return score, state._replace(waiting=state.waiting[:0], given=given, encoder=encoder, keywords=states)
 
@@ -121,12 +121,12 @@ def thresholds_of(phrase: list[Keyword], symbols: int) -> dict[str, float]:
     np.put_along_axis(log_probs, kept.astype(np.int64), values, axis=1)
     events = []
     for clip in np.split(log_probs, np.cumsum(lengths)[:-1]):
-        events.append(peaks(np.max([k.feed(clip, k.start())[0] for k in phrase], axis=0), GAP))
+        events.append(peaks(np.max([k.feed(clip, k.start())[0] for k in phrase], axis=0), MIN_GAP_STEPS))
     found = thresholds(np.concatenate(events), lengths.sum() * STEP / 100 / 3600, RATES)
     return {f"{rate:g}": threshold for rate, threshold in found.items()}
 
 
-def spotter(model: Acoustics, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
+def spotter(model: AcousticModel, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
     """For any phrase; without a threshold, the one for so many false alarms an hour (default: 0.5).
 
     Raises wakeword.phrase.phrases.PhraseError, wakeword.phonemes.verify.VerifyError, wakeword.detector.DetectorError.

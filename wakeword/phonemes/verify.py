@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr.model.interface import Acoustics
+from asr.errors import Error
+from asr.model.interface import AcousticModel
 from asr.model.streaming import encode
 from wakeword.phonemes.keyword import Keyword, heard
 from wakeword.phrase.pronunciation import ways
 
-LEAST = 0.1  # a score from here on confirms: of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
+MIN_SCORE = 0.1  # that confirms; of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
 
 
-class VerifyError(ValueError):
+class VerifyError(Error, ValueError):
     """One sentence: why this phrase cannot be verified."""
 
 
@@ -30,7 +31,7 @@ def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
 class Verifier:
     """Scores the samples around a detection with an acoustic model's phonemes."""
 
-    def __init__(self, model: Acoustics, phrase: str, least: float = LEAST):
+    def __init__(self, model: AcousticModel, phrase: str, least: float = MIN_SCORE):
         """phrase: normalised. Raises VerifyError."""
         self._keywords = keywords(phrase, model.options.phonemes)
         self._model, self.least = model, least
@@ -39,8 +40,8 @@ class Verifier:
         """(n,) float32 at 16 kHz -> 0..1, the phrase's best score anywhere in them."""
         if len(samples) < 1_600:
             return 0.0
-        [heads] = encode(self._model, [self._model.frontend(samples)])
-        return heard(self._keywords, heads, [k.start() for k in self._keywords])[0]
+        [posteriors] = encode(self._model, [self._model.frontend(samples)])
+        return heard(self._keywords, posteriors, [k.start() for k in self._keywords])[0]
 
     def __call__(self, samples: np.ndarray) -> bool:
         return self.score(samples) >= self.least

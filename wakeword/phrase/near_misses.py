@@ -18,7 +18,7 @@ from asr.text import normalise
 from wakeword.phrase.phrases import punctuated
 from wakeword.phrase.pronunciation import alike, beginning, containing, pronounce, says, spelt_alike
 
-NEAREST = 40  # sound-alikes taken for a word
+MAX_SOUND_ALIKES = 40  # sound-alikes taken for a word
 SENTENCES = (
     "where is the {}", "what about {}", "i like {} a lot", "that was {} on the phone", "is it {} again",
     "we saw {} yesterday", "{} is fine with me", "did you say {}", "he went home with {}", "turn left at {}",
@@ -81,7 +81,7 @@ def _swapped(words: list[str], others: Callable[[str], Iterable[str]]) -> list[s
 def _sound_alikes(word: str) -> list[str]:
     said = pronounce(word)
     near = alike(said, _far(said)) if said else spelt_alike(word, _far(word))
-    return [other for other, distance in near.items() if distance][:NEAREST]
+    return [other for other, distance in near.items() if distance][:MAX_SOUND_ALIKES]
 
 
 def _far(sounds: Sequence[str]) -> int:
@@ -109,7 +109,7 @@ def _pieces(word: str) -> list[str]:
     tails = [word[i:] for i in range(len(word) // 3, len(word) - 2) if re.match("[^aeiouy'][aeiouy]", word[i:])]
     said = pronounce(word) or []
     same = beginning(said[: max(3, -(-len(said) // 2))]) if len(said) > 3 else []
-    return [*heads, *tails, *sorted(same, key=lambda other: abs(len(other) - len(word)))[:NEAREST]]
+    return [*heads, *tails, *sorted(same, key=lambda other: abs(len(other) - len(word)))[:MAX_SOUND_ALIKES]]
 
 
 def _respelt(word: str) -> list[str]:
@@ -130,5 +130,5 @@ def _longer(word: str) -> list[str]:
         return [plural]
     stem = word.removesuffix("e")
     said = pronounce(word) or []
-    known = sorted(containing(said), key=len)[:NEAREST] if len(said) > 3 else []
+    known = sorted(containing(said), key=len)[:MAX_SOUND_ALIKES] if len(said) > 3 else []
     return [plural, f"{word}'s", f"re{word}", *(stem + end for end in ("ed", "ing", "ised")), *known]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from asr.errors import Error
 from asr.text import normalise
 from wakeword.phrase.pronunciation import VOWELS, compounds, lexicon, pronounce, pronunciations
 
-MOST_WORDS = 6
-LONGEST_WORD = 30  # letters
-FEW_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "they", "hail"
+MAX_WORDS = 6
+MAX_WORD_LETTERS = 30  # letters
+MIN_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "they", "hail"
 
 _SILENT = " .,;:!?…'’‘`´ʼ\"“”-–—"
 # what no English word holds: seven consonants in a row, a letter four times in a row
@@ -18,7 +19,7 @@ _UNSAYABLE = re.compile(r"[bcdfghjklmnpqrstvwxz']{7}|(.)\1{3}")
 _GREETINGS = frozenset("hey hi hello ok okay yo hallo oh dear".split())  # a comma may follow
 
 
-class PhraseError(ValueError):
+class PhraseError(Error, ValueError):
     """A phrase cannot become a wake word; one sentence says why and what to do."""
 
 
@@ -29,8 +30,8 @@ def check(phrase: str) -> str:
     if not text:
         raise PhraseError('the phrase is empty: give one to six words, such as "hey computer"')
     words = text.split()
-    if len(words) > MOST_WORDS:
-        raise PhraseError(f"the phrase has {len(words)} words: choose one of at most {MOST_WORDS}")
+    if len(words) > MAX_WORDS:
+        raise PhraseError(f"the phrase has {len(words)} words: choose one of at most {MAX_WORDS}")
     if mute := [word for word in words if not _sayable(word)]:
         raise PhraseError(f'"{mute[0]}" cannot be pronounced: spell it as it is spoken, such as "tee vee" for TV')
     return text
@@ -50,14 +51,14 @@ def _sayable(word: str) -> bool:
     """True if the word has a vowel sound, or looks as if it had."""
     if ways := pronunciations(word):
         return any(VOWELS.intersection(said) for said in ways)
-    return bool(re.search("[aeiouy]", word)) and not _UNSAYABLE.search(word) and len(word) <= LONGEST_WORD
+    return bool(re.search("[aeiouy]", word)) and not _UNSAYABLE.search(word) and len(word) <= MAX_WORD_LETTERS
 
 
 def warning(phrase: str) -> str | None:
     """A sentence for the user of a phrase that will work badly; None for a good one."""
     text = normalise(phrase)
     sounds = pronounce(text) or re.sub(r"[' ]|(.)(?=\1)|e\b", "", text)  # about a letter a phoneme
-    if len(sounds) >= FEW_PHONEMES:
+    if len(sounds) >= MIN_PHONEMES:
         return None
     return f'"{text}" is very short: expect false alarms, or choose a longer phrase, such as "hey computer"'
 

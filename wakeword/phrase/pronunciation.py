@@ -14,7 +14,7 @@ from asr.search.lexicon import LEXICON, read_lexicon
 
 Phonemes = tuple[str, ...]
 
-MOST_WAYS = 12  # to say a phrase
+MAX_WAYS = 12  # to say a phrase
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 
 
@@ -45,7 +45,7 @@ def pronounce(text: str) -> list[str] | None:
 def ways(phrase: str) -> list[Phonemes]:
     """Ways to say a normalised phrase; words that the lexicon lacks are said by the rules from letters to sounds."""
     said = [pronunciations(w) or [tuple(way.split()) for way in letter_to_sound.guess(w, {})] for w in phrase.split()]
-    return [sum(way, ()) for way in islice(product(*said), MOST_WAYS)]
+    return [sum(way, ()) for way in islice(product(*said), MAX_WAYS)]
 
 
 def compounds(word: str) -> list[tuple[str, str]]:

@@ -12,17 +12,34 @@ import numpy as np
 from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import DetectorOptions
 from wakeword.phonemes.model import PhonemeModel
-from wakeword.phonemes.second_stage import NEUTRAL, LookOptions, SecondLook
+from wakeword.phonemes.second_stage import NEUTRAL, SecondStage, SecondStageOptions
 from wakeword.phrase import phrases
 from wakeword.phrase.near_misses import near_misses
 from wakeword.train import negatives
-from wakeword.train.holdout import HeldOut, Measured, Scores, hold_out, look_for, looked_again, measure, phonemes_heard
+from wakeword.train.holdout import (
+    Scores,
+    Validation,
+    ValidationSet,
+    choose_second_stage,
+    hold_out,
+    measure,
+    phonemes_heard,
+    second_stage_scores,
+)
 from wakeword.train.mixing import Sounds, trim
 from wakeword.train.model import TriggerModel, TriggerOptions
-from wakeword.train.training import EAR, TrainOptions, forget, measure_bands, save_detector, start_from, train
+from wakeword.train.training import (
+    PRETRAINED_TRUNK,
+    TrainOptions,
+    forget,
+    measure_bands,
+    save_detector,
+    start_from,
+    train,
+)
 from wakeword.voices import voices
 from wakeword.voices.synthesis import Job, Spoken, speak
-from wakeword.voices.tempo import said_slowly
+from wakeword.voices.tempo import time_stretch
 
 Report = Callable[[str], None]
 
@@ -40,7 +57,7 @@ class BuildOptions:
     train: TrainOptions = TrainOptions()
 
 
-def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> Measured:
+def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> Validation:
     """Train a detector of ``phrase`` and write it to ``output``; the work is kept beside it until it is done.
 
     Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.state.TrainingError, OSError.
@@ -67,7 +84,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
         own_negatives=[c.samples for c in negatives.without(given, phrase)],
     )
     model = TriggerModel(options.model)
-    if not (EAR.exists() and start_from(model, EAR)):
+    if not (PRETRAINED_TRUNK.exists() and start_from(model, PRETRAINED_TRUNK)):
         measure_bands(model, learn, options.train)
     report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
@@ -97,19 +114,19 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> M
 
 
 def _with_second_look(
-    phrase: str, scores: Scores, held: HeldOut, options: BuildOptions, report: Report
-) -> tuple[Measured, LookOptions] | None:
+    phrase: str, scores: Scores, held: ValidationSet, options: BuildOptions, report: Report
+) -> tuple[Validation, SecondStageOptions] | None:
     """The detector with a second look; None where the phrase is not said as we think it is."""
     model, rate = options.model, options.train.rate
     if model.n_mels != PhonemeModel.load().n_mels:
         return None
-    wanted = look_for(phrase, scores, held, model.step_seconds)
-    look = SecondLook(wanted)
+    wanted = choose_second_stage(phrase, scores, held, model.step_seconds)
+    look = SecondStage(wanted)
     heard = float(np.median(phonemes_heard(held, look)))
     if heard < NEUTRAL:
         report(f"no second look: in the phonemes of held-out voices the phrase is heard at {heard:.2f} only")
         return None
-    measured = measure(looked_again(scores, held, model, look), held, model, rate, looked=True)
+    measured = measure(second_stage_scores(scores, held, model, look), held, model, rate, looked=True)
     missed = 100 * measured.missed[rate]
     report(f"with a second look at the phonemes {missed:.1f} % missed")
     return measured, wanted
@@ -148,8 +165,8 @@ def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken
     """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
     phrase, alike = _apart(spoken, held), [] if held else _apart(near, held)
     return Sounds(
-        [*phrase, *said_slowly(phrase, seed)],
-        [*alike, *said_slowly(alike, seed + 1)],
+        [*phrase, *time_stretch(phrase, seed)],
+        [*alike, *time_stretch(alike, seed + 1)],
         [c.samples for c in clips if c.text],
         [c.samples for c in clips if not c.text],
     )

@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
-from wakeword.phonemes.second_stage import FRAMES_PER_SECOND, LookOptions, SecondLook
+from wakeword.phonemes.second_stage import FRAMES_PER_SECOND, SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.train.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
-GAP = 1.5  # s; higher scores that are closer belong to one event
-LOOKS = 60.0  # an hour
+MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
+LOOKS_PER_HOUR = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class ValidationSet:
     """What chooses the checkpoint and the thresholds: mixes with the phrase, and hours without it."""
 
     frames: Tensor  # (B, T, n_mels)
@@ -35,7 +35,7 @@ class HeldOut:
         return sum(w.shape[0] * w.shape[1] for w in self.without) / FRAMES_PER_SECOND / 3600
 
 
-def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: int = 3, seed: int = 7) -> HeldOut:
+def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: int = 3, seed: int = 7) -> ValidationSet:
     """Mixes of held-out clips: ``count`` examples with the phrase, ``passes`` over the speech without it.
 
     The speech is whole utterances one after the other, as a radio would say them; every pass but the first has
@@ -46,7 +46,7 @@ def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: in
     mixes = [spoken.example(np.random.default_rng([seed, i])) for i in range(count)]
     frames = np.stack([frontend(m.samples) for m in mixes])
     without = [_talk(sounds, frontend, noisy=i > 0, rng=np.random.default_rng([seed + 1, i])) for i in range(passes)]
-    return HeldOut(torch.from_numpy(frames), [m.ends for m in mixes], without)
+    return ValidationSet(torch.from_numpy(frames), [m.ends for m in mixes], without)
 
 
 def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generator) -> Tensor:
@@ -68,11 +68,11 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
 class Scores:
     """Of all that is held out, smoothed as wakeword.detector does it."""
 
-    phrases: np.ndarray  # (B, n), of HeldOut.frames
-    without: list[np.ndarray]  # (B, n) each, of HeldOut.without
+    phrases: np.ndarray  # (B, n), of ValidationSet.frames
+    without: list[np.ndarray]  # (B, n) each, of ValidationSet.without
 
 
-def score(model: TriggerModel, held: HeldOut, smooth: int) -> Scores:
+def score(model: TriggerModel, held: ValidationSet, smooth: int) -> Scores:
     model.eval()
     found = Scores(_smoothed(model, held.frames, smooth), [_smoothed(model, w, smooth) for w in held.without])
     model.train()
@@ -86,7 +86,7 @@ def _smoothed(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
     return nn.functional.pad(p, (smooth - 1, 0)).unfold(1, smooth, 1).mean(-1).numpy()
 
 
-def looked_again(scores: Scores, held: HeldOut, model: TriggerOptions, look: SecondLook) -> Scores:
+def second_stage_scores(scores: Scores, held: ValidationSet, model: TriggerOptions, look: SecondStage) -> Scores:
     """The same after a second look at what has scored high."""
 
     def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
@@ -97,7 +97,7 @@ def looked_again(scores: Scores, held: HeldOut, model: TriggerOptions, look: Sec
 
 
 @dataclass(frozen=True)
-class Measured:
+class Validation:
     """A model on held-out voices and backgrounds.
 
     Held-out speech is of the same corpora and recordings as what was learnt from, so a threshold for N false alarms an
@@ -113,8 +113,10 @@ class Measured:
         return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
 
 
-def measure(scores: Scores, held: HeldOut, model: TriggerOptions, rate: float, looked: bool = False) -> Measured:
-    """rate: false alarms an hour, of Measured.distance; looked: whether the scores are those of a second look."""
+def measure(
+    scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, looked: bool = False
+) -> Validation:
+    """rate: false alarms an hour, of Validation.distance; looked: whether the scores are those of a second look."""
     step = model.step_seconds
     hours, tail = (held.hours, LOOKED_TAIL) if looked else (held.hours / STRANGERS, TAIL)
     found = thresholds(_events(scores, step), hours, RATES, tail)
@@ -129,16 +131,18 @@ def measure(scores: Scores, held: HeldOut, model: TriggerOptions, rate: float, l
         ]
     )
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
-    return Measured(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
+    return Validation(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
 
 
-def look_for(phrase: str, scores: Scores, held: HeldOut, step: float) -> LookOptions:
+def choose_second_stage(phrase: str, scores: Scores, held: ValidationSet, step: float) -> SecondStageOptions:
     """The second look that is taken LOOKS times an hour, in speech without the phrase; step: s from score to score."""
     events = np.sort(_events(scores, step))[::-1]
-    return LookOptions(tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS * held.hours))]))
+    return SecondStageOptions(
+        tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS_PER_HOUR * held.hours))])
+    )
 
 
-def phonemes_heard(held: HeldOut, look: SecondLook) -> np.ndarray:
+def phonemes_heard(held: ValidationSet, look: SecondStage) -> np.ndarray:
     """What a second look hears at the end of each phrase of held-out voices: 0..1."""
     ends = [
         (of, round(end / SAMPLE_RATE * FRAMES_PER_SECOND))
@@ -152,5 +156,5 @@ def phonemes_heard(held: HeldOut, look: SecondLook) -> np.ndarray:
 
 def _events(scores: Scores, step: float) -> np.ndarray:
     """What could be false alarms, each with its highest score."""
-    gap = round(GAP / step)
+    gap = round(MIN_EVENT_GAP_S / step)
     return np.concatenate([peaks(row, gap) for rows in scores.without for row in rows])

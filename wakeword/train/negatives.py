@@ -14,16 +14,17 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.files import AudioCutOff, AudioError
 from asr.commands.terminal import say
+from asr.errors import Error
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
 from wakeword.phrase.pronunciation import says
 
 DATA = Path(__file__).parent.parent / "data"
-SHORTEST = 0.1  # s of a recording
+MIN_RECORDING_S = 0.1  # s of a recording
 SILENT = 2e-3  # between the lowest and the highest sample: peaks of -60 dBFS
 
 
-class NegativesError(ValueError):
+class NegativesError(Error, ValueError):
     """Recordings cannot be used; one sentence says which and what to do."""
 
 
@@ -98,7 +99,7 @@ def _heard(source: str, report: Callable[[str], None]) -> np.ndarray:
     except AudioCutOff as error:
         report(str(error))
     samples = np.concatenate(pieces)
-    if len(samples) < SHORTEST * SAMPLE_RATE:
+    if len(samples) < MIN_RECORDING_S * SAMPLE_RATE:
         raise AudioError(f"{source} holds {len(samples) / SAMPLE_RATE:.2f} s only")
     if np.ptp(samples) < SILENT:
         raise AudioError(f"{source} is silent")

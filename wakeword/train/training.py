@@ -18,17 +18,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.features import LogMel
-from asr.model.checkpoint import write_atomically
+from asr.files import atomic_write_bytes
 from asr.training.state import load_state, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
-from wakeword.train.holdout import HeldOut, Scores, measure, score
+from wakeword.train.holdout import Scores, ValidationSet, measure, score
 from wakeword.train.labels import extended_ones
 from wakeword.train.mining import cut, mine, negatives_of
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.voices.synthesis import leave_ctrl_c
 
-EAR = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
+PRETRAINED_TRUNK = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
 STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 
@@ -103,7 +103,7 @@ def learning_rate(update: int, options: TrainOptions) -> float:
 def train(
     model: TriggerModel,
     sounds: Sounds,
-    held: HeldOut,
+    held: ValidationSet,
     options: TrainOptions,
     folder: Path,
     report: Callable[[str], None],
@@ -126,7 +126,7 @@ def train(
         rank = [measured.missed[options.rate], -measured.distance]
         if rank <= progress["best"]:
             progress["best"] = rank
-            write_atomically(best_file, save(model.state_dict()))
+            atomic_write_bytes(best_file, save(model.state_dict()))
         progress["hard"] = mine(model, clips, options.hard)
         progress["update"] += turn
         progress["seconds"] = time.monotonic() - began
@@ -231,4 +231,4 @@ def save_detector(model: TriggerModel, path: Path, card: dict, options: Detector
     weights = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
     head = {"format": FORMAT, "version": VERSION, "options": json.dumps(model.options.asdict())}
     head["card"] = json.dumps(card | {"detector": asdict(options)})
-    write_atomically(path, save(weights, head))
+    atomic_write_bytes(path, save(weights, head))

@@ -14,7 +14,7 @@ SLOWEST, FASTEST = 0.6, 0.95  # tempo
 WINDOW, HOP = 512, 128  # samples of the phase vocoder's: shorter than a phoneme
 
 
-def said_slowly(clips: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+def time_stretch(clips: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     """Each clip (n,) at 16 kHz once more, at a random slower tempo and the same pitch."""
     rng = np.random.default_rng(seed)
     return [_stretched(clip, rng.uniform(SLOWEST, FASTEST)) for clip in clips]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asr.audio.features import SAMPLE_RATE
+from asr.errors import Error
 from wakeword.voices.engines import Hibari, Kokoro, Piper, Voice
 from wakeword.voices.programs import Espeak, Festival, Flite
 
@@ -18,7 +19,7 @@ __all__ = ["SAMPLE_RATE", "VOICES", "Voice", "VoiceError", "chosen", "listing"]
 VOICES: tuple[type[Voice], ...] = (Kokoro, Hibari, Piper, Flite, Festival, Espeak)
 
 
-class VoiceError(ValueError):
+class VoiceError(Error, ValueError):
     """No synthesiser can speak; one sentence says what to install."""
 
 

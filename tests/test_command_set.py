@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import asr
 from asr.cli import main
-from asr.search.commands import Grammar, pronounced
+from asr.search.commands import CommandSet, pronounced
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import HotwordError
 from asr.search.weights import WeightError, Weights
@@ -21,7 +21,7 @@ DATA = Path(__file__).parent / "data"
 ALPHABET = Alphabet()
 PHONEMES = ("G", "OW", "S", "T", "AA", "P", "HH", "EH", "L")
 LEXICON = {"go": ["G OW"], "stop": ["S T AA P"], "help": ["HH EH L P"]}
-GRAMMAR = Grammar(["go", "stop", "help"], ALPHABET, PHONEMES, LEXICON, 2.5)
+COMMAND_SET = CommandSet(["go", "stop", "help"], ALPHABET, PHONEMES, LEXICON, 2.5)
 
 
 def rows(path: list[int], width: int, sure: float) -> np.ndarray:
@@ -40,7 +40,7 @@ def said(word: str, sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
 
 
 def text(letters: np.ndarray, phonemes: np.ndarray) -> str:
-    return GRAMMAR.best(phonemes, letters)[0].text
+    return COMMAND_SET.best(phonemes, letters)[0].text
 
 
 @pytest.mark.parametrize("word", LEXICON)
@@ -70,7 +70,7 @@ def test_always_a_command_or_nothing(seed, sharpness):
 def test_unknown_words_are_pronounced_and_no_commands_refused():
     assert pronounced("go stahp", LEXICON)[0].startswith("G OW S T")
     with pytest.raises(HotwordError, match="no commands"):
-        Grammar([], ALPHABET, PHONEMES, LEXICON, 2.5)
+        CommandSet([], ALPHABET, PHONEMES, LEXICON, 2.5)
 
 
 @given(st.lists(st.integers(0, 12), max_size=4))
@@ -78,8 +78,8 @@ def test_a_stream_as_the_whole(cuts):
     letters, phonemes = said("stop", 0.7)
     state = None
     for block in np.split(phonemes, sorted(cuts)):
-        state = GRAMMAR.feed(state, block)
-    assert GRAMMAR.best(state, letters) == GRAMMAR.best(phonemes, letters)
+        state = COMMAND_SET.feed(state, block)
+    assert COMMAND_SET.best(state, letters) == COMMAND_SET.best(phonemes, letters)
 
 
 def test_a_decoder_with_commands():

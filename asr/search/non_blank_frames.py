@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asr.search.base import SearchOptions
 
 
-def busy_frames(log_probs: np.ndarray, o: SearchOptions) -> Iterator[tuple[float, list[tuple[int, float]]]]:
+def non_blank_frames(log_probs: np.ndarray, o: SearchOptions) -> Iterator[tuple[float, list[tuple[int, float]]]]:
     """Of each frame: ln of the blank, and the symbols worth trying with their probabilities, best first.
 
     A frame that is surely blank has no symbols.
