@@ -9,7 +9,8 @@ import pytest
 import asr
 from asr import audio
 from asr.align.fit import AlignError
-from asr.align.recording import align_speech, speech
+from asr.align.recording import align_speech
+from asr.commands.align import speech
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

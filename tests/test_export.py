@@ -16,12 +16,13 @@ import asr.commands.export
 import asr.model.onnx_export
 import wakeword.export
 from asr.cli import main
-from asr.commands.export import ExportError, export
+from asr.commands.export import export
 from asr.model.checkpoint import CheckpointError, save_model
 from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.onnx import ExportError
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
-from wakeword.export import ExportError as WakeError
 from wakeword.export import export as export_detector
+from wakeword.runtime import ExportError as WakeError
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 pytest.importorskip("onnx")

@@ -16,7 +16,7 @@ from wakeword.detector import DetectorError, load
 from wakeword.phonemes.model import PhonemeModel
 from wakeword.phonemes.second_stage import EVERY, SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
-from wakeword.train.thresholds import peaks
+from wakeword.thresholds import peaks
 from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"

@@ -12,8 +12,8 @@ from asr import audio
 from asr.model.checkpoint import load_model
 from wakeword.cli import main
 from wakeword.detector import DetectorOptions
-from wakeword.phonemes.spotter import Spotter, spotter, thresholds_of
 from wakeword.phonemes.verify import keywords
+from wakeword.spotter import Spotter, spotter, thresholds_of
 
 DATA = Path(__file__).parent / "data"
 SILENCE = np.zeros(24_000, np.float32)

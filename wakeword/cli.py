@@ -17,7 +17,7 @@ from wakeword.cli_listen import add_detect, add_listen, add_record
 from wakeword.cli_options import UsageError, add_model, opened
 from wakeword.export import add_export
 from wakeword.phrase.phrases import slug
-from wakeword.train.thresholds import RATES
+from wakeword.thresholds import RATES
 
 
 def main(arguments: list[str] | None = None) -> int:

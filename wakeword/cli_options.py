@@ -51,7 +51,7 @@ def opened(options: argparse.Namespace) -> WakeWordDetector:
         )
     if options.model:
         return load(options.model, options.threshold, options.rate)
-    from wakeword.phonemes.spotter import spotter
+    from wakeword.spotter import spotter
 
     return spotter(acoustic_model(options.recogniser)[0], options.phrase, options.threshold, options.rate)
 

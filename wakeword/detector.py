@@ -221,9 +221,13 @@ def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
     """What `wakeword export` has written -> the network, run by onnxruntime, and the metadata."""
+    from asr.model.checkpoint import CheckpointError
     from wakeword.runtime import load_exported
 
-    network, head = load_exported(path)
+    try:
+        network, head = load_exported(path)
+    except CheckpointError as error:
+        raise DetectorError(str(error)) from None
     check(head, path)
     return network, head
 

@@ -11,14 +11,10 @@ import numpy as np
 
 from asr import audio
 from asr.commands.terminal import say
-from asr.errors import Error
 from wakeword.detector import Detector, load, locate
+from wakeword.runtime import ExportError
 
 TOLERANCE = 1e-3  # of a score
-
-
-class ExportError(Error, ValueError):
-    """One sentence: why no file was written, and what to do."""
 
 
 def add_export(p: argparse.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from asr.commands.export import ExportError as TraceError
+from asr.model.onnx import ExportError as TraceError
 from asr.model.onnx_export import trace
 from wakeword.detector import weights
-from wakeword.export import ExportError
+from wakeword.runtime import ExportError
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 

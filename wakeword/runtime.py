@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asr.errors import Error
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+
+class ExportError(Error, ValueError):
+    """One sentence: why no file was written, and what to do."""
 
 
 class ExportedNetwork:
@@ -27,13 +33,8 @@ class ExportedNetwork:
 
 
 def load_exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
-    """-> the network and the file's metadata. Raises wakeword.detector.DetectorError."""
-    from asr.model.checkpoint import CheckpointError
+    """-> the network and the file's metadata. Raises asr.model.checkpoint.CheckpointError."""
     from asr.model.onnx import session
-    from wakeword.detector import DetectorError
 
-    try:
-        found = session(path, threads=1)
-    except CheckpointError as error:
-        raise DetectorError(str(error)) from None
+    found = session(path, threads=1)
     return ExportedNetwork(found), found.get_modelmeta().custom_metadata_map

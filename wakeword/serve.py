@@ -46,7 +46,7 @@ def _asked(
     for name in names:
         yield Path(name).stem, load(name)
     for phrase in phrases:
-        from wakeword.phonemes.spotter import spotter
+        from wakeword.spotter import spotter
 
         if not recognizer.model.options.phonemes:
             raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.align.align import Aligned, AlignError, Evidence, around, loudness, spelt
+from asr.align.align import Aligned, AlignError, Evidence, around, spelt
 from asr.align.fit import SymbolAlignment, align_symbols
 from asr.align.words import align_words
 from asr.model.streaming import Posteriors
-from asr.recognizer import Recognizer
 from asr.search.decoder import Decoder
 from asr.text import BLANK
 
@@ -28,16 +27,6 @@ class Stretch:
     posteriors: Posteriors
     loudness: np.ndarray  # (n,) of every 10 ms, dB
     words: tuple[Aligned, ...] = ()  # frames from the start
-
-
-def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch]:
-    """Blocks of samples (n,) float32 at 16 kHz -> where they have speech, without words.
-
-    Only the model's outputs are kept: 28 MB for an hour of speech.
-    """
-    return [
-        Stretch(piece.start, posteriors, loudness(piece.own)) for piece, posteriors in recognizer.posteriors(blocks)
-    ]
 
 
 def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) -> list[Stretch]:

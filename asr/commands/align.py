@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING, TextIO
@@ -16,6 +16,8 @@ from asr.commands.terminal import add_model, fail, say
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from asr.align.recording import Stretch
     from asr.align.words import SureDecoder
     from asr.recognizer import Recognizer
@@ -87,7 +89,7 @@ def _read(path: str) -> str:
 
 def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcript:
     """The text's words with their times. Raises asr.audio.files.AudioError, asr.align.fit.AlignError."""
-    from asr.align.recording import align_speech, speech
+    from asr.align.recording import align_speech
     from asr.recognizer import Recording
 
     recording = Recording(path)
@@ -96,6 +98,19 @@ def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcri
     segments = tuple(_segments(align_speech(stretches, said, recognizer.decoder), script, recognizer.decoder))
     problems = [text for text in (recording.warning, _unsaid(segments, path)) if text]
     return Transcript(path, recording.seconds, segments, "; ".join(problems))
+
+
+def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch]:
+    """Blocks of samples (n,) float32 at 16 kHz -> where they have speech, without words.
+
+    Only the model's outputs are kept: 28 MB for an hour of speech.
+    """
+    from asr.align.align import loudness
+    from asr.align.recording import Stretch
+
+    return [
+        Stretch(piece.start, posteriors, loudness(piece.own)) for piece, posteriors in recognizer.posteriors(blocks)
+    ]
 
 
 def _segments(stretches: Sequence[Stretch], script: list[Token], decoder: SureDecoder) -> Iterator[Segment]:

@@ -17,18 +17,13 @@ import numpy as np
 
 from asr import audio
 from asr.commands.terminal import fail, say
-from asr.errors import Error
-from asr.model.onnx import HEAD
+from asr.model.onnx import HEAD, ExportError
 
 if TYPE_CHECKING:
     from asr.recognizer import Recognizer
 
 TOLERANCE = 1e-3  # of a log-probability
 LATENCIES = (None, 320.0)  # ms; that the graphs are compared at
-
-
-class ExportError(Error):
-    """One sentence: why no file was written, and what to do."""
 
 
 class Comparison(NamedTuple):

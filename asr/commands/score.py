@@ -6,14 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 
 from asr.commands.score_input import ScoreError, Text, match, normaliser, read_texts
+from asr.commands.score_report import Scored, as_json, as_text
 from asr.commands.terminal import fail, say
-from asr.score import Edits, Pair, align, compare, count, interval, rate
 
 
 def add_score(p: argparse.ArgumentParser) -> None:
@@ -36,39 +32,8 @@ def add_score(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=score)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One system's words and characters against the reference."""
-
-    name: str
-    texts: list[Text]  # of the reference
-    words: list[list[Pair]]  # of each utterance
-    characters: list[Edits]
-
-    @classmethod
-    def of(cls, name: str, texts: list[Text], references: list[str], hypotheses: list[str]) -> Scored:
-        words = [align(r.split(), h.split()) for r, h in zip(references, hypotheses, strict=True)]
-        characters = [count(align(" ".join(r.split()), " ".join(h.split()))) for r, h in zip(references, hypotheses)]
-        return cls(name, texts, words, characters)
-
-    @cached_property
-    def edits(self) -> list[Edits]:
-        """Of words, in each utterance."""
-        return [count(pairs) for pairs in self.words]
-
-    @property
-    def wrong(self) -> np.ndarray:
-        return np.array([e.total for e in self.edits])
-
-    @property
-    def total(self) -> np.ndarray:
-        return np.array([e.length for e in self.edits])
-
-
 def score(options: argparse.Namespace) -> int:
     """Exit status 0, or 2 when the texts cannot be compared."""
-    from asr.commands.score_report import as_json, as_text
-
     try:
         systems = read_systems(options)
     except (ScoreError, OSError) as error:
@@ -120,24 +85,3 @@ def _tell_missing(
 
 def _some(names: list[str]) -> str:
     return f"{', '.join(names[:3])} the first" if len(names) > 3 else ", ".join(names)
-
-
-def summary(system: Scored, chosen: Sequence[int] | None = None) -> dict[str, float]:
-    """Rates in per cent over all utterances, or the chosen ones."""
-    chosen = range(len(system.texts)) if chosen is None else chosen
-    nothing = Edits(0, 0, 0, 0)
-    words = sum((system.edits[i] for i in chosen), nothing)
-    letters = sum((system.characters[i] for i in chosen), nothing)
-    wrong, total = system.wrong[list(chosen)], system.total[list(chosen)]
-    low, high = interval(wrong, total)
-    parts = {name: 100 * part / max(1, words.length) for name, part in vars(words).items() if name != "length"}
-    return {
-        "utterances": len(chosen), "words": words.length, "wer": 100 * rate(wrong, total), "low": 100 * low,
-        "high": 100 * high, **parts, "cer": 100 * letters.total / max(1, letters.length),
-        "correct": 100 * float(np.mean(wrong == 0)),
-    }  # fmt: skip
-
-
-def comparison(first: Scored, second: Scored) -> dict[str, float]:
-    """Rates in points, the probability in per cent."""
-    return {name: 100 * value for name, value in vars(compare(first.wrong, second.wrong, first.total)).items()}

@@ -4,15 +4,47 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from asr.commands.score import Scored, comparison, summary
+import numpy as np
+
 from asr.commands.score_input import Text
 from asr.commands.terminal import table
-from asr.score import Pair
+from asr.score import Edits, Pair, align, compare, count, interval, rate
 from asr.training.corpora import UNKNOWN
 
 RED, GREEN, YELLOW, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 GROUPS = 12  # speakers shown
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One system's words and characters against the reference."""
+
+    name: str
+    texts: list[Text]  # of the reference
+    words: list[list[Pair]]  # of each utterance
+    characters: list[Edits]
+
+    @classmethod
+    def of(cls, name: str, texts: list[Text], references: list[str], hypotheses: list[str]) -> Scored:
+        words = [align(r.split(), h.split()) for r, h in zip(references, hypotheses, strict=True)]
+        characters = [count(align(" ".join(r.split()), " ".join(h.split()))) for r, h in zip(references, hypotheses)]
+        return cls(name, texts, words, characters)
+
+    @cached_property
+    def edits(self) -> list[Edits]:
+        """Of words, in each utterance."""
+        return [count(pairs) for pairs in self.words]
+
+    @property
+    def wrong(self) -> np.ndarray:
+        return np.array([e.total for e in self.edits])
+
+    @property
+    def total(self) -> np.ndarray:
+        return np.array([e.length for e in self.edits])
 
 
 def as_json(systems: Sequence[Scored]) -> dict:
@@ -130,3 +162,24 @@ def _verdict(first: Scored, second: Scored, letter: str) -> str:
     if c["difference"] == c["low"] == c["high"] == 0:
         return f"{gap}: the two make the same number of errors everywhere"
     return f"{gap}: {names[0]} is better than {names[1]} with {told}"
+
+
+def summary(system: Scored, chosen: Sequence[int] | None = None) -> dict[str, float]:
+    """Rates in per cent over all utterances, or the chosen ones."""
+    chosen = range(len(system.texts)) if chosen is None else chosen
+    nothing = Edits(0, 0, 0, 0)
+    words = sum((system.edits[i] for i in chosen), nothing)
+    letters = sum((system.characters[i] for i in chosen), nothing)
+    wrong, total = system.wrong[list(chosen)], system.total[list(chosen)]
+    low, high = interval(wrong, total)
+    parts = {name: 100 * part / max(1, words.length) for name, part in vars(words).items() if name != "length"}
+    return {
+        "utterances": len(chosen), "words": words.length, "wer": 100 * rate(wrong, total), "low": 100 * low,
+        "high": 100 * high, **parts, "cer": 100 * letters.total / max(1, letters.length),
+        "correct": 100 * float(np.mean(wrong == 0)),
+    }  # fmt: skip
+
+
+def comparison(first: Scored, second: Scored) -> dict[str, float]:
+    """Rates in points, the probability in per cent."""
+    return {name: 100 * value for name, value in vars(compare(first.wrong, second.wrong, first.total)).items()}

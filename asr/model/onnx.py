@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asr.audio.features import LogMel, LogMelOptions
+from asr.errors import Error
 from asr.model.checkpoint import CheckpointError
 from asr.subwords import alphabet_of
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "asr-onnx", 1
 SUBSAMPLING, LAYERS, HEAD = "subsampling.onnx", "layers.onnx", "model.json"  # the files of the folder
+
+
+class ExportError(Error):
+    """One sentence: why no file was written, and what to do."""
 
 
 @dataclass(frozen=True)

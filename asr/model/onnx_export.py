@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.commands.export import ExportError
 from asr.model.ctc import CTCModel
 from asr.model.interface import RECEPTIVE_FIELD
-from asr.model.onnx import FORMAT, HEAD, LAYERS, SUBSAMPLING, VERSION
+from asr.model.onnx import FORMAT, HEAD, LAYERS, SUBSAMPLING, VERSION, ExportError
 
 OPSET = 17
 
@@ -30,7 +29,7 @@ class Subsampling(nn.Module):
         self.model = model
 
     def forward(self, frames: Tensor) -> Tensor:
-        """T at least asr.model.interface.FIELD."""
+        """T at least asr.model.interface.RECEPTIVE_FIELD."""
         return self.model.encoder.subsampling(self.model.normalise(frames))
 
 

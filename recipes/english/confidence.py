@@ -21,8 +21,9 @@ from rapidfuzz.distance import Levenshtein
 from asr import audio
 from asr.align.align import AlignError
 from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
-from asr.align.recording import Stretch, align_speech, speech
+from asr.align.recording import Stretch, align_speech
 from asr.align.words import SureDecoder, align_words
+from asr.commands.align import speech
 from asr.model.checkpoint import locate, update_card
 from asr.recognizer import RecognizerOptions, load
 from asr.search.decoder import DecoderOptions

@@ -15,7 +15,7 @@ import torch
 import asr
 from asr.model.encoder import Latency
 from asr.model.streaming import Chunk, StreamingEncoder
-from wakeword.phonemes.spotter import HEARD, KEPT, LATENCY_MS, UNIT
+from wakeword.spotter import HEARD, KEPT, LATENCY_MS, UNIT
 from wakeword.train import negatives
 
 

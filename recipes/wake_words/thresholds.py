@@ -3,7 +3,7 @@
     python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
-are counted, lower ones come from the tail (wakeword/train/thresholds.py). The card is rewritten, with the
+are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten, with the
 second look.
 """
 
@@ -22,8 +22,8 @@ from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import VERSION, Detector, DetectorError, load
 from wakeword.phonemes.second_stage import SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
+from wakeword.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
 from wakeword.train.holdout import LOOKS_PER_HOUR, MIN_EVENT_GAP_S
-from wakeword.train.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 

@@ -26,7 +26,7 @@ from wakeword.train.holdout import (
     phonemes_heard,
     second_stage_scores,
 )
-from wakeword.train.mixing import Sounds, trim
+from wakeword.train.mixing import Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.train.training import (
     PRETRAINED_TRUNK,
@@ -38,7 +38,7 @@ from wakeword.train.training import (
     train,
 )
 from wakeword.voices import voices
-from wakeword.voices.synthesis import Job, Spoken, speak
+from wakeword.voices.synthesis import Job, Spoken, speak, trim
 from wakeword.voices.tempo import time_stretch
 
 Report = Callable[[str], None]

@@ -12,9 +12,9 @@ from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
 from wakeword.phonemes.second_stage import FRAMES_PER_SECOND, SecondStage, SecondStageOptions
 from wakeword.phrase.pronunciation import ways
+from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
-from wakeword.train.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event

@@ -134,20 +134,6 @@ class Mixer:
         return talk / max(loudness(talk), 1e-4)
 
 
-def trim(samples: np.ndarray, noisy: bool = False) -> np.ndarray:
-    """Cut what lies 35 dB below the loudest 10 ms from both ends; empty where all is silent.
-
-    Of ``noisy`` recordings, what lies less than 6 dB above their tenth percentile, the noise, is cut as well.
-    """
-    n = len(samples) // 160
-    power = (samples[: n * 160].reshape(n, 160) ** 2).mean(1) if n else np.zeros(0)
-    line = max(power.max(initial=0) * 10**-3.5, 1e-9)
-    if noisy and n:
-        line = max(line, min(4 * np.percentile(power, 10), power.max() * 10**-1.2))
-    loud = np.flatnonzero(power > line)
-    return samples[loud[0] * 160 : (loud[-1] + 1) * 160] if len(loud) else samples[:0]
-
-
 def _ratio(loud: float, snr: tuple[float, float], rng: np.random.Generator) -> float:
     return max(loud, 1e-3) * 10 ** (-rng.uniform(*snr) / 20)
 

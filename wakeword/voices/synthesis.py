@@ -16,7 +16,6 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.train.mixing import trim
 from wakeword.voices.voices import VOICES, Voice
 
 SHARES = {"kokoro": 0.5, "hibari": 0.2, "piper": 0.12, "flite": 0.08, "festival": 0.06, "espeak": 0.04}
@@ -128,3 +127,17 @@ def speak_one(job: Job, number: int) -> Spoken | None:
     if not 0.15 * SAMPLE_RATE < len(samples) < job.longest * SAMPLE_RATE:
         return None
     return Spoken((samples * (0.5 / np.abs(samples).max())).astype(np.float32), text, speaker)
+
+
+def trim(samples: np.ndarray, noisy: bool = False) -> np.ndarray:
+    """Cut what lies 35 dB below the loudest 10 ms from both ends; empty where all is silent.
+
+    Of ``noisy`` recordings, what lies less than 6 dB above their tenth percentile, the noise, is cut as well.
+    """
+    n = len(samples) // 160
+    power = (samples[: n * 160].reshape(n, 160) ** 2).mean(1) if n else np.zeros(0)
+    line = max(power.max(initial=0) * 10**-3.5, 1e-9)
+    if noisy and n:
+        line = max(line, min(4 * np.percentile(power, 10), power.max() * 10**-1.2))
+    loud = np.flatnonzero(power > line)
+    return samples[loud[0] * 160 : (loud[-1] + 1) * 160] if len(loud) else samples[:0]

@@ -18,13 +18,13 @@ from wakeword.detector import DetectorOptions, WakeWordDetector, threshold_for
 from wakeword.phonemes.keyword import Keyword, heard
 from wakeword.phonemes.verify import keywords
 from wakeword.phrase.phrases import check
-from wakeword.train.thresholds import RATES, USUAL, peaks, thresholds
+from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 
 LATENCY_MS = 320.0  # ms of sound that the encoder waits for
 ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
 HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
 
-HEARD = Path(__file__).parent.parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
+HEARD = Path(__file__).parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
 KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
 MIN_GAP_STEPS = 38  # steps in which there is at most one false alarm
 

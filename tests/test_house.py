@@ -1,0 +1,94 @@
+"""The plan of the house: rooms stand in one line, and no import goes back up it."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ROOMS = [  # a folder or a file at the top of its package; each imports only from those before it
+    *"asr.errors asr.text asr.subwords asr.files asr.text_files asr.numpy_gru asr.score asr.transcript".split(),
+    *"asr.audio asr.native asr.model asr.language asr.search asr.align asr.attention".split(),
+    *"asr.recognizer asr.live asr.training asr.commands asr.serve asr.cli".split(),
+    *"wakeword.phrase wakeword.network wakeword.runtime wakeword.phonemes wakeword.thresholds".split(),
+    *"wakeword.detector wakeword.spotter wakeword.tone wakeword.listen wakeword.record wakeword.commands".split(),
+    *"wakeword.voices wakeword.train wakeword.evaluate wakeword.graph wakeword.export wakeword.serve".split(),
+    *"wakeword.cli_options wakeword.cli_listen wakeword.cli recipes benchmarks".split(),
+]
+FRONTS = {
+    "asr",
+    "wakeword",
+}  # they import their public names when these are asked for, and anyone may ask their version
+UPWARDS = {  # known offenders: (who, whom), and what mends it
+    ("asr.model.ctc", "asr.attention.decoder"): "the attention decoder joins the model from outside",
+    ("asr.model.checkpoint", "asr.attention.decoder"): "the attention decoder's files are read in its own room",
+}
+CIRCLES = {  # known offenders, and what mends them
+    frozenset({"asr.search.base", "asr.search.non_blank_frames"}): "non_blank_frames is folded into base",
+    frozenset({"asr.search.partial", "asr.search.words"}): "partial is divided among base, letters and decoder",
+    frozenset({"asr.live.stream", "asr.live.listener"}): "a stream no longer feeds itself through its listener",
+}
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """Each module of the house and which of them it imports, wherever in its file; types count as well."""
+    files = [f for package in (*sorted(FRONTS), "recipes", "benchmarks") for f in (ROOT / package).rglob("*.py")]
+    modules = {".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f for f in files}
+    return {name: set(_imported(file, set(modules))) - {name} for name, file in modules.items()}
+
+
+def _imported(file: Path, modules: set[str]):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from {alias.name for alias in node.names} & modules
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import"
+            for alias in node.names:
+                yield from {f"{node.module}.{alias.name}", f"{node.module}"} & modules
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] in ("recipes", "benchmarks") else ".".join(parts[:2])
+
+
+def test_every_file_has_its_room():
+    rooms = {room(module) for module in imports()} - FRONTS
+    assert rooms == set(ROOMS) and len(ROOMS) == len(rooms)
+
+
+def test_imports_go_one_way_along_the_line():
+    upwards = {
+        (who, whom)
+        for who, those in imports().items()
+        for whom in those
+        if not {who, whom} & FRONTS and ROOMS.index(room(whom)) > ROOMS.index(room(who))
+    }
+    assert upwards == set(UPWARDS)
+
+
+def test_asr_imports_nothing_of_wakeword_and_the_packages_nothing_of_recipes():
+    for who, those in imports().items():
+        allowed = {"asr": {"asr"}, "wakeword": {"asr", "wakeword"}}.get(who.split(".")[0])
+        assert not allowed or {whom.split(".")[0] for whom in those} <= allowed, who
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """A module is in a circle with all that it reaches and that reach it; a room's front is a file as any other."""
+    graph = {
+        who: {whom for whom in those if whom not in FRONTS} for who, those in imports().items() if who not in FRONTS
+    }
+    graph = {who: {whom for whom in those if (who, whom) not in UPWARDS} for who, those in graph.items()}
+    reached = {who: _reach(who, graph) for who in graph}
+    circles = {frozenset(whom for whom in reached[who] if who in reached[whom]) for who in graph}
+    assert circles - {frozenset()} == set(CIRCLES)
+
+
+def _reach(start: str, graph: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return seen
