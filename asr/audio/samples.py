@@ -1,0 +1,36 @@
+"""Samples that come from outside: one type, one scale, and nothing among them that is no sound."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from asr.errors import Error
+
+MAX_AMPLITUDE = 100.0  # times full scale: no sound is that loud
+BAD_SAMPLES = "samples are NaN, infinite or above 100 times full scale: silence is heard in their place"
+_FULL_SCALES = {"int16": 2.0**15, "int32": 2.0**31, "float16": 1.0, "float32": 1.0, "float64": 1.0}
+
+
+class SamplesError(Error, ValueError):
+    """An array is no sound at all; the text says what to give instead."""
+
+
+def clean_samples(block: ArrayLike) -> tuple[np.ndarray, int]:
+    """Samples of any shape -> the same as float32 in -1..1, and how many of them were bad.
+
+    Integers of 16 and 32 bits are divided by their full scale. A bad sample is NaN, infinite or beyond MAX_AMPLITUDE
+    and becomes 0. A good float32 array is returned as it is, without a copy. Raises SamplesError for other types.
+    """
+    block = np.asarray(block)
+    scale = _FULL_SCALES.get(block.dtype.name)
+    if scale is None:
+        raise SamplesError(f"samples of the type {block.dtype} are not understood: give float32 in -1..1, or int16")
+    with np.errstate(over="ignore"):  # a float64 may be infinite as float32, and is bad then
+        samples = block.astype(np.float32, copy=False)
+    if scale != 1:
+        return samples / np.float32(scale), 0
+    if not samples.size or max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # the comparison is False for NaN
+        return samples, 0
+    good = np.abs(samples) <= MAX_AMPLITUDE
+    return np.where(good, samples, np.float32(0)), int(samples.size - good.sum())
