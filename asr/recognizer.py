@@ -26,7 +26,7 @@ from asr.search.weights import WeightError
 from asr.transcript import Segment, Transcript
 
 if TYPE_CHECKING:
-    from asr.model.ctc import CTCModel
+    from asr.model.network.ctc import CTCModel
 
 # what `load` raises, each of one sentence for the user
 LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)

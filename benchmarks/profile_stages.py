@@ -17,10 +17,10 @@ from asr.audio.features import LogMel
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
 from asr.language.rnn import AdaptiveScores, RnnScorer
 from asr.live.stream import Stream
-from asr.model.ctc import CTCModel
-from asr.model.encoder import Subsampling
 from asr.model.interface import RECEPTIVE_FIELD, STRIDE
-from asr.model.recurrent import LatencyControlled, State
+from asr.model.network.ctc import CTCModel
+from asr.model.network.encoder import Subsampling
+from asr.model.network.recurrent import LatencyControlled, State
 from asr.model.streaming import StreamingEncoder
 from asr.search.decoder import Decoder
 from benchmarks.arithmetic import Product

@@ -64,7 +64,8 @@ def _written(write: Callable[[Path], Any], suffix: str) -> dict[str, bytes]:
 
 
 def _acoustic(path: Path) -> None:
-    from asr.model.ctc import CTCModel, ModelOptions
+    from asr.model.network.ctc import CTCModel
+    from asr.model.options import ModelOptions
 
     save_model(CTCModel(ModelOptions(layers=1, hidden=8, channels=4)), path, {"licence": "x"})
 

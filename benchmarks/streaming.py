@@ -20,7 +20,7 @@ from asr.align.align import AlignError, loudness
 from asr.align.words import timed_words
 from asr.live.endpoint import EndpointOptions
 from asr.live.listener import Listener, ListenerOptions
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
 from asr.recognizer import Recognizer, load
 from asr.text import normalise
 from asr.transcript import Word

@@ -16,9 +16,9 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
-import asr.model.ctc
+import asr.model.network.ctc
 from asr.audio.features import LogMel
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 from asr.training import loop
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_lexicon, read_noises
@@ -37,7 +37,7 @@ STAGES = (
     Point("log-mel", LogMel, "warped"),
     Point("batches", loop.Examples, "build"),
     Point("forwards", CTCModel, "losses"),
-    Point("CTC loss", asr.model.ctc, "ctc_loss"),
+    Point("CTC loss", asr.model.network.ctc, "ctc_loss"),
     Point("backwards", torch.Tensor, "backward"),
     Point("exchange", loop, "average_gradients"),
     Point("optimiser", loop, "step"),

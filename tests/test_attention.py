@@ -13,11 +13,12 @@ from test_training import MODEL as TONES
 from test_training import options, prepare, rows, write_corpus
 from torch import nn
 
-from asr.attention.decoder import EOS, AttentionDecoder, AttentionOptions, Memory, letter_frames
+from asr.attention.decoder import EOS, AttentionDecoder, Memory, letter_frames
 from asr.attention.search import COVERED, SpellOptions, spell
 from asr.audio.features import LogMelOptions
 from asr.model.checkpoint import load_model
-from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.network.ctc import CTCModel
+from asr.model.options import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.loop import backward
 from asr.training.schedule import Stage, TrainOptions

@@ -13,8 +13,8 @@ from asr import audio
 from asr.attention.rescoring import AttentionJudge
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError, save_model
-from asr.model.ctc import CTCModel
 from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
 from asr.recognizer import Recognizer, RecognizerOptions, Recording, _attach_attention
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions

@@ -15,9 +15,10 @@ import asr.model.checkpoint
 from asr.audio.features import LogMelOptions
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import CheckpointError, load_model, locate, save_model
-from asr.model.ctc import CTCModel, ModelOptions
-from asr.model.encoder import Latency
-from asr.model.recurrent import KINDS
+from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
+from asr.model.network.recurrent import KINDS
+from asr.model.options import ModelOptions
 
 torch.set_num_threads(1)
 OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)

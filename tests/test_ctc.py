@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from asr.audio.features import LogMelOptions
-from asr.model.ctc import CTCModel, ModelOptions
-from asr.model.encoder import Latency
-from asr.model.recurrent import KINDS
+from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
+from asr.model.network.recurrent import KINDS
+from asr.model.options import ModelOptions
 from asr.text import collapse
 
 torch.set_num_threads(1)
@@ -93,8 +94,8 @@ def test_frames_are_normalised_by_the_stored_mean():
 
 def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
     model = make(phonemes=("AH", "K"), layers=3)
-    assert model.read == ((2,), (1,))
-    assert make(phonemes=("AH", "K"), layers=3, units="phonemes").read == ((1,), (2,))
+    assert model.options.read == ((2,), (1,))
+    assert make(phonemes=("AH", "K"), layers=3, units="phonemes").options.read == ((1,), (2,))
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, n = model.encoder(model.normalise(frames), lengths)
     totals = brute_force(model.phoneme_head(hidden[1][0]).log_softmax(-1))
@@ -113,7 +114,7 @@ def test_phonemes_have_a_head_of_their_own_on_a_middle_layer():
 
 def test_deep_phonemes_are_read_from_the_middle_and_the_last_layer():
     model = make(phonemes=("AH", "K"), layers=3, deep_phonemes=True)
-    assert model.read == ((2,), (1, 2))
+    assert model.options.read == ((2,), (1, 2))
     frames, lengths = torch.randn(2, 20, 20), torch.tensor([20, 16])
     hidden, _ = model.encoder(model.normalise(frames), lengths)
     expected = model.phoneme_head(torch.cat([hidden[1][0], hidden[2][0]], -1)).log_softmax(-1)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from asr.model.encoder import RECEPTIVE_FIELD, STRIDE, Encoder, Latency, Subsampling
-from asr.model.recurrent import KINDS, PeepholeLSTM
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
+from asr.model.network.encoder import Encoder, Subsampling
+from asr.model.network.recurrent import KINDS, PeepholeLSTM
 
 torch.set_num_threads(1)
 N_MELS = 20

@@ -18,8 +18,9 @@ import wakeword.export
 from asr.cli import main
 from asr.commands.export import export
 from asr.model.checkpoint import CheckpointError, save_model
-from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.network.ctc import CTCModel
 from asr.model.onnx import ExportError
+from asr.model.options import ModelOptions
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import export as export_detector
 from wakeword.runtime import ExportError as WakeError

@@ -19,7 +19,7 @@ FRONTS = {
     "wakeword",
 }  # they import their public names when these are asked for, and anyone may ask their version
 UPWARDS = {  # known offenders: (who, whom), and what mends it
-    ("asr.model.ctc", "asr.attention.decoder"): "the attention decoder joins the model from outside",
+    ("asr.model.network.ctc", "asr.attention.decoder"): "the attention decoder joins the model from outside",
     ("asr.model.checkpoint", "asr.attention.decoder"): "the attention decoder's files are read in its own room",
 }
 CIRCLES = {  # known offenders, and what mends them

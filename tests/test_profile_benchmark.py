@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.model.recurrent import LatencyControlled
+from asr.model.network.recurrent import LatencyControlled
 from benchmarks import profiles
 from benchmarks.arithmetic import Product, multiply_adds, seconds
 from benchmarks.profile_stages import log_mel, recurrent

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.model.checkpoint import CheckpointError
-from asr.model.ctc import CTCModel, ModelOptions
 from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
 from asr.model.onnx import HEAD, LAYERS, load_exported
+from asr.model.options import ModelOptions
 from asr.model.streaming import Chunk, StreamingEncoder, encode
 
 pytest.importorskip("onnx")

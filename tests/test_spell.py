@@ -14,7 +14,7 @@ from test_attention import MODEL, SMALL
 from test_training import MODEL as TONES
 from test_training import write_corpus
 
-from asr.attention.decoder import EOS, AttentionDecoder, AttentionOptions
+from asr.attention.decoder import EOS, AttentionDecoder
 from asr.cli import main
 from asr.model.checkpoint import (
     ATTENTION,
@@ -26,7 +26,8 @@ from asr.model.checkpoint import (
     save_attention,
     save_model,
 )
-from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.network.ctc import CTCModel
+from asr.model.options import AttentionOptions, ModelOptions
 from asr.training.configuration import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
 from asr.model.checkpoint import load_model
-from asr.model.ctc import CTCModel, ModelOptions
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
+from asr.model.options import ModelOptions
 from asr.training import log, loop
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Lexicon, Utterance, read_manifest

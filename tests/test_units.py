@@ -13,7 +13,8 @@ from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtur
 from asr.cli import main
 from asr.language import kneser_ney
 from asr.model.checkpoint import load_model, save_model
-from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.network.ctc import CTCModel
+from asr.model.options import ModelOptions
 from asr.model.streaming import encode
 from asr.search.base import BeamSearch, greedy
 from asr.subwords import Subwords, alphabet_of, learn

@@ -11,7 +11,8 @@ from loud import OPTIONS, loud_detector, loud_model, stream
 
 from asr import audio
 from asr.audio.features import LogMel, LogMelOptions
-from asr.model.ctc import CTCModel, ModelOptions
+from asr.model.network.ctc import CTCModel
+from asr.model.options import ModelOptions
 from wakeword.detector import DetectorError, load
 from wakeword.phonemes.model import PhonemeModel
 from wakeword.phonemes.second_stage import EVERY, SecondStage, SecondStageOptions

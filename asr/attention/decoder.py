@@ -7,7 +7,6 @@ state before the letter (Bahdanau et al. 2015) and where it looked so far (Choro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,28 +15,14 @@ from torch import Tensor, nn
 
 from asr.align.viterbi import viterbi
 from asr.model.interface import FRAME_SECONDS
-from asr.model.recurrent import recurrent
+from asr.model.network.recurrent import recurrent
+from asr.model.options import AttentionOptions
 from asr.text import BLANK, Alphabet
 
 EOS = BLANK  # this decoder needs no blank: index 0 begins and ends a text
 MAX_DISTANCE_S = 2.0  # s: where distances stop to count
 CTC_TOLERANCE_FRAMES = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
 IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
-
-
-@dataclass(frozen=True)
-class AttentionOptions:
-    """Sizes of the decoder, and how it is trained."""
-
-    hidden: int = 320  # units of the GRU
-    memory: int = 256  # size of the encoder's frames as the decoder sees them, and of the context vector
-    energy: int = 128  # units of the network that weighs the frames
-    embedding: int = 64  # size of the letter before
-    reach: int = 7  # frames to either side whose weights so far count for a frame's next weight
-    dropout: float = 0.2
-    corruption: float = 0.05  # share of the letters before that are drawn at random in training: mistakes will happen
-    smoothing: float = 0.05  # of the target letters in training
-    guide: float = 1.0  # weight of the loss that teaches where to look
 
 
 class Memory(NamedTuple):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from asr.model.ctc import CTCModel
 from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel
 from asr.search.base import Hypothesis
 
 

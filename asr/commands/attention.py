@@ -15,7 +15,7 @@ from asr.commands.terminal import fail, say
 from asr.model.interface import FRAME_SECONDS
 
 if TYPE_CHECKING:
-    from asr.model.ctc import CTCModel
+    from asr.model.network.ctc import CTCModel
     from asr.recognizer import Recognizer, Recording
 
 MAX_SPAN_S = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences

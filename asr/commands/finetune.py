@@ -15,7 +15,7 @@ from asr.commands.train import add_data_options, find_lexicon, guarded, read_usa
 from asr.training.data import ManifestError, Utterance
 
 if TYPE_CHECKING:
-    from asr.model.ctc import CTCModel
+    from asr.model.network.ctc import CTCModel
 
 PICK, PICKED = 0.08, 60  # share and number of utterances that pick the best checkpoints
 TEST, TESTED = 0.15, 150  # and of those that neither training nor the choice has seen: what was gained is told on them

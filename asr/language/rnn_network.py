@@ -18,7 +18,7 @@ from asr.language.adaptive_softmax import AdaptiveSoftmax
 from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
 from asr.language.shared_prefixes import shared_prefixes
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
-from asr.model.recurrent import State, recurrent
+from asr.model.network.recurrent import State, recurrent
 
 ROWS = 64  # texts that are read together
 SPECIAL = ("<eos>", "<unk>")

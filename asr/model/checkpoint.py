@@ -21,7 +21,7 @@ from asr.files import atomic_write_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from asr.model.ctc import CTCModel
+    from asr.model.network.ctc import CTCModel
 
 FORMAT, VERSION = "asr-ctc", 1
 ATTENTION = "asr-attention"
@@ -91,7 +91,8 @@ def load_model(name: str | Path = DEFAULT) -> tuple[CTCModel, dict]:
     """-> the model in evaluation mode, and its card. Raises CheckpointError."""
     path = locate(name)
     try:
-        from asr.model.ctc import CTCModel, ModelOptions
+        from asr.model.network.ctc import CTCModel
+        from asr.model.options import ModelOptions
     except ModuleNotFoundError as error:
         raise CheckpointError(f"{path} needs {error.name}, which is not installed: {_WITHOUT_TORCH}") from None
     weights, head = read_weights(path, FORMAT, "acoustic model")

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.model.ctc import CTCModel
 from asr.model.interface import RECEPTIVE_FIELD
+from asr.model.network.ctc import CTCModel
 from asr.model.onnx import FORMAT, HEAD, LAYERS, SUBSAMPLING, VERSION, ExportError
 
 OPSET = 17

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.attention.decoder import AttentionOptions
 from asr.audio.features import LogMelOptions
-from asr.model.ctc import ModelOptions
+from asr.model.options import AttentionOptions, ModelOptions
 from asr.training.augment import AugmentOptions
 from asr.training.data import Lexicon, read_manifest, read_samples
 from asr.training.schedule import Stage, TrainOptions

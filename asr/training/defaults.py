@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asr.model.ctc import ModelOptions
+from asr.model.options import ModelOptions
 from asr.training.augment import AugmentOptions
 from asr.training.configuration import Configuration
 from asr.training.schedule import Stage, TrainOptions

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.model.checkpoint import save_model
-from asr.model.ctc import CTCModel, ctc_loss
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
+from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.score import rate, word_errors
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter

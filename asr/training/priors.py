@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 from asr.training.data import Utterance
 
 

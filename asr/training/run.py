@@ -11,7 +11,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from asr.model.checkpoint import load_model, save_model
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration

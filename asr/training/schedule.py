@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
 
 
 @dataclass(frozen=True)

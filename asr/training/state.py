@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from asr.errors import Error
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import save_model
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 
 
 class TrainingError(Error, ValueError):

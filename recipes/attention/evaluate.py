@@ -24,7 +24,7 @@ from asr.attention.decoder import AttentionDecoder
 from asr.attention.search import SpellOptions, spell
 from asr.audio.files import load as load_audio
 from asr.model.checkpoint import CheckpointError, attach_attention, load_model
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 from asr.score import errors, word_errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
 from asr.training.data import ManifestError, Utterance, read_manifest

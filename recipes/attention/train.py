@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention.decoder import AttentionDecoder, AttentionOptions, letter_frames
+from asr.attention.decoder import AttentionDecoder, letter_frames
 from asr.model.checkpoint import CheckpointError, load_model, save_attention
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
+from asr.model.options import AttentionOptions
 from asr.score import rate, word_errors
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_noises

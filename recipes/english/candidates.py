@@ -12,7 +12,7 @@ from asr import audio
 from asr.align.confidence import SHARE
 from asr.attention.rescoring import AttentionJudge
 from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
-from asr.model.ctc import CTCModel
+from asr.model.network.ctc import CTCModel
 from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores

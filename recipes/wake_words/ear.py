@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from asr.audio.features import LogMel
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import CheckpointError
-from asr.model.ctc import ctc_loss
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
+from asr.model.network.ctc import ctc_loss
 from asr.text import LETTERS, Alphabet
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.configuration import read_lexicon, read_noises

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import asr
-from asr.model.encoder import Latency
+from asr.model.interface import Latency
 from asr.model.streaming import Chunk, StreamingEncoder
 from wakeword.spotter import HEARD, KEPT, LATENCY_MS, UNIT
 from wakeword.train import negatives

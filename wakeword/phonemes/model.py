@@ -1,6 +1,6 @@
 """A small two-way CTC model of phonemes in numpy: what does this second of sound say?
 
-The acoustic model of asr.model.ctc at full context, with its own weights (recipes/wake_words/second_look.toml).
+The acoustic model of asr.model.network.ctc at full context, with its own weights (recipes/wake_words/second_look.toml).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PhonemeModel:
     """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms."""
 
     def __init__(self, tensors: dict[str, np.ndarray], symbols: tuple[str, ...], layers: int):
-        """tensors: named as in asr.model.ctc.CTCModel; symbols: the phonemes, numbered from 1."""
+        """tensors: named as in asr.model.network.ctc.CTCModel; symbols: the phonemes, numbered from 1."""
         self.symbols = symbols
         t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         self._mean, self._deviation = t["mean"], t["deviation"]

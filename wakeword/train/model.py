@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
-from asr.model.recurrent import State, recurrent
+from asr.model.network.recurrent import State, recurrent
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examp
     with one_thread():  # the other cores make examples
         for frames, targets, weights in loader(examples, options.batch, options.processes):
             torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
-            with torch.autocast("cpu", torch.bfloat16):  # see asr.model.gru
+            with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.gru
                 logits, states = model(frames, _carried(states, options.batch))
             loss = loss_of(logits.float(), targets, weights)
             optimizer.zero_grad()

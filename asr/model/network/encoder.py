@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
-from asr.model.recurrent import LatencyControlled, State
+from asr.model.network.recurrent import LatencyControlled, State
 
 SLICE, TOGETHER = 25, 16  # encoder frames that the convolutions see in one piece, and such pieces at a time
 FULL = None  # in place of a Latency: the whole utterance is one window

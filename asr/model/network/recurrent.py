@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from asr.model.gru import GRU
+from asr.model.network.gru import GRU
 
 State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 

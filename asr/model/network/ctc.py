@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr.attention.decoder import AttentionDecoder, AttentionOptions, letter_frames
-from asr.audio.features import LogMel, LogMelOptions
-from asr.model.encoder import FULL, Encoder, Latency
-from asr.model.recurrent import State, apart, joined
+from asr.attention.decoder import AttentionDecoder, letter_frames
+from asr.audio.features import LogMel
+from asr.model.interface import Latency
+from asr.model.network.encoder import FULL, Encoder
+from asr.model.network.recurrent import State, apart, joined
+from asr.model.options import ModelOptions
 from asr.subwords import alphabet_of
-from asr.text import BLANK, LETTERS
-
-UNITS = "letters", "subwords", "phonemes"
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """What rebuilds the model: its front-end, what it writes, and the sizes of its layers. Raises ValueError."""
-
-    frontend: LogMelOptions = LogMelOptions()
-    symbols: tuple[str, ...] = tuple(LETTERS)
-    phonemes: tuple[str, ...] = ()  # of a second head on a middle layer
-    kind: str = "gru"  # or lstm, peephole
-    layers: int = 4
-    hidden: int = 320  # of each direction
-    channels: int = 32  # of the subsampling
-    dropout: float = 0.1
-    attention: AttentionOptions | None = None  # of a decoder beside the CTC heads
-    units: str = "letters"  # of the top layer: letters, subwords, or phonemes, with letters on the middle one
-    pieces: int = 200  # subwords that are learnt from the training texts, at most
-    scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
-    deep_phonemes: bool = False  # the head of the phonemes reads the last layer beside its middle one
-
-    def __post_init__(self):
-        if self.units not in UNITS:
-            raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
-        if self.deep_phonemes and self.units == "phonemes":
-            raise ValueError("deep_phonemes is for a second head: phonemes as units read the last layer already")
-
-    @classmethod
-    def from_dict(cls, values: dict) -> ModelOptions:
-        """What ``asdict`` gave. Raises KeyError, TypeError for anything else."""
-        parts: dict = {k: tuple(values[k]) for k in ("symbols", "phonemes", "scores") if k in values}
-        parts["frontend"] = LogMelOptions(**values["frontend"])
-        if "attention" in values:
-            parts["attention"] = AttentionOptions(**values["attention"])
-        return cls(**{**values, **parts})
-
-    def asdict(self) -> dict:
-        """Without what older versions do not know, where it is not used."""
-        left_out = [] if self.attention else ["attention"]
-        left_out += ["units", "pieces", "scores"] if self.units == "letters" else []
-        left_out += [] if self.deep_phonemes else ["deep_phonemes"]
-        return {k: v for k, v in asdict(self).items() if k not in left_out}
+from asr.text import BLANK
 
 
 class CTCModel(nn.Module):
@@ -73,18 +30,9 @@ class CTCModel(nn.Module):
         self.encoder = Encoder(n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout)
         self.head = nn.Linear(self.encoder.size, len(self.alphabet))
         if options.phonemes:
-            self.phoneme_head = nn.Linear(len(self.read[1]) * self.encoder.size, len(options.phonemes) + 1)
+            self.phoneme_head = nn.Linear(len(self.options.read[1]) * self.encoder.size, len(options.phonemes) + 1)
         wanted = options.attention
         self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
-
-    @property
-    def read(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The layers that the heads for letters and phonemes read: the units' own the last, the other a middle one,
-        with deep_phonemes both."""
-        top, middle = self.options.layers - 1, self.options.layers // 2
-        if self.options.units == "phonemes":
-            return (middle,), (top,)
-        return (top,), (middle, top) if self.options.deep_phonemes else (middle,)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
@@ -133,13 +81,13 @@ class CTCModel(nn.Module):
 
     def letters(self, hidden: list[Tensor]) -> Tensor:
         """The output of every layer -> log-probabilities of letters (B, T', V)."""
-        return self.head(_side_by_side(hidden, self.read[0])).float().log_softmax(-1)
+        return self.head(_side_by_side(hidden, self.options.read[0])).float().log_softmax(-1)
 
     def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
         """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
         if not self.options.phonemes:
             return None
-        return self.phoneme_head(_side_by_side(hidden, self.read[1])).float().log_softmax(-1)
+        return self.phoneme_head(_side_by_side(hidden, self.options.read[1])).float().log_softmax(-1)
 
     # asr.model.interface.AcousticModel: what files and streams use
 
