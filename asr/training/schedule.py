@@ -37,6 +37,8 @@ class TrainOptions:
     silent: float = 0.02  # share of examples in which nothing is said
     patience: int = 6  # evaluations without progress before the learning rate is halved
     evaluate_every: int = 250  # updates
+    crf: bool = False  # train the phonemes by CTC-CRF instead of CTC, see asr.training.ctc_crf
+    ctc_share: float = 0.1  # of CTC beside CTC-CRF
     keep: int = 5  # best checkpoints, averaged at the end
     seed: int = 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ from asr.model.network.recurrent import State, apart, joined
 from asr.model.options import ModelOptions
 from asr.subwords import alphabet_of
 from asr.text import BLANK
+
+PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as ctc_loss
 
 
 class CTCModel(nn.Module):
@@ -31,6 +35,7 @@ class CTCModel(nn.Module):
         self.head = nn.Linear(self.encoder.size, len(self.alphabet))
         if options.phonemes:
             self.phoneme_head = nn.Linear(len(self.options.read[1]) * self.encoder.size, len(options.phonemes) + 1)
+        self.phoneme_loss: PhonemeLoss = ctc_loss  # training may put asr.training.ctc_crf in its place
         wanted = options.attention
         self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
 
@@ -69,7 +74,7 @@ class CTCModel(nn.Module):
         if said:
             known = list(said)
             of_phonemes = self.phonemes([layer[known] for layer in hidden])
-            on_phonemes = ctc_loss(of_phonemes, lengths[known], list(said.values()))
+            on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
         if self.attention:
             spoken = letter_frames(log_probs, lengths, letters)
             on_attention = self.attention.loss(hidden[-1], lengths, letters, spoken)
