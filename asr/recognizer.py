@@ -13,7 +13,8 @@ from asr import audio
 from asr.align.align import loudness
 from asr.align.words import SureDecoder, make_segment
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
-from asr.audio.vad import Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
+from asr.audio.samples import SlidingBuffer
+from asr.audio.vad import Segmenter, SegmenterOptions, Span, VadError, VoiceActivity
 from asr.language.ngram import NgramError
 from asr.language.open import LanguageError
 from asr.model.checkpoint import DEFAULT, CheckpointError, attach_attention
@@ -105,7 +106,7 @@ class Recognizer:
     def __init__(self, model: AcousticModel, decoder: SureDecoder, options: RecognizerOptions = RecognizerOptions()):
         self.model, self.decoder, self.options = model, decoder, options
         self._latency = Latency.of(options.latency) if options.latency else None
-        self._detector = SpeechDetector.load()
+        self._activity = VoiceActivity(model.frontend)
         self._judge = None
         if options.attention:
             from asr.attention.rescoring import AttentionJudge  # it brings torch with it
@@ -151,31 +152,15 @@ class Recognizer:
     def _pieces(self, blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
         """Front-end and voice activity over the stream; only frames that may still be needed are kept."""
         segmenter, waiting = Segmenter(self.options.segments), []
-        kept, first = np.zeros((0, self.model.options.frontend.n_mels), np.float32), 0  # frames, number of kept[0]
-        for frames, spans in self._activity(blocks, segmenter):
-            kept = np.concatenate([kept, frames])
-            waiting += spans
-            end = first + len(kept)
-            while waiting and (not waiting[0].cut_right or waiting[0].end + CONTEXT <= end):
-                yield _piece(waiting.pop(0), kept, first)
-            needed = min([segmenter.keep_from] + [s.start for s in waiting]) - CONTEXT
-            if needed > first:
-                kept, first = kept[needed - first :], needed
-        for span in waiting:
-            yield _piece(span, kept, first)
-
-    def _activity(self, blocks: Iterable[np.ndarray], segmenter: Segmenter) -> Iterator[tuple[np.ndarray, list[Span]]]:
-        """Log-mel frames of each block, and the spans of speech that ended in it."""
-        frontend, detector = self.model.frontend, self._detector
-        tail, state = frontend.start(), detector.start()
-        for block in blocks:
-            frames, tail = frontend.feed(block, tail)
-            probabilities, state = detector.probabilities(frames, state)
-            yield frames, list(segmenter.feed(probabilities))
-        frames = frontend.flush(tail)
-        probabilities, state = detector.probabilities(frames, state)
-        last = [*segmenter.feed(probabilities), *segmenter.feed(detector.flush(state)), *segmenter.flush()]
-        yield frames, last
+        frames = SlidingBuffer(self.model.options.frontend.n_mels)
+        for activity in self._activity.over(blocks):
+            frames.append(activity.frames)
+            waiting += segmenter.feed(activity.probabilities)
+            while waiting and (not waiting[0].cut_right or waiting[0].end + CONTEXT <= frames.end):
+                yield _piece(waiting.pop(0), frames)
+            frames.forget(min([segmenter.keep_from, *(span.start for span in waiting)]) - CONTEXT)
+        for span in [*waiting, *segmenter.flush()]:
+            yield _piece(span, frames)
 
     def _posteriors(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Posteriors]]:
         """Encode in batches of like length; the pieces come in order of time."""
@@ -193,11 +178,10 @@ class Recognizer:
         return encode(self.model, frames, self._latency)
 
 
-def _piece(span: Span, kept: np.ndarray, first: int) -> Piece:
-    before = min(CONTEXT, span.start - first) // STRIDE * STRIDE if span.cut_left else 0
+def _piece(span: Span, frames: SlidingBuffer) -> Piece:
+    lead = min(CONTEXT, span.start - frames.start) // STRIDE * STRIDE if span.cut_left else 0
     after = CONTEXT if span.cut_right else 0
-    frames = kept[span.start - before - first : span.end + after - first]
-    return Piece(span, frames.copy(), before)
+    return Piece(span, frames.rows(span.start - lead, span.end + after), lead)
 
 
 def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:

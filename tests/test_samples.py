@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr.audio.samples import SamplesError, clean_samples
+from asr.audio.samples import SamplesError, SlidingBuffer, clean_samples
 from asr.errors import Error
 
 
@@ -38,3 +38,26 @@ def test_another_type_is_named(block):
     with pytest.raises(SamplesError, match=f"type {np.asarray(block).dtype}.* give float32"):
         clean_samples(block)
     assert issubclass(SamplesError, Error)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-3, 12)), max_size=40))
+def test_a_sliding_buffer_keeps_the_rows_that_are_not_forgotten(moves):
+    buffer, all_rows, first = SlidingBuffer(2), np.zeros((0, 2), np.float32), 0
+    for new, more in moves:
+        rows = np.arange(2 * new, dtype=np.float32).reshape(new, 2) + len(all_rows)
+        buffer.append(rows)
+        all_rows = np.concatenate([all_rows, rows])
+        buffer.forget(first + more)
+        first = min(max(first, first + more), len(all_rows))
+        assert (buffer.start, buffer.end) == (first, len(all_rows))
+        np.testing.assert_array_equal(buffer.rows(-5, 10_000), all_rows[first:])
+        np.testing.assert_array_equal(buffer.rows(first + 1, first + 3), all_rows[first + 1 : first + 3])
+        assert len(buffer.rows(first - 4, first - 2)) == len(buffer.rows(first + 3, first + 1)) == 0
+
+
+def test_a_sliding_buffer_needs_no_more_memory_than_its_window():
+    buffer = SlidingBuffer()
+    for _ in range(2_000):
+        buffer.append(np.ones(1_280, np.float32))
+        buffer.forget(buffer.end - 16_000)
+    assert len(buffer._memory) < 3 * 16_000 and buffer.rows(0, buffer.end).sum() == 16_000

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.samples import SlidingBuffer
 from asr.live.listener import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, WakeWordDetector
@@ -67,18 +68,20 @@ class _Source:
 
 def _wait(detector: WakeWordDetector, source: _Source, confirmed: Callable[[Heard], bool]) -> Heard | None:
     """Until the word has been said; the source then stands where the command may begin. None at the end."""
-    began, state, recent = source.now, detector.start(), np.zeros(0, np.float32)
-    most, late = round((BEFORE + 1) * SAMPLE_RATE), round(DETECTION_DELAY_S * SAMPLE_RATE)
+    began, state, recent = source.now, detector.start(), SlidingBuffer()
+    kept_samples, delay_samples = round((BEFORE + 1) * SAMPLE_RATE), round(DETECTION_DELAY_S * SAMPLE_RATE)
     while (block := source.read()) is not None:
         found, state = detector.feed(block, state)
-        recent = np.concatenate([recent[-most:], block])
+        recent.append(block)
         for detection in found:
             time = began / SAMPLE_RATE + detection.time
-            end = len(recent) - source.now + round(time * SAMPLE_RATE)
-            heard = Heard(detection._replace(time=time), recent[max(0, end - round(BEFORE * SAMPLE_RATE)) : end])
+            end = round(time * SAMPLE_RATE) - began
+            samples = recent.rows(end - round(BEFORE * SAMPLE_RATE), end)
+            heard = Heard(detection._replace(time=time), samples)
             if confirmed(heard):
-                source.give_back(recent[max(0, end - late) :])
+                source.give_back(recent.rows(end - delay_samples, recent.end))
                 return heard
+        recent.forget(recent.end - kept_samples)
     return None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.samples import SlidingBuffer
 from wakeword.detector import Detection, WakeWordDetector
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
@@ -33,16 +34,15 @@ def listen(detector: WakeWordDetector, blocks: Iterable[np.ndarray], keep: float
 
     Any cut of a stream into blocks gives the same.
     """
-    state, recent, first = detector.start(), np.zeros(0, np.float32), 0  # samples, number of recent[0]
-    most = int(keep * SAMPLE_RATE)
+    state, recent = detector.start(), SlidingBuffer()
+    kept_samples = int(keep * SAMPLE_RATE)
     for block in blocks:
         found, state = detector.feed(block, state)
-        recent = np.concatenate([recent, block])
+        recent.append(block)
         for detection in found:
-            end = round(detection.time * SAMPLE_RATE) - first
-            yield Heard(detection, recent[max(0, end - most) : end])
-        drop = max(0, len(recent) - most - SAMPLE_RATE)  # a step to come may end a little before this block's end
-        recent, first = recent[drop:], first + drop
+            end = round(detection.time * SAMPLE_RATE)
+            yield Heard(detection, recent.rows(end - kept_samples, end))
+        recent.forget(recent.end - kept_samples - SAMPLE_RATE)  # a step to come may end a little before the block does
 
 
 class Alarms:

@@ -9,7 +9,8 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.audio.vad import Segmenter, SegmenterOptions, SpeechDetector
+from asr.audio.samples import SlidingBuffer
+from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 
 HOP_SAMPLES = SAMPLE_RATE // 100  # samples of a log-mel frame
 MAX_UTTERANCE_S = 6.0  # s of an utterance; longer ones are cut
@@ -17,19 +18,14 @@ MAX_UTTERANCE_S = 6.0  # s of an utterance; longer ones are cut
 
 def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Blocks of samples (n,) float32 at 16 kHz -> each utterance with a little silence around it."""
-    frontend, detector = LogMel(), SpeechDetector.load()
-    segmenter = Segmenter(SegmenterOptions(max_length=MAX_UTTERANCE_S))
-    tail, state = frontend.start(), detector.start()
-    kept, first = np.zeros(0, np.float32), 0  # samples, number of kept[0]
+    activity, segmenter = VoiceActivity(LogMel()), Segmenter(SegmenterOptions(max_length=MAX_UTTERANCE_S))
+    state, recent = activity.start(), SlidingBuffer()
     for block in blocks:
-        frames, tail = frontend.feed(block, tail)
-        probabilities, state = detector.probabilities(frames, state)
-        kept = np.concatenate([kept, block])
-        for span in segmenter.feed(probabilities):
-            yield kept[span.start * HOP_SAMPLES - first : span.end * HOP_SAMPLES - first]
-        needed = segmenter.keep_from * HOP_SAMPLES
-        if needed > first:
-            kept, first = kept[needed - first :], needed
+        recent.append(block)
+        found, state = activity.feed(block, state)
+        for span in segmenter.feed(found.probabilities):
+            yield recent.rows(span.start * HOP_SAMPLES, span.end * HOP_SAMPLES)
+        recent.forget(segmenter.keep_from * HOP_SAMPLES)
 
 
 class Recorder:

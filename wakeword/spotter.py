@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
-from asr.audio.vad import STEP, DetectorState, SpeechDetector
+from asr.audio.vad import STEP, ActivityState, SegmenterOptions, VoiceActivity
 from asr.model.interface import AcousticModel, Latency
 from asr.model.streaming import Chunk, EncoderState, StreamingEncoder
 from wakeword.detector import DetectorOptions, WakeWordDetector, threshold_for
@@ -21,8 +21,7 @@ from wakeword.phrase.phrases import check
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 
 LATENCY_MS = 320.0  # ms of sound that the encoder waits for
-ON, OFF = 0.2, 0.12  # probability of speech from which on the encoder is given sound, and below which it is not
-HANG, PRE_ROLL = 15, 8  # steps of 40 ms that it is given after speech, and before it
+SPEECH = SegmenterOptions()  # the encoder is given sound while there is speech, and its padding before it
 
 HEARD = Path(__file__).parent / "data" / "heard.npz"  # what the packaged model hears in the packaged speech
 KEPT, UNIT = 8, 0.125  # phonemes kept of every step there, nats
@@ -30,9 +29,7 @@ MIN_GAP_STEPS = 38  # steps in which there is at most one false alarm
 
 
 class SpotState(NamedTuple):
-    tail: np.ndarray  # samples that later frames need
-    vad: DetectorState
-    frames: np.ndarray  # (t, n_mels) that no step has taken yet: t < 4
+    activity: ActivityState
     before: np.ndarray  # (t, n_mels) of the last steps without speech
     waiting: np.ndarray  # (t, n_mels) that the encoder has not been given yet
     given: int  # frames given to it since speech began
@@ -55,24 +52,21 @@ class Spotter(WakeWordDetector):
         """phrase: normalised. Raises wakeword.phonemes.verify.VerifyError."""
         self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
         self._keywords = keywords(phrase, model.options.phonemes)
-        self._model, self._vad = model, SpeechDetector.load()
+        self._model, self._activity = model, VoiceActivity(model.frontend)
         self._encoder = StreamingEncoder(model, Latency.of(latency))
 
     def start(self) -> SpotState:
         empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)
-        tail = self._model.frontend.start()
-        encoder = self._encoder.start()
-        return SpotState(tail, self._vad.start(), empty, empty, empty, 0, encoder, self._unheard(), 0, 0, 0)
+        activity, encoder = self._activity.start(), self._encoder.start()
+        return SpotState(activity, empty, empty, 0, encoder, self._unheard(), 0, 0, 0)
 
     def scores(self, samples: np.ndarray, state: SpotState) -> tuple[np.ndarray, SpotState]:
         """(n,) samples -> the score (m,) of every step now complete, and the new state."""
-        frames, tail = self._model.frontend.feed(samples, state.tail)
-        p, vad = self._vad.probabilities(frames, state.vad)
-        frames, scores = np.concatenate([state.frames, frames]), np.zeros(len(p), np.float32)
-        for i, probability in enumerate(p):
-            scores[i], state = self._step(frames[STEP * i : STEP * (i + 1)], probability, state)
-        rest = frames[STEP * len(p) :]
-        return scores, state._replace(tail=tail, vad=vad, frames=rest, steps=state.steps + len(p))
+        found, activity = self._activity.feed(samples, state.activity)
+        scores = np.zeros(len(found.probabilities), np.float32)
+        for i, (frames, probability) in enumerate(found.steps()):
+            scores[i], state = self._step(frames, probability, state)
+        return scores, state._replace(activity=activity, steps=state.steps + len(scores))
 
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""
@@ -81,13 +75,11 @@ class Spotter(WakeWordDetector):
 
     def _step(self, frames: np.ndarray, probability: float, state: SpotState) -> tuple[float, SpotState]:
         """The next 4 frames and whether they are speech -> the step's score, and the new state."""
-        if probability >= ON or (state.open and probability >= OFF):
-            still = HANG
-        else:
-            still = max(0, state.open - 1)
+        still = SPEECH.open_steps(probability, state.open)
         if not state.open:
             if not still:
-                return 0.0, state._replace(before=np.concatenate([state.before, frames])[-PRE_ROLL * STEP :])
+                before = np.concatenate([state.before, frames])[-SPEECH.padding_steps * STEP :]
+                return 0.0, state._replace(before=before)
             waiting = np.concatenate([state.before, frames])
             state = state._replace(encoder=self._encoder.start(), given=0, keywords=self._unheard())
         else:

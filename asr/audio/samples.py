@@ -34,3 +34,37 @@ def clean_samples(block: ArrayLike) -> tuple[np.ndarray, int]:
         return samples, 0
     good = np.abs(samples) <= MAX_AMPLITUDE
     return np.where(good, samples, np.float32(0)), int(samples.size - good.sum())
+
+
+class SlidingBuffer:
+    """The newest rows of a stream without end: samples (n,) or frames (n, n_mels), counted from the stream's start."""
+
+    def __init__(self, *width: int):
+        """width: of a row; none for samples."""
+        self._memory = np.zeros((0, *width), np.float32)
+        self._first, self._used = 0, 0  # the rows that are kept are _memory[_first:_used]
+        self.start = 0  # number of the first row that is kept
+
+    @property
+    def end(self) -> int:
+        """How many rows there have been."""
+        return self.start + self._used - self._first
+
+    def append(self, rows: np.ndarray) -> None:
+        """The next rows."""
+        if self._used + len(rows) > len(self._memory):  # room for as much again, so that a row is seldom moved
+            kept = self._memory[self._first : self._used]
+            self._memory = np.concatenate([kept, np.zeros((len(kept) + 2 * len(rows), *rows.shape[1:]), np.float32)])
+            self._first, self._used = 0, len(kept)
+        self._memory[self._used : self._used + len(rows)] = rows
+        self._used += len(rows)
+
+    def rows(self, start: int, end: int) -> np.ndarray:
+        """A copy of the rows [start, end), without those that are forgotten or still to come."""
+        start, move = max(start, self.start), self._first - self.start
+        return self._memory[start + move : max(start, min(end, self.end)) + move].copy()
+
+    def forget(self, before: int) -> None:
+        """Rows before that number are not needed any more."""
+        before = min(max(before, self.start), self.end)
+        self._first, self.start = self._first + before - self.start, before

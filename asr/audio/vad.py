@@ -1,4 +1,4 @@
-"""Voice activity: log-mel frames -> probability of speech each 40 ms -> segments. Needs numpy only."""
+"""Voice activity: samples -> log-mel frames, the probability of speech every 40 ms -> segments. Needs numpy only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from asr.audio.features import FRAMES_PER_SECOND, LogMel
 from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
 
-STEP = 4  # log-mel frames of 10 ms per probability
-STEPS_PER_SECOND = 25
+STEP = 4  # log-mel frames of 10 ms per probability: a step takes 40 ms
+STEPS_PER_SECOND = FRAMES_PER_SECOND // STEP
 PACKAGED = Path(__file__).parent.parent / "models" / "vad.safetensors"
 TENSORS = (
     "project.weight",  # (STEP * n_mels, H)
@@ -97,6 +98,62 @@ class SpeechDetector:
         return gru(x @ t["gru.w_x"] + t["gru.b_x"], h, t["gru.w_h"], t["gru.b_h"])
 
 
+class ActivityState(NamedTuple):
+    """Where a stream stands in its voice activity: a value, so one can go on from it twice."""
+
+    tail: np.ndarray  # (0..,) samples that later frames need
+    detector: DetectorState
+
+
+class Activity(NamedTuple):
+    """The log-mel frames of the next steps, and how likely each step is speech."""
+
+    frames: np.ndarray  # (STEP * n, n_mels); the last step of a stream may be shorter
+    probabilities: np.ndarray  # (n,)
+
+    def steps(self) -> Iterator[tuple[np.ndarray, float]]:
+        """One step after the other: its frames (STEP, n_mels) and its probability."""
+        for i, p in enumerate(self.probabilities.tolist()):
+            yield self.frames[STEP * i : STEP * (i + 1)], p
+
+
+class VoiceActivity:
+    """The front-end and the speech detector of a stream, for whatever wants to know when somebody speaks.
+
+    Any cut of a stream into blocks gives the same steps.
+    """
+
+    def __init__(self, frontend: LogMel, detector: SpeechDetector | None = None):
+        """Without a detector, the packaged one. Raises VadError when it is damaged."""
+        self._frontend, self._detector = frontend, detector or SpeechDetector.load()
+
+    def over(self, blocks: Iterable[np.ndarray]) -> Iterator[Activity]:
+        """The blocks of samples of a whole recording -> the steps that each of them completes, and those at the end."""
+        state = self.start()
+        for block in blocks:
+            activity, state = self.feed(block, state)
+            yield activity
+        yield self.flush(state)
+
+    def start(self) -> ActivityState:
+        """The state before a stream's first sample."""
+        return ActivityState(self._frontend.start(), self._detector.start())
+
+    def feed(self, samples: np.ndarray, state: ActivityState) -> tuple[Activity, ActivityState]:
+        """The next samples (n,) float32 at 16 kHz -> all steps that are now complete, and the new state."""
+        frames, tail = self._frontend.feed(samples, state.tail)
+        probabilities, detector = self._detector.probabilities(frames, state.detector)
+        complete = np.concatenate([state.detector.pending, frames])[: STEP * len(probabilities)]
+        return Activity(complete, probabilities), ActivityState(tail, detector)
+
+    def flush(self, state: ActivityState) -> Activity:
+        """The end of the stream: the steps that are left, the last of 1 to STEP frames."""
+        frames = self._frontend.flush(state.tail)
+        probabilities, detector = self._detector.probabilities(frames, state.detector)
+        frames = np.concatenate([state.detector.pending, frames])
+        return Activity(frames, np.concatenate([probabilities, self._detector.flush(detector)]))
+
+
 @dataclass(frozen=True)
 class SegmenterOptions:
     """From probabilities of speech to segments: hysteresis, padding, cuts. Raises VadError."""
@@ -115,6 +172,24 @@ class SegmenterOptions:
             raise VadError("padding must lie between 0 and min_silence: it is taken from that silence")
         if self.max_length < 2 * (self.padding + self.min_silence) + 1:
             raise VadError("max_length must leave room for 1 s of speech beside padding and min_silence")
+
+    @property
+    def padding_steps(self) -> int:
+        """The padding in steps of 40 ms."""
+        return min(_steps(self.padding), self._silence_steps)
+
+    @property
+    def _silence_steps(self) -> int:
+        return max(1, _steps(self.min_silence))
+
+    def open_steps(self, probability: float, before: int) -> int:
+        """For how many further steps a gate stays open if no speech follows; 0: it is closed.
+
+        probability: that the current step is speech; before: the answer of the step before.
+        """
+        if probability >= (self.off if before else self.on):
+            return self._silence_steps
+        return max(0, before - 1)
 
 
 class Span(NamedTuple):
@@ -143,8 +218,7 @@ class Segmenter:
     def __init__(self, options: SegmenterOptions = SegmenterOptions()):
         self.options = options
         self._min_speech = _steps(options.min_speech)
-        self._min_silence = max(1, _steps(options.min_silence))
-        self._padding = min(_steps(options.padding), self._min_silence)
+        self._padding = options.padding_steps
         self._max_length = _steps(options.max_length)
         self._now = 0  # steps seen
         self._free = 0  # end of the segment before: nothing earlier is given out again
@@ -152,6 +226,7 @@ class Segmenter:
 
     def _idle(self) -> None:
         self._start: int | None = None  # of the current segment, its padding included
+        self._open = 0  # steps for which the segment goes on without further speech
         self._onset = self._last = 0  # first step of its speech, end of its last
         self._cut_left = False
         self._p: list[float] = []  # of all steps since its start
@@ -201,16 +276,17 @@ class Segmenter:
 
     def _step(self, p: float) -> Span | None:
         now, self._now = self._now, self._now + 1
+        was_open, self._open = self._open, self.options.open_steps(p, self._open)
         if self._start is None:
-            if p < self.options.on:
+            if not self._open:
                 return None
             self._start = max(now - self._padding, self._free)
             self._onset = now
             self._p = [1.0] * (now - self._start)  # no cut in the padding
         self._p.append(p)
-        if p >= self.options.off:
+        if self._open >= was_open:  # this step is speech
             self._last = now + 1
-        elif self._now - self._last >= self._min_silence:
+        elif not self._open:
             return self._close(self._start, self._last + self._padding)
         if self._now - self._start >= self._max_length:
             return self._cut(self._start)
