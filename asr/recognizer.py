@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from asr import audio
-from asr.align.align import loudness
-from asr.align.words import SureDecoder, make_segment
+from asr.align.segment import WordAligner
+from asr.align.words import loudness
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
 from asr.audio.samples import SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VadError, VoiceActivity
@@ -20,10 +20,10 @@ from asr.language.open import LanguageError
 from asr.model.checkpoint import DEFAULT, CheckpointError, attach_attention
 from asr.model.interface import STRIDE, AcousticModel, Latency
 from asr.model.streaming import Posteriors, encode
-from asr.search.decoder import DecoderOptions
+from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import HotwordError
 from asr.search.lexicon import LexiconError
-from asr.search.weights import WeightError
+from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RecognizerOptions:
     """How files are cut, encoded and searched; lengths in s, latency in ms."""
 
     decoder: DecoderOptions = DecoderOptions()
-    least_confidence: float = 0.35  # of the letters; a segment of few words below it is taken for noise: align/words.py
+    least_confidence: float = 0.35  # of the letters; a segment of few words below it is noise: align/segment.py
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     attention: bool = False  # let the attention decoder judge the candidates, too; in files, not in a Listener
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
@@ -103,21 +103,22 @@ class Recording:
 class Recognizer:
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
 
-    def __init__(self, model: AcousticModel, decoder: SureDecoder, options: RecognizerOptions = RecognizerOptions()):
-        self.model, self.decoder, self.options = model, decoder, options
+    def __init__(self, model: AcousticModel, aligner: WordAligner, options: RecognizerOptions = RecognizerOptions()):
+        self.model, self.aligner, self.options = model, aligner, options
+        self.decoder = aligner.decoder
         self._latency = Latency.of(options.latency) if options.latency else None
         self._activity = VoiceActivity(model.frontend)
         self._judge = None
         if options.attention:
             from asr.attention.rescoring import AttentionJudge  # it brings torch with it
 
-            weight = decoder.weights.given["attention"]
+            weight = self.decoder.weights.given["attention"]
             self._judge = AttentionJudge(cast("CTCModel", model), weight, self._latency)
 
     @classmethod
     def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
-        """With the search that the options ask for. Raises what asr.align.words.SureDecoder does."""
-        return cls(model, SureDecoder(model, card, options.decoder), options)
+        """With the search that the options ask for. Raises what Decoder and WordAligner do."""
+        return cls(model, WordAligner(Decoder(model, card, options.decoder), card), options)
 
     def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
         """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
@@ -135,7 +136,7 @@ class Recognizer:
             least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*posteriors)
             if self._judge:
                 hypotheses = self._judge(piece.frames, piece.steps, hypotheses)
-            found = make_segment(hypotheses, posteriors, piece.start, self.decoder, loud, least)
+            found = self.aligner.segment(hypotheses, posteriors, piece.start, loud, least)
             if found:
                 yield found
 
@@ -213,7 +214,7 @@ def load(
 
 
 def _attach_attention(acoustic: AcousticModel, model: str | Path, decoder: DecoderOptions) -> None:
-    """Raises asr.model.checkpoint.CheckpointError, asr.search.weights.WeightError."""
+    """Raises asr.model.checkpoint.CheckpointError, asr.search.options.WeightError."""
     if decoder.beam == 1 or decoder.commands is not None:
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     if Path(model).is_dir():

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from asr import audio
-from asr.align.words import SureDecoder
 from asr.language import kneser_ney, ngram
 from asr.recognizer import RecognizerOptions, load, open_model
-from asr.search.decoder import DecoderOptions
+from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword
-from asr.search.lexicon import LEXICON, read_lexicon
+from asr.search.lexicon import packaged
 from asr.text_files import read_lines, spoken
 from benchmarks import measure
 from benchmarks.scores import count, summary
@@ -35,7 +34,7 @@ VOCABULARY = 20_000  # words of each language model
 def by_hotwords(numbers: Sequence[int], folder: Path, options: argparse.Namespace) -> Iterator[dict]:
     """Words from all over the lexicon, which mostly are not said."""
     clips = lay_out(folder, options)
-    words = list(dict.fromkeys(word for word, _ in read_lexicon(LEXICON) if len(word) >= LETTERS))
+    words = [word for word in packaged() if len(word) >= LETTERS]
     for number in numbers:
         chosen = [words[i] for i in np.linspace(0, len(words) - 1, number).astype(int)]
         yield {"hotwords": number} | search(folder, clips, options, hotwords=chosen)
@@ -98,7 +97,7 @@ def work(job: dict) -> dict:
     hotwords = tuple(Hotword(word) for word in job.get("hotwords", ()))
     wanted = DecoderOptions(beam=job["beam"], hotwords=hotwords, language=job.get("language"))
     began, stored = time.process_time(), dict(np.load(job["heads"]))
-    decoder = SureDecoder(acoustic, card, wanted)
+    decoder = Decoder(acoustic, card, wanted)
     loaded, texts, spent = time.process_time() - began, [], 0.0
     posteriors = [(stored[f"letters{i}"], stored.get(f"phonemes{i}")) for i in range(len(stored["clip"]))]
     decoder(*posteriors[0])  # warms up

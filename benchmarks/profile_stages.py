@@ -10,9 +10,8 @@ import numpy as np
 from torch import Tensor
 
 import asr.language.rnn
-import asr.live.utterance
-import asr.recognizer
 import asr.search.decoder
+from asr.align.segment import WordAligner
 from asr.audio.features import LogMel
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
 from asr.language.rnn import AdaptiveScores, RnnScorer
@@ -116,13 +115,13 @@ MODEL = (
     Point("recurrent language model", asr.language.rnn, "gru", read_words),
     Point("recurrent language model", AdaptiveScores, "log_prob", next_words),
 )
-FILE = (*MODEL, Point("times and confidence", asr.recognizer, "segment"))
+FILE = (*MODEL, Point("times and confidence", WordAligner, "segment"))
 STREAM = (
     *MODEL,
-    Point("words to show", Decoder, "so_far"),
+    Point("words to show", Decoder, "partial"),
     Point("words to show", Decoder, "likeliest"),
-    Point("times and confidence", asr.live.utterance, "segment"),
-    Point("times and confidence", asr.live.utterance, "timed"),
+    Point("times and confidence", WordAligner, "segment"),
+    Point("times and confidence", WordAligner, "timed"),
     Point("the stream's own", Stream, "hear"),
     Point("the stream's own", Stream, "step"),
     Point("the stream's own", Stream, "results"),

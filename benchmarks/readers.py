@@ -20,8 +20,7 @@ from asr.language import arpa, kneser_ney, ngram
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError, load_model, save_model
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
-from asr.search.lexicon import LexiconError
-from asr.search.lexicon import read_lexicon as read_search_lexicon
+from asr.search.lexicon import Lexicon, LexiconError
 from asr.text_files import TextError, read_lines
 from asr.training import corpora
 from asr.training.configuration import read_config, read_lexicon
@@ -175,7 +174,7 @@ READERS: dict[str, Reader] = {
     "detector": Reader(lambda: _written(_detector, ".safetensors"), load_detector, (DetectorError,)),
     "lexicon": Reader(
         lambda: {".txt": b"# words\npear\tP EH R\n", ".xz": lzma.compress(b"pear\tP EH R\napple\tAE P AH L\n")},
-        read_search_lexicon,
+        Lexicon.read,
         (LexiconError,),
     ),
     "cmudict": Reader(lambda: {".txt": b";;; x\npear  P EH1 R # x\npear(1)  P AE1 R\n"}, read_lexicon, (ValueError,)),

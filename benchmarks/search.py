@@ -22,9 +22,8 @@ import numpy as np
 from asr.language import arpa
 from asr.language.ngram import load as load_ngram
 from asr.model.checkpoint import MODELS, load_model
-from asr.search.base import SearchOptions
-from asr.search.weights import Weights, weights_for
-from asr.search.words import LexiconOptions
+from asr.search.base import LexiconOptions, SearchOptions
+from asr.search.options import Weights, weights_for
 from asr.training.data import Utterance, read_manifest
 from asr.training.posteriors import all_posteriors
 from benchmarks import measure, tables

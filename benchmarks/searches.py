@@ -21,11 +21,11 @@ import numpy as np
 from asr.language.ngram import NgramModel, log_prob
 from asr.language.ngram import load as load_ngram
 from asr.model.checkpoint import MODELS
-from asr.search.base import BeamSearch, SearchOptions
+from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.compiled import lexicon_search
 from asr.search.ctc_score import ctc_scores
-from asr.search.lexicon import LEXICON, Pronunciation, read_lexicon
-from asr.search.words import LexiconOptions
+from asr.search.letters import LetterSearch
+from asr.search.lexicon import Pronunciation, packaged
 from asr.text import BLANK, LETTERS, Alphabet
 
 PACKAGES = ("flashlight-text", "camel-kenlm", "ctc-beam-decoder", "pyctcdecode", "rapidfuzz", "safetensors")
@@ -44,7 +44,7 @@ class Material:
         self.phonemes, self.clips = data["phonemes"].tolist(), len(data["seconds"])
         self.rows = {what: [data[f"{what}{i}"] for i in range(self.clips)] for what in ("phonemes", "letters")}
         self.lm: NgramModel = load_ngram(MODELS / "english-lm.npz")
-        self.lexicon: list[Pronunciation] = read_lexicon(LEXICON)
+        self.lexicon: list[Pronunciation] = list(packaged().pairs())
         self.alphabet = Alphabet(LETTERS)
 
 
@@ -55,7 +55,7 @@ def ours_in_lexicon(m: Material, beam: int) -> Search:
 
 
 def ours_in_letters(m: Material, beam: int) -> Search:
-    search = BeamSearch(m.alphabet, SearchOptions(**vars(m.letters) | {"beam": beam}), m.lm)
+    search = LetterSearch(m.alphabet, SearchOptions(**vars(m.letters) | {"beam": beam}), m.lm)
     return lambda log_probs: search.decode(log_probs)[0].text
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.align.align import AlignError, loudness
-from asr.align.words import timed_words
+from asr.align.words import AlignError, loudness
 from asr.live.endpoint import EndpointOptions
 from asr.live.listener import Listener, ListenerOptions
 from asr.model.interface import Latency
@@ -68,9 +67,7 @@ def reference(recognizer: Recognizer, sound: Joined) -> list[list[Word]]:
         frames = recognizer.model.frontend(sound.samples[round(start * RATE) : round(end * RATE)])
         posteriors = recognizer.log_probs([frames])[0]
         try:
-            found.append(
-                list(timed_words(normalise(row["text"]), posteriors, start, recognizer.decoder, loudness(frames)))
-            )
+            found.append(list(recognizer.aligner.timed(normalise(row["text"]), posteriors, start, loudness(frames))))
         except AlignError:  # more words than its sound has room for
             found.append([])
     return found
@@ -79,7 +76,7 @@ def reference(recognizer: Recognizer, sound: Joined) -> list[list[Word]]:
 def full_context(recognizer: Recognizer, sounds: Sequence[Joined]) -> tuple[dict, np.ndarray]:
     """The same streams as files, with the endpoints of a stream: the row of the table, the errors of each clip."""
     settings = replace(recognizer.options, segments=EndpointOptions().segments())
-    whole = Recognizer(recognizer.model, recognizer.decoder, settings)
+    whole = Recognizer(recognizer.model, recognizer.aligner, settings)
     texts = [by_clip(s, [word for found in whole.segments([s.samples]) for word in found.words]) for s in sounds]
     wrong, total = errors(sounds, texts)
     return {"latency": FULL, **summary("WER", wrong, total)}, wrong

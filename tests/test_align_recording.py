@@ -8,8 +8,8 @@ import pytest
 
 import asr
 from asr import audio
-from asr.align.fit import AlignError
 from asr.align.recording import align_speech
+from asr.align.words import AlignError
 from asr.commands.align import speech
 
 DATA = Path(__file__).parent / "data"
@@ -35,7 +35,7 @@ def begins() -> np.ndarray:
 
 def test_every_word_is_in_its_clip(recognizer, stretches):
     words = [w for c in CLIPS for w in c["text"].split()]
-    found = align_speech(stretches, words, recognizer.decoder)
+    found = align_speech(stretches, words, recognizer.aligner)
     placed = [(s.start + 0.04 * a.start_frame, s.start + 0.04 * a.end_frame, a) for s in found for a in s.words]
     assert [a.word for *_, a in placed] == words
     clip = np.searchsorted(begins(), [(start + end) / 2 for start, end, _ in placed], "right") - 1
@@ -45,7 +45,7 @@ def test_every_word_is_in_its_clip(recognizer, stretches):
 
 def test_speech_that_the_text_lacks_takes_no_words(recognizer, stretches):
     wanted = CLIPS[0]["text"].split() + CLIPS[-1]["text"].split()
-    found = align_speech(stretches, wanted, recognizer.decoder)
+    found = align_speech(stretches, wanted, recognizer.aligner)
     middles = [s.start + 0.02 * (a.start_frame + a.end_frame) for s in found for a in s.words]
     clip = np.searchsorted(begins(), middles, "right") - 1
     assert clip.tolist() == [0] * len(CLIPS[0]["text"].split()) + [len(CLIPS) - 1] * len(CLIPS[-1]["text"].split())
@@ -53,8 +53,8 @@ def test_speech_that_the_text_lacks_takes_no_words(recognizer, stretches):
 
 def test_a_text_that_was_never_said_is_hardly_sure(recognizer, stretches):
     def sure(text: str) -> float:
-        found = align_speech(stretches[-1:], text.split(), recognizer.decoder)
-        return np.mean(recognizer.decoder.confidence("aligned", found[0].words))
+        found = align_speech(stretches[-1:], text.split(), recognizer.aligner)
+        return np.mean(recognizer.aligner.confidence("aligned", found[0].words))
 
     assert sure(CLIPS[-1]["text"]) > 0.8
     assert sure("my uncle keeps seven yellow parrots and a very old dog in his garden") < 0.2
@@ -62,12 +62,12 @@ def test_a_text_that_was_never_said_is_hardly_sure(recognizer, stretches):
 
 def test_words_no_lexicon_has_are_aligned_by_their_letters(recognizer, stretches):
     words = CLIPS[-1]["text"].replace("printed", "brintedd").split()
-    (found,) = align_speech(stretches[-1:], words, recognizer.decoder)
+    (found,) = align_speech(stretches[-1:], words, recognizer.aligner)
     assert [a.word for a in found.words] == words and found.words[0].evidence.spelt == 1
 
 
 def test_no_speech_and_too_little_of_it(recognizer, stretches):
     with pytest.raises(AlignError, match="no speech"):
-        align_speech(speech(recognizer, [np.zeros(48_000, np.float32)]), ["hello"], recognizer.decoder)
+        align_speech(speech(recognizer, [np.zeros(48_000, np.float32)]), ["hello"], recognizer.aligner)
     with pytest.raises(AlignError, match="too long to have been said"):
-        align_speech(stretches[:1], ["supercalifragilistic"] * 40, recognizer.decoder)
+        align_speech(stretches[:1], ["supercalifragilistic"] * 40, recognizer.aligner)

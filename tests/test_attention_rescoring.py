@@ -18,7 +18,7 @@ from asr.model.network.ctc import CTCModel
 from asr.recognizer import Recognizer, RecognizerOptions, Recording, _attach_attention
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions
-from asr.search.weights import WeightError, Weights
+from asr.search.options import WeightError, Weights
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]

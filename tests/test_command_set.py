@@ -14,14 +14,16 @@ from asr.cli import main
 from asr.search.commands import CommandSet, pronounced
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import HotwordError
-from asr.search.weights import WeightError, Weights
+from asr.search.lexicon import Lexicon
+from asr.search.options import WeightError, Weights
 from asr.text import Alphabet
 
 DATA = Path(__file__).parent / "data"
 ALPHABET = Alphabet()
 PHONEMES = ("G", "OW", "S", "T", "AA", "P", "HH", "EH", "L")
 LEXICON = {"go": ["G OW"], "stop": ["S T AA P"], "help": ["HH EH L P"]}
-COMMAND_SET = CommandSet(["go", "stop", "help"], ALPHABET, PHONEMES, LEXICON, 2.5)
+LEXICON_OF_ALL = Lexicon((word, way) for word, ways in LEXICON.items() for way in ways)
+COMMAND_SET = CommandSet(["go", "stop", "help"], ALPHABET, PHONEMES, LEXICON_OF_ALL, 2.5)
 
 
 def rows(path: list[int], width: int, sure: float) -> np.ndarray:
@@ -40,7 +42,7 @@ def said(word: str, sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
 
 
 def text(letters: np.ndarray, phonemes: np.ndarray) -> str:
-    return COMMAND_SET.best(phonemes, letters)[0].text
+    return COMMAND_SET(letters, phonemes)[0].text
 
 
 @pytest.mark.parametrize("word", LEXICON)
@@ -68,18 +70,18 @@ def test_always_a_command_or_nothing(seed, sharpness):
 
 
 def test_unknown_words_are_pronounced_and_no_commands_refused():
-    assert pronounced("go stahp", LEXICON)[0].startswith("G OW S T")
+    assert pronounced("go stahp", LEXICON_OF_ALL)[0].startswith("G OW S T")
     with pytest.raises(HotwordError, match="no commands"):
-        CommandSet([], ALPHABET, PHONEMES, LEXICON, 2.5)
+        CommandSet([], ALPHABET, PHONEMES, LEXICON_OF_ALL, 2.5)
 
 
 @given(st.lists(st.integers(0, 12), max_size=4))
 def test_a_stream_as_the_whole(cuts):
     letters, phonemes = said("stop", 0.7)
-    state = None
-    for block in np.split(phonemes, sorted(cuts)):
-        state = COMMAND_SET.feed(state, block)
-    assert COMMAND_SET.best(state, letters) == COMMAND_SET.best(phonemes, letters)
+    state = COMMAND_SET.start()
+    for some in zip(np.split(letters, sorted(cuts)), np.split(phonemes, sorted(cuts))):
+        state = COMMAND_SET.feed(state, *some)
+    assert COMMAND_SET.finish(state) == COMMAND_SET(letters, phonemes)
 
 
 def test_a_decoder_with_commands():
@@ -88,8 +90,8 @@ def test_a_decoder_with_commands():
     logits = np.random.default_rng(0).normal(size=(20, len(model.alphabet)))
     letters = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
     state = decoder.feed(decoder.start(), letters, None)
-    assert decoder.so_far(state, letters).words == ()
-    assert decoder.finish(state, letters)[0].text in ("", "go", "stop")
+    assert decoder.partial(state).words == ()
+    assert decoder.finish(state)[0].text in ("", "go", "stop")
 
 
 def test_a_command_is_as_sure_as_a_given_word():

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.search import compiled
+from asr.search.base import LexiconOptions
 from asr.search.compiled import CompiledSearch, lexicon_search
 from asr.search.hotwords import Hotword, HotwordScorer
-from asr.search.words import LexiconOptions, LexiconSearch
+from asr.search.words import LexiconSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
 pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
@@ -48,7 +49,7 @@ def test_the_same_texts_and_scores(frames, seed, sharpness, order, beam, recombi
     states = [search.feed(search.start(), log_probs) for search in (slow, fast)]
     expected, found = (search.best(state, 10**6) for search, state in zip((slow, fast), states))
     assert scores(found) == rounded(expected)
-    assert fast.so_far(states[1]) == slow.so_far(states[0])
+    assert fast.partial(states[1]) == slow.partial(states[0])
 
 
 def test_the_best_come_first_and_no_more_than_asked_for():

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 
-from asr.align.align import Aligned, Evidence
 from asr.align.confidence import (
     FEATURES,
     Confidence,
     SearchEvidence,
-    calibration_error,
-    fit,
-    reliability,
     search_evidence,
 )
+from asr.align.words import Aligned, Evidence
 from asr.model.checkpoint import CheckpointError, load_model
 from asr.search.base import Hypothesis
+from recipes.english.calibration import calibration_error, fit, reliability
 
 RNG = np.random.default_rng(0)
 

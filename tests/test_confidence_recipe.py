@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence, area_under_roc, calibration_error
+from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence
 from asr.model.checkpoint import load_model, locate, update_card
 from asr.training.data import Utterance
+from recipes.english.calibration import area_under_roc, calibration_error
 from recipes.english.confidence import as_card
 from recipes.english.reliability import Sample, cross_validated, draw, report
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from asr.model.network.ctc import ctc_loss
+from asr.search.lexicon import Lexicon
 from asr.text import collapse
 from asr.training.configuration import as_toml, read_config
 from asr.training.ctc_crf import CtcCrf, log_denominator, phoneme_trigram
-from asr.training.data import Lexicon
 
 N = 4  # symbols, the blank among them
 LENGTHS = torch.tensor([4, 3, 1])
@@ -89,7 +89,7 @@ def test_long_utterances_do_not_underflow(trigram):
 
 
 def test_the_recipe_is_read_and_written_the_same(tmp_path):
-    lexicon = Lexicon(["snow S N OW1"])
+    lexicon = Lexicon.parse(["snow S N OW1"])
     configuration = read_config(RECIPE, lexicon)
     assert configuration[1].crf and configuration[1].ctc_share == 0.1
     (tmp_path / "config.toml").write_text(as_toml(configuration))

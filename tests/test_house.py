@@ -23,8 +23,6 @@ UPWARDS = {  # known offenders: (who, whom), and what mends it
     ("asr.model.checkpoint", "asr.attention.decoder"): "the attention decoder's files are read in its own room",
 }
 CIRCLES = {  # known offenders, and what mends them
-    frozenset({"asr.search.base", "asr.search.non_blank_frames"}): "non_blank_frames is folded into base",
-    frozenset({"asr.search.partial", "asr.search.words"}): "partial is divided among base, letters and decoder",
     frozenset({"asr.live.stream", "asr.live.listener"}): "a stream no longer feeds itself through its listener",
 }
 

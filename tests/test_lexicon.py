@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search.lexicon import LexiconError, read_lexicon
-from asr.search.words import LexiconOptions, LexiconSearch
+from asr.search.base import LexiconOptions
+from asr.search.lexicon import Lexicon, LexiconError, packaged
+from asr.search.words import LexiconSearch
 from recipes.language_model.lexicon import inflected
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")
@@ -189,21 +190,19 @@ def test_bad_lexicons_and_shapes(search, lm, tmp_path):
     with pytest.raises(LexiconError, match="no words"):
         LexiconSearch(PHONEMES, [], lm)
     with pytest.raises(LexiconError, match="no lexicon"):
-        read_lexicon(tmp_path / "none.txt")
-    (tmp_path / "bad.txt").write_text("pear P EH R\n")
+        Lexicon.read(tmp_path / "none.txt")
+    (tmp_path / "bad.txt").write_text("pear\n")
     with pytest.raises(LexiconError, match="TAB"):
-        read_lexicon(tmp_path / "bad.txt")
+        Lexicon.read(tmp_path / "bad.txt")
     (tmp_path / "bad.txt.xz").write_text("pear")
     with pytest.raises(LexiconError, match="damaged"):
-        read_lexicon(tmp_path / "bad.txt.xz")
+        Lexicon.read(tmp_path / "bad.txt.xz")
     with pytest.raises(ValueError, match="shape"):
         search.decode(np.zeros((3, 5), np.float32))
 
 
 def test_packaged_lexicon():
-    from asr.model.checkpoint import MODELS
-
-    pairs = read_lexicon(MODELS / "english-lexicon.txt.xz")
+    pairs = list(packaged().pairs())
     assert {("pear", "P EH R"), ("pair", "P EH R"), ("read", "R IY D"), ("read", "R EH D")} <= set(pairs)
     assert len(pairs) > 40_000 and not any(c.isdigit() for _, said in pairs[:1000] for c in said)
 

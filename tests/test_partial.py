@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 import asr
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search.base import BeamSearch, SearchOptions
+from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.partial import greedy_so_far, letters_so_far, words_so_far
-from asr.search.words import LexiconOptions, LexiconSearch
+from asr.search.letters import LetterSearch
+from asr.search.strategies import Greedy
+from asr.search.words import LexiconSearch
 from asr.text import Alphabet
 
 ALPHABET = Alphabet("ab ")
 PHONEMES = ("P", "EH", "R", "T", "IY")
 LEXICON = [("pear", "P EH R"), ("pair", "P EH R"), ("pet", "P EH T"), ("tea", "T IY"), ("tee", "T IY"), ("eat", "IY T")]
-LETTERS = BeamSearch(ALPHABET, SearchOptions(beam=8))
+LETTERS = LetterSearch(ALPHABET, SearchOptions(beam=8))
 WORDS = LexiconSearch(
     PHONEMES,
     LEXICON,
@@ -45,7 +46,7 @@ def test_stable_words_begin_everything_that_follows(seed, cuts, in_words):
     state, before = search.start(), []
     for portion in np.split(log_probs(60, symbols, seed), sorted(cuts)):
         state = search.feed(state, portion)
-        words, stable = words_so_far(state, search) if in_words else letters_so_far(state, ALPHABET)
+        words, stable = search.partial(state)
         assert list(words[: len(before)]) == before and stable >= len(before)
         before = list(words[:stable])
     for hypothesis in search.best(state, n=100):
@@ -54,19 +55,19 @@ def test_stable_words_begin_everything_that_follows(seed, cuts, in_words):
 
 def test_words_are_stable_as_soon_as_the_beam_agrees():
     state = WORDS.feed(WORDS.start(), spoken("P _ EH R"))
-    assert words_so_far(state, WORDS) in ((("pear",), 0), (("pair",), 0))
+    assert WORDS.partial(state) in ((("pear",), 0), (("pair",), 0))
     state = WORDS.feed(state, spoken("_ IY T _ T"))
-    words, stable = words_so_far(state, WORDS)
+    words, stable = WORDS.partial(state)
     assert words[-1] == "eat" and stable <= 1  # pear or pair, that is not clear yet
 
 
 def test_letters():
-    def after(text: str):
+    def after(text: str, search=LETTERS):
         rows = np.log(np.eye(4, dtype=np.float32)[[ALPHABET.index(c) for c in text]] * 0.9999 + 2e-5)
-        return letters_so_far(LETTERS.feed(LETTERS.start(), rows), ALPHABET)
+        return search.partial(search.feed(search.start(), rows))
 
     assert after("ab") == (("ab",), 0) and after("ab ") == (("ab",), 1) and after("ab ba") == (("ab", "ba"), 1)
-    assert greedy_so_far("") == ((), 0) and greedy_so_far("ab ba") == (("ab", "ba"), 1)
+    assert after("", Greedy(ALPHABET)) == ((), 0) and after("ab ba", Greedy(ALPHABET)) == (("ab", "ba"), 1)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_decoder_in_portions_as_at_once(options):
     state = decoder.start()
     for some in zip(*(np.split(h, [0, 7, 8, 30]) for h in posteriors)):
         state = decoder.feed(state, *some)
-        decoder.so_far(state, posteriors[0])  # looking on the way changes nothing
-    found, whole = decoder.finish(state, posteriors[0]), decoder(*posteriors)
+        decoder.partial(state)  # looking on the way changes nothing
+    found, whole = decoder.finish(state), decoder(*posteriors)
     assert [h.text for h in found] == [h.text for h in whole]
     assert all(math.isclose(a.score, b.score, abs_tol=1e-3) for a, b in zip(found, whole))

@@ -92,7 +92,7 @@ def test_block_size_does_not_show(greedy, speech, size):
 
 
 def test_batching_does_not_show(greedy, speech):
-    alone = Recognizer(greedy.model, greedy.decoder, replace(greedy.options, batch=0.0, gather=0.0))
+    alone = Recognizer(greedy.model, greedy.aligner, replace(greedy.options, batch=0.0, gather=0.0))
     assert texts(alone.segments([speech])) == texts(greedy.segments([speech]))
 
 
@@ -119,7 +119,7 @@ def test_cuts_through_running_speech_hardly_show(greedy, speech):
     """Speech without a pause is cut somewhere: the encoder sees beyond the cut, so the words stay."""
     running = speech[np.abs(np.convolve(np.abs(speech), np.ones(3200) / 3200, "same")) > 1e-3]
     short = replace(greedy.options, segments=SegmenterOptions(max_length=5.0))
-    pieces = list(Recognizer(greedy.model, greedy.decoder, short).segments([running]))
+    pieces = list(Recognizer(greedy.model, greedy.aligner, short).segments([running]))
     whole = " ".join(texts(greedy.segments([running])))
     assert len(pieces) > len(list(greedy.segments([running])))
     assert errors(whole, " ".join(texts(pieces))) < 0.05 * len(whole)  # letters
@@ -138,7 +138,7 @@ def test_nothing_is_heard_where_nothing_is_said(recognizer, noise):
 
 
 def test_memory_does_not_grow_with_the_audio(greedy, speech):
-    recognizer = Recognizer(greedy.model, greedy.decoder, replace(greedy.options, gather=20.0))
+    recognizer = Recognizer(greedy.model, greedy.aligner, replace(greedy.options, gather=20.0))
 
     def peak(times: int) -> int:
         tracemalloc.start()

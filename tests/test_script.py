@@ -1,8 +1,8 @@
-"""asr.align.script: words as they are written and as they are said; what has to be written otherwise."""
+"""asr.align.recording: words as they are written and as they are said; what has to be written otherwise."""
 
 import pytest
 
-from asr.align.script import ScriptError, Token, tokens
+from asr.align.recording import ScriptError, Token, tokens
 
 
 def test_words_keep_how_they_are_written():

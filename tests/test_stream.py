@@ -53,7 +53,7 @@ def finals(results: list[Result]) -> list[list[tuple]]:
 def of_file(recognizer: Recognizer, options: ListenerOptions, samples: np.ndarray) -> list[list[tuple]]:
     """What `asr transcribe` makes of the same sound with the same latency and endpoints."""
     same = replace(recognizer.options, latency=options.latency, segments=options.endpoints.segments())
-    segments = Recognizer(recognizer.model, recognizer.decoder, same).segments([samples])
+    segments = Recognizer(recognizer.model, recognizer.aligner, same).segments([samples])
     return [[(w.text, w.start, w.end) for w in s.words] for s in segments]
 
 

@@ -18,16 +18,17 @@ from asr.model.checkpoint import load_model
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.options import ModelOptions
+from asr.search.lexicon import Lexicon
 from asr.training import log, loop
 from asr.training.augment import Augmenter, AugmentOptions
-from asr.training.data import Audio, Lexicon, Utterance, read_manifest
+from asr.training.data import Audio, Utterance, read_manifest
 from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 TONES = {"a": 300, "b": 800, "c": 1_700, "d": 3_400}  # Hz
 SENTENCES = ["ab", "cab", "bad cab", "dab", "a bad dad", "add", "cad ab", "b a d"]
-LEXICON = Lexicon(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
+LEXICON = Lexicon.parse(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
 QUIET = AugmentOptions(0, 0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
 MODEL = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), (), "gru", 1, 32, 4, 0.0)
 BY_HEART = (Stage(75), Stage(75, decay=True))

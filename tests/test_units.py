@@ -17,11 +17,12 @@ from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.options import ModelOptions
 from asr.model.streaming import encode
-from asr.search.base import BeamSearch, greedy
+from asr.search.base import greedy
+from asr.search.letters import LetterSearch
+from asr.search.lexicon import Lexicon
 from asr.subwords import Subwords, alphabet_of, learn
 from asr.text import LETTERS, Alphabet, Phonemes
 from asr.training.configuration import as_toml, read_config
-from asr.training.data import Lexicon
 from asr.training.defaults import from_nothing
 from asr.training.run import Material, train_run
 
@@ -86,13 +87,13 @@ def test_greedy_and_the_beam_search_with_an_ngram_write_with_pieces():
     path = [i for symbol in alphabet.encode("the other feather") for i in (symbol, 0)]
     log_probs = np.log(0.9 * np.eye(len(alphabet))[path] + 0.1 * rng.dirichlet(np.ones(len(alphabet)), len(path)))
     assert greedy(log_probs, alphabet).text == "the other feather"
-    assert BeamSearch(alphabet, lm=lm).decode(log_probs)[0].text == "the other feather"
+    assert LetterSearch(alphabet, lm=lm).decode(log_probs)[0].text == "the other feather"
     hidden = [i for symbol in alphabet.encode("the weader") for i in (symbol, 0)]
     heard = 0.6 * np.eye(len(alphabet))[hidden] + 0.4 / len(alphabet)
     heard[path[:1] * 0 + [hidden.index(alphabet.index("d"))], alphabet.index("th")] += 0.5  # "d", or "th" before "er"
     heard = np.log(heard / heard.sum(1, keepdims=True))
     assert greedy(heard, alphabet).text == "the weader"
-    assert BeamSearch(alphabet, lm=lm).decode(heard)[0].text == "the weather"
+    assert LetterSearch(alphabet, lm=lm).decode(heard)[0].text == "the weather"
 
 
 # in models
@@ -139,9 +140,9 @@ def test_exported_they_are_the_same(tmp_path, units):
 
 
 def test_words_that_the_lexicon_lacks_are_guessed():
-    lexicon = Lexicon(["snow S N OW1", "boy B OY1"])
-    assert lexicon("snowboy") is None
-    assert lexicon.with_guesses(["snowboy"])("snow snowboy") == ["S", "N", "OW", "S", "N", "OW", "B", "OY"]
+    lexicon = Lexicon.parse(["snow S N OW1", "boy B OY1"])
+    assert lexicon.pronounce("snowboy") is None
+    assert lexicon.with_guesses(["snowboy"]).pronounce("snow snowboy") == ["S", "N", "OW", "S", "N", "OW", "B", "OY"]
     assert Phonemes(lexicon.phonemes).decode(Phonemes(lexicon.phonemes).encode("B OY S")) == "B OY S"
 
 
@@ -169,7 +170,7 @@ def test_what_units_lack_is_one_sentence(tmp_path):
     with pytest.raises(Error, match="phonemes as units need a lexicon"):
         train_run(Material([], []), configuration, tmp_path)
     with pytest.raises(ValueError, match="the lexicon lacks 'zoo' and phonemes that it may have: add it"):
-        Lexicon(["snow S N OW1"]).with_guesses(["snow zoo"])
+        Lexicon.parse(["snow S N OW1"]).with_guesses(["snow zoo"])
     (tmp_path / "c.toml").write_text('[model]\nunits = "syllables"\n[[stages]]\nupdates = 1\n')
     with pytest.raises(ValueError, match="no units 'syllables'"):
         read_config(tmp_path / "c.toml", None)

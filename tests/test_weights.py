@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import asr
 from asr.model.checkpoint import CheckpointError, load_model, locate, update_card
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.weights import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
+from asr.search.options import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
 from recipes.english import tune
 from recipes.english.candidates import Candidates
 

@@ -1,22 +1,72 @@
-"""Forced alignment of a whole recording: the text over all of its speech, then each stretch of speech by itself."""
+"""Forced alignment of a whole recording: a text, as it is written and as it is said, over all of the speech, then each
+stretch of speech by itself.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.align.align import Aligned, AlignError, Evidence, around, spelt
-from asr.align.fit import SymbolAlignment, align_symbols
-from asr.align.words import align_words
+from asr.align.segment import WordAligner
+from asr.align.words import Aligned, AlignError, Evidence, SymbolAlignment, align_symbols, around, spelt
+from asr.errors import Error
 from asr.model.streaming import Posteriors
 from asr.search.decoder import Decoder
-from asr.text import BLANK
+from asr.text import BLANK, normalise
 
-ELSEWHERE = 1.0  # nats a frame; see asr.align.fit.fit: speech that the text lacks takes no words with it
+ELSEWHERE = 1.0  # nats a frame; see asr.align.words.align_symbols: speech that the text lacks takes no words with it
 BROKEN = -15.0  # ln of a word's going on after a pause
+READ_AS_WORDS = "&@#%°"  # signs that have to be written as the words that they are read as
+MAX_LISTED = 3  # words named in a message
 NO_EVIDENCE = Evidence(-10.0, -10.0, -10.0, 1.0, -10.0, -10.0, 0.0, 0.0)  # speaks for a word that had no room
+
+
+class ScriptError(Error, ValueError):
+    """The text cannot be aligned; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word as it is written, and the words that are said."""
+
+    written: str  # "Well-known,"
+    said: tuple[str, ...]  # "well", "known"
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text; punctuation that stands alone is left out. Raises ScriptError."""
+    found, wrong = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for written in line.split():
+            if not _sayable(written):
+                wrong.append(f'"{written}" in line {number}')
+            elif said := normalise(written).split():
+                found.append(Token(written, tuple(said)))
+    if wrong:
+        more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
+        raise ScriptError(
+            f"the text has what cannot be aligned: {', '.join(wrong[:MAX_LISTED])}{more}; "
+            'write it in letters a to z as it is said, for example "twenty" for "20" and "and" for "&"'
+        )
+    if not found:
+        raise ScriptError("the text has no words: there is nothing to align")
+    return found
+
+
+def _sayable(written: str) -> bool:
+    """No digit, no sign that is read as a word, no letter of another alphabet: normalising would lose it."""
+    return not any(
+        c in READ_AS_WORDS or (kind := unicodedata.category(c)) in ("Sc", "Sm") or kind[0] == "N" or _foreign(c)
+        for c in unicodedata.normalize("NFKD", written)
+    )
+
+
+def _foreign(character: str) -> bool:
+    """A letter beyond a-z; ʼ counts as an apostrophe."""
+    return character.isalpha() and not normalise(character) and character != "ʼ"
 
 
 @dataclass(frozen=True)
@@ -29,16 +79,16 @@ class Stretch:
     words: tuple[Aligned, ...] = ()  # frames from the start
 
 
-def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) -> list[Stretch]:
-    """The words in their order, each in its stretch; cf. align.align. Time grows with the length of the speech.
+def align_speech(stretches: Sequence[Stretch], words: list[str], aligner: WordAligner) -> list[Stretch]:
+    """The words in their order, each in its stretch; see asr.align.words.align.
 
-    Raises AlignError where there is no speech, or not enough for so many words.
+    Time grows with the length of the speech. Raises AlignError where there is not enough speech for so many words.
     """
     if not stretches:
         raise AlignError("no speech was found in the audio")
     lengths = np.array([len(s.posteriors[0]) for s in stretches])
     begins = np.cumsum(lengths + 1) - lengths - 1  # a frame of silence between two
-    roughly = _over_all(stretches, words, decoder)
+    roughly = _over_all(stretches, words, aligner.decoder)
     numbers = np.searchsorted(begins, (roughly.extents.sum(1) - 1) / 2, "right") - 1
     found: list[list[Aligned]] = []
     for number, stretch in enumerate(stretches):
@@ -46,7 +96,7 @@ def align_speech(stretches: Sequence[Stretch], words: list[str], decoder: Decode
         starts, ends = roughly.extents[share].T - begins[number]
         starts = np.clip(starts, 0, lengths[number] - 1)
         extents = np.stack([starts, np.clip(ends, starts + 1, lengths[number])], 1)
-        found.append(_in_stretch(stretch, [words[k] for k in share], extents, decoder))
+        found.append(_in_stretch(stretch, [words[k] for k in share], extents, aligner))
     return [replace(s, words=tuple(f)) for s, f in zip(stretches, _with_neighbours(found))]
 
 
@@ -62,10 +112,10 @@ def _over_all(stretches: Sequence[Stretch], words: list[str], decoder: Decoder) 
     return align_symbols(log_probs, symbols, (), ELSEWHERE, [letters if said[w] else BLANK for w in words])
 
 
-def _in_stretch(stretch: Stretch, words: list[str], extents: np.ndarray, decoder: Decoder) -> list[Aligned]:
+def _in_stretch(stretch: Stretch, words: list[str], extents: np.ndarray, aligner: WordAligner) -> list[Aligned]:
     """Words laid over their stretch alone, by all that is known; at ``extents`` (W, 2), unsure, if they do not fit."""
     try:
-        return align_words(" ".join(words), stretch.posteriors, decoder, stretch.loudness, ELSEWHERE)
+        return aligner.align(" ".join(words), stretch.posteriors, stretch.loudness, ELSEWHERE)
     except AlignError:
         return [Aligned(w, start, end, NO_EVIDENCE) for w, (start, end) in zip(words, extents.astype(float).tolist())]
 

@@ -1,88 +1,248 @@
-"""Texts laid over the log-probabilities: words with times and confidences, and what is taken for noise."""
+"""Where is each word? Forced alignment of a known text, by the CTC model's own best path and the pauses around it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
-from statistics import fmean
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from asr.align.align import Aligned, AlignError, Sound, align
-from asr.align.confidence import ALIGNED, HEARD, RECOGNISED, Confidence, search_evidence
-from asr.model.interface import FRAME_SECONDS, AcousticModel
-from asr.model.streaming import Posteriors
-from asr.search.base import Hypothesis
-from asr.search.decoder import Decoder, DecoderOptions
-from asr.transcript import Segment, Word
+from asr.align.viterbi import viterbi
+from asr.errors import Error
+from asr.model.interface import STRIDE
+from asr.text import BLANK, Alphabet
 
-NOISE_MAX_WORDS = 3  # words; a segment of so few is noise where the model doubts them
-MIN_WORDS_PER_SECOND = 1.0  # words a second that somebody says who is really speaking
-
-
-class SureDecoder(Decoder):
-    """A decoder that knows how sure words are; so it hands out all its candidates, not only the n best."""
-
-    def __init__(self, model: AcousticModel, card: dict, options: DecoderOptions):
-        """Raises CheckpointError where calibrations or weights on the card are of no use, WeightError."""
-        wanted = max(options.n_best, options.candidates)
-        super().__init__(model, card, replace(options, n_best=wanted))
-        self.n_best = options.n_best  # texts of a segment
-        self.confidence = Confidence.of(card, self.search)
+WIDTH = 1000.0  # ln; see viterbi. A wrong letter costs about 5, and a passage that the text lacks some hundred
+AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
+# voices (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
+PAUSE_FRAMES = 4  # frames without a symbol may hold a pause; fewer lie within running speech
+QUIET_FRAMES = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
+DEPTH = 15.0, 50.0  # dB between a pause and the words around it: less is noise, more (digital silence) counts as 50
+AROUND = 3  # words to either side whose fit speaks for a word, too
+EDGE = 0.3  # of that depth: what is louder belongs to a word
 
 
-def timed_words(
-    text: str, posteriors: Posteriors, start: float, decoder: SureDecoder, loudness: np.ndarray | None = None
-) -> tuple[Word, ...]:
-    """The words of ``text``, said in frames that begin ``start`` seconds into the stream.
+class AlignError(Error, ValueError):
+    """The text cannot be laid over this audio."""
 
-    loudness: see asr.align.align.Sound. Raises asr.align.align.AlignError where the text does not fit.
+
+@dataclass(frozen=True)
+class SymbolAlignment:
+    """Of each word, by the symbols it was given."""
+
+    extents: np.ndarray  # (W, 2) the frames [from, to) of its symbols
+    peaks: np.ndarray  # (W,) mean of ln of its symbols' peak posteriors
+    lost: np.ndarray  # (W,) nats a symbol by which the path falls short of each frame's likeliest symbol, at most 0
+    pace: np.ndarray  # (W,) ln of its frames a symbol
+
+
+def align_symbols(
+    log_probs: np.ndarray,
+    words: Sequence[Sequence[int]],
+    separator: Sequence[int] = (),
+    elsewhere: float = np.inf,
+    inside: Sequence[int] | int = BLANK,
+) -> SymbolAlignment:
+    """The words' symbols, ``separator`` between them, on the best path over log_probs (T, V), natural log.
+
+    elsewhere: nats a frame below the likeliest symbol, at which speech between the words may belong to none.
+    inside: the column of the blank in each word, where the words are spelt in the symbols of several heads.
+    Raises AlignError when there are more symbols than frames, or the audio rules them out.
     """
-    found = align_words(text, posteriors, decoder, loudness)
-    return to_seconds(found, start, decoder.confidence(HEARD, found))
+    symbols = [x for word in words for x in (*separator, *word)][len(separator) :]
+    _check_room(symbols, len(log_probs))
+    sizes = np.array([len(word) for word in words])
+    first = np.cumsum(sizes + len(separator)) - sizes - len(separator)
+    blanks = np.full(len(symbols) + 1, BLANK)
+    blanks[np.repeat(first, sizes) + _counted(sizes)] = np.repeat(np.broadcast_to(inside, len(words)), sizes)
+    columns = log_probs
+    if elsewhere < np.inf:
+        free = np.maximum(log_probs[:, BLANK], log_probs.max(1) - elsewhere)
+        columns = np.column_stack([log_probs, free])
+        blanks[first] = blanks[first + sizes] = log_probs.shape[1]
+    path, score = viterbi(columns, symbols, blanks, WIDTH)
+    if not score > -np.inf:
+        raise AlignError("the audio rules this text out: no alignment has a probability above zero")
+    states = np.insert(blanks, np.arange(1, len(blanks)), symbols)  # their columns
+    on_path = columns[np.arange(len(path)), states[path]]
+    return _measured(path, on_path, on_path - log_probs.max(1), first, sizes)
 
 
-def align_words(
-    text: str, posteriors: Posteriors, decoder: Decoder, loudness: np.ndarray | None = None, elsewhere: float = np.inf
-) -> list[Aligned]:
-    """See asr.align.align.align."""
-    letters, phonemes = posteriors
-    sound = Sound(phonemes, decoder.pronounced(text), loudness)
-    return align(letters, text, decoder.alphabet, sound, elsewhere)
+def _counted(sizes: np.ndarray) -> np.ndarray:
+    """0 .. n - 1 for each size n."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
-def to_seconds(words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:
-    """From frames after ``start`` to seconds."""
-    return tuple(
-        Word(a.word, start + FRAME_SECONDS * a.start_frame, start + FRAME_SECONDS * a.end_frame, confidence)
-        for a, confidence in zip(words, confidences)
+def _check_room(symbols: list[int], frames: int) -> None:
+    needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
+    if needed > frames:
+        raise AlignError(
+            f"the text needs at least {needed} frames and the audio has {frames}: it is too long to have been said here"
+        )
+
+
+def _measured(
+    path: np.ndarray, on_path: np.ndarray, short: np.ndarray, first: np.ndarray, sizes: np.ndarray
+) -> SymbolAlignment:
+    """From the states of the path, its ln probability at each frame, and by how much that falls short."""
+    at = np.flatnonzero(path % 2)
+    number = path[at] // 2
+    begins = np.searchsorted(number, np.arange(first[-1] + sizes[-1]))  # all symbols are there, in order
+    peaks = np.maximum.reduceat(on_path[at], begins)
+    ends = np.append(begins[1:], len(at)) - 1
+    extents = np.stack([at[begins[first]], at[ends[first + sizes - 1]] + 1], 1)
+    return SymbolAlignment(
+        extents,
+        _sums(peaks, np.stack([first, first + sizes], 1)) / sizes,
+        _sums(short, extents) / sizes,
+        np.log(np.diff(extents)[:, 0] / sizes),
     )
 
 
-def make_segment(
-    hypotheses: Sequence[Hypothesis],
-    posteriors: Posteriors,
-    start: float,
-    decoder: SureDecoder,
-    loudness: np.ndarray,
-    least_confidence: float,
-) -> Segment | None:
-    """The best of the hypotheses with its times; None where it says nothing, or nothing that could be trusted: few
-    words whose letters' mean confidence (0..1) is below the least. start: s; loudness (n,): dB of every 10 ms.
+def _sums(values: np.ndarray, extents: np.ndarray) -> np.ndarray:
+    """Of the values [from, to), one after the other and none of them empty."""
+    return np.add.reduceat(np.append(values, 0.0), extents.ravel())[::2]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is known of the audio beside its letters: times get better with each part."""
+
+    phonemes: np.ndarray | None = None  # (T, P), natural log: they peak nearer to their sounds than letters do
+    words: Sequence[Sequence[int]] = ()  # the columns of each word's phonemes
+    loudness: np.ndarray | None = None  # (n,) of every 10 ms, dB: shows where pauses begin and end
+
+
+class Evidence(NamedTuple):
+    """What speaks for a word having been said where it was laid."""
+
+    letters: float  # mean of ln of its letters' peak posteriors
+    letters_lost: float  # nats a letter by which its path falls short of the likeliest symbols
+    around: float  # `letters`, averaged with the words around it
+    length: float  # in letters
+    phonemes: float  # as of the letters; 0 where its phonemes are not known
+    phonemes_lost: float
+    pace: float  # ln of the frames a phoneme takes
+    spelt: float  # 1 where its phonemes are not known
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A word on the model's frames, and what speaks for it."""
+
+    word: str
+    start_frame: float  # of the model; quarters beside a pause
+    end_frame: float
+    evidence: Evidence
+
+    @property
+    def confidence(self) -> float:
+        """0..1: geometric mean of the peak posteriors of its letters."""
+        return math.exp(self.evidence.letters)
+
+
+def align(
+    log_probs: np.ndarray, text: str, alphabet: Alphabet, sound: Sound = Sound(), elsewhere: float = math.inf
+) -> list[Aligned]:
+    """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
+
+    elsewhere: see fit; finite where more may be said than the text has.
+    Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
     """
-    best, *others = hypotheses
+    words = text.split()
+    if not words:
+        return []
+    by_letters, by_phonemes = align_letters(log_probs, words, alphabet, elsewhere), None
+    if sound.words and sound.phonemes is not None:
+        with suppress(AlignError):  # said too fast for its phonemes: the letters must do
+            by_phonemes = align_symbols(sound.phonemes, sound.words, elsewhere=elsewhere)
+    extents = (by_phonemes or by_letters).extents
+    edges = _edges(extents, len(log_probs))
+    if sound.loudness is not None and len(sound.loudness):
+        edges = _moved_to_pauses(edges, extents, sound.loudness)
+    evidence = _evidence(words, by_letters, by_phonemes)
+    return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
+
+
+def align_letters(
+    log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf
+) -> SymbolAlignment:
+    """The words as they are spelt, spaces between them, over log_probs (T, V). Raises AlignError."""
+    separator = spelt(" ", alphabet) if len(words) > 1 else []
+    return align_symbols(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
+
+
+def spelt(word: str, alphabet: Alphabet) -> list[int]:
+    """Raises AlignError for symbols that the alphabet lacks."""
     try:
-        found = align_words(best.text, posteriors, decoder, loudness)
-    except AlignError:  # more letters than frames: the search made up what cannot have been said
-        return None
-    few = max(NOISE_MAX_WORDS, MIN_WORDS_PER_SECOND * FRAME_SECONDS * len(posteriors[0]))
-    if not found or len(found) <= few and fmean(a.confidence for a in found) < least_confidence:
-        return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
-    if decoder.search == "commands":  # one of the given texts
-        sure = decoder.confidence(ALIGNED, found)
-    else:
-        search = search_evidence([a.word for a in found], hypotheses, decoder.lm)
-        sure = decoder.confidence(RECOGNISED, found, search)
-    words = to_seconds(found, start, sure)
-    alternatives = tuple(h.text for h in others[: decoder.n_best - 1])
-    return Segment(words[0].start, words[-1].end, words, alternatives)
+        return alphabet.encode(word)
+    except ValueError as error:
+        raise AlignError(f"cannot align the text, it has symbols that are {error}") from None
+
+
+def _evidence(words: list[str], letters: SymbolAlignment, phonemes: SymbolAlignment | None) -> list[Evidence]:
+    nothing = np.zeros(len(words))
+    sounds = [phonemes.peaks, phonemes.lost, phonemes.pace, nothing] if phonemes else [nothing] * 3 + [nothing + 1]
+    columns = [letters.peaks, letters.lost, around(letters.peaks), [len(word) for word in words], *sounds]
+    return [Evidence(*row) for row in np.stack(columns, 1).tolist()]
+
+
+def around(values: np.ndarray) -> np.ndarray:
+    """The mean of each value (W,) and its neighbours."""
+    near = np.ones(2 * AROUND + 1)
+    return _same(values, near) / _same(np.ones(len(values)), near)
+
+
+def _same(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """The convolution, as long as the values even where the kernel is longer."""
+    return np.convolve(values, kernel)[len(kernel) // 2 :][: len(values)]
+
+
+def loudness(frames: np.ndarray) -> np.ndarray:
+    """Log-mel frames (n, n_mels) -> the power of each in dB (n,)."""
+    return 10 / np.log(10) * np.logaddexp.reduce(frames, axis=1)
+
+
+def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
+    """Where each word starts and ends (W, 2): with its first symbol, and AFTER its last one or with the next word."""
+    starts = extents[:, 0]
+    ends = np.minimum(extents[:, 1] + AFTER, [*starts[1:], frames])
+    return np.stack([starts, ends], 1).astype(float)
+
+
+def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """The edges (W, 2), those beside a pause moved to where it begins or ends."""
+    moved, symbols = edges.copy(), STRIDE * extents
+    loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
+    for k in range(len(edges) + 1):  # before word k
+        first, last = k == 0, k == len(edges)
+        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE_FRAMES:
+            continue
+        around = symbols[max(0, k - 1) : k + 1]
+        level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
+        begin = 0 if first else around[0, 0] + STRIDE  # each word keeps a frame
+        end = len(loudness) if last else around[-1, 1] - STRIDE
+        quiet = begin + _longest_quiet(loudness[begin:end], level)
+        if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
+            if not first:
+                moved[k - 1, 1] = quiet[0] / STRIDE
+            if not last:
+                moved[k, 0] = (quiet[1] + 1) / STRIDE  # windows of 25 ms hear a word half a window early
+    moved = np.where(moved[:, :1] < moved[:, 1:], moved, edges)
+    moved[:-1, 1] = np.minimum(moved[:-1, 1], moved[1:, 0])
+    return moved
+
+
+def _longest_quiet(loudness: np.ndarray, level: float) -> np.ndarray:
+    """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one."""
+    least, most = DEPTH
+    floor = max(level - most, np.sort(loudness)[: QUIET_FRAMES // 2].max(initial=-np.inf))
+    if len(loudness) < QUIET_FRAMES or level - floor < least:
+        return np.zeros(0, int)
+    quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
+    changes = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
+    longest = changes[np.argmax(changes[:, 1] - changes[:, 0])]
+    return longest if longest[1] - longest[0] >= QUIET_FRAMES else longest[:0]

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, TextIO
 
 from asr import audio
-from asr.align.script import ScriptError, Token, tokens
+from asr.align.recording import ScriptError, Token, tokens
 from asr.commands.terminal import add_model, fail, say
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from asr.align.recording import Stretch
-    from asr.align.words import SureDecoder
+    from asr.align.segment import WordAligner
     from asr.recognizer import Recognizer
 
 DOUBT = 0.5  # a word less sure than this may not have been said; so may a text, by the mean of its words
@@ -55,7 +55,7 @@ def align(options: argparse.Namespace) -> int:
         script = tokens(_read(options.text))
     except ScriptError as error:
         return fail(str(error))
-    from asr.align.fit import AlignError
+    from asr.align.words import AlignError
     from asr.recognizer import LOAD_ERRORS, load
 
     try:
@@ -88,14 +88,14 @@ def _read(path: str) -> str:
 
 
 def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcript:
-    """The text's words with their times. Raises asr.audio.files.AudioError, asr.align.fit.AlignError."""
+    """The text's words with their times. Raises asr.audio.files.AudioError, asr.align.words.AlignError."""
     from asr.align.recording import align_speech
     from asr.recognizer import Recording
 
     recording = Recording(path)
     stretches = speech(recognizer, recording.blocks())
     said = [word for token in script for word in token.said]
-    segments = tuple(_segments(align_speech(stretches, said, recognizer.decoder), script, recognizer.decoder))
+    segments = tuple(_segments(align_speech(stretches, said, recognizer.aligner), script, recognizer.aligner))
     problems = [text for text in (recording.warning, _unsaid(segments, path)) if text]
     return Transcript(path, recording.seconds, segments, "; ".join(problems))
 
@@ -105,23 +105,23 @@ def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch
 
     Only the model's outputs are kept: 28 MB for an hour of speech.
     """
-    from asr.align.align import loudness
     from asr.align.recording import Stretch
+    from asr.align.words import loudness
 
     return [
         Stretch(piece.start, posteriors, loudness(piece.own)) for piece, posteriors in recognizer.posteriors(blocks)
     ]
 
 
-def _segments(stretches: Sequence[Stretch], script: list[Token], decoder: SureDecoder) -> Iterator[Segment]:
+def _segments(stretches: Sequence[Stretch], script: list[Token], aligner: WordAligner) -> Iterator[Segment]:
     """For each stretch of speech its words as they are written."""
     from asr.align.confidence import ALIGNED
-    from asr.align.words import to_seconds
+    from asr.align.segment import to_seconds
 
     said = [
         (number, word)
         for number, s in enumerate(stretches)
-        for word in to_seconds(s.words, s.start, decoder.confidence(ALIGNED, s.words))
+        for word in to_seconds(s.words, s.start, aligner.confidence(ALIGNED, s.words))
     ]
     written: defaultdict[int, list[Word]] = defaultdict(list)
     at = 0

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.terminal import clock, fail, positive, say
+from asr.search.lexicon import Lexicon
 from asr.training import corpora
-from asr.training.data import Lexicon, ManifestError, Utterance
+from asr.training.data import ManifestError, Utterance
 
 if TYPE_CHECKING:
     from asr.training.configuration import Configuration

@@ -138,9 +138,9 @@ def _load(options: argparse.Namespace):
 
 
 def _decoder(options: argparse.Namespace) -> DecoderOptions:
-    """Raises asr.search.weights.WeightError."""
+    """Raises asr.search.options.WeightError."""
     from asr.search.decoder import DecoderOptions
-    from asr.search.weights import WeightError, Weights, read_weights
+    from asr.search.options import WeightError, Weights, read_weights
 
     weights = read_weights(options.weights) if options.weights else Weights()
     if weights.attention is not None and not options.rescore:

@@ -11,7 +11,7 @@ import numpy as np
 
 from asr.errors import Error
 from asr.language import arpa, ngram
-from asr.language.characters import of_characters, spaced, unspaced
+from asr.language.characters import CharacterLanguage, of_characters, spaced, unspaced
 from asr.language.ngram import END, START, UNKNOWN, NgramModel
 from asr.model.checkpoint import MODELS
 
@@ -148,6 +148,14 @@ def open_language(name: str) -> Language:
     if first.startswith(b"PK"):
         return _of_ngrams(ngram.load(path))
     return _open_rnn(path) if first[8:] == b"{" else _of_ngrams(arpa.read(path))
+
+
+def open_ngrams(name: str | Path) -> NgramModel | CharacterLanguage:
+    """For a search in letters or words: a model over words or characters. Raises LanguageError, NgramError."""
+    found = open_language(str(name))
+    if not isinstance(found, NgramLanguage):
+        raise LanguageError(f"{name} is a recurrent model: the search takes n-grams, as `asr lm train` makes them")
+    return CharacterLanguage(found.model) if isinstance(found, CharacterNgrams) else found.model
 
 
 def _of_ngrams(model: NgramModel) -> NgramLanguage:

@@ -134,8 +134,8 @@ class Stream:
         if self._endpointer.speaking and not current:
             start = self._endpointer.keep_from
             lead = min(CONTEXT, start) if self._endpointer.cut_left else 0
-            encoder, decoder = self._listener.encoder, self._listener.recognizer.decoder
-            self._open.append(Utterance(self._number, start, lead, encoder, decoder))
+            encoder, aligner = self._listener.encoder, self._listener.recognizer.aligner
+            self._open.append(Utterance(self._number, start, lead, encoder, aligner))
             self._number += 1
 
     def _chunk(self, utterance: Utterance, last: bool) -> Chunk | None:

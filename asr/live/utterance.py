@@ -7,13 +7,13 @@ from itertools import takewhile
 
 import numpy as np
 
-from asr.align.align import AlignError, loudness
-from asr.align.words import SureDecoder, make_segment, timed_words
+from asr.align.segment import WordAligner
+from asr.align.words import AlignError, loudness
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.model.interface import FRAME_SECONDS, STRIDE
 from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder
+from asr.search.base import Partial
 from asr.search.decoder import State
-from asr.search.partial import Partial
 from asr.transcript import Segment, Word
 
 NO_PARTIAL = Partial((), 0)
@@ -27,7 +27,7 @@ class Utterance:
     The encoder hears `lead` frames before the start, where running speech was cut.
     """
 
-    def __init__(self, number: int, start: int, lead: int, encoder: StreamingEncoder, decoder: SureDecoder):
+    def __init__(self, number: int, start: int, lead: int, encoder: StreamingEncoder, aligner: WordAligner):
         self.number, self.start = number, start
         self.begin = self.given = start - lead  # the frames begin .. given - 1 have gone to the encoder
         self.state = encoder.start()  # of the encoder after them
@@ -38,7 +38,8 @@ class Utterance:
         self._lead = lead // STRIDE
         self._posteriors = encoder.nothing()  # all outputs so far, the lead's too
         self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
-        self._decoder, self._search = decoder, decoder.start()
+        self._aligner, self._decoder = aligner, aligner.decoder
+        self._search = self._decoder.start()
         self._searched = 0  # steps
         self._ahead: Posteriors | None = None  # that were looked at after them
         self._judged_at = -1  # the frame at which the pause began ...
@@ -66,14 +67,12 @@ class Utterance:
             return self.shown
         self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
         self._searched = until
-        letters = self._part(0, until).letters
-        settled = self._decoder.so_far(self._search, letters)
+        settled = self._decoder.partial(self._search)
         self._ahead = self._look_ahead()
         if self._ahead is None:
-            return self._preferred(settled, letters, self._search)
+            return self._preferred(settled, self._search)
         search = self._decoder.feed(self._search, *self._ahead)
-        letters = np.concatenate([letters, self._ahead.letters])
-        return self._preferred(self._decoder.so_far(search, letters)._replace(stable=settled.stable), letters, search)
+        return self._preferred(self._decoder.partial(search)._replace(stable=settled.stable), search)
 
     def judged(self, partial: Partial, spoken: int) -> Partial:
         """In a pause that began at frame `spoken`: the text that would be final if nothing followed.
@@ -83,7 +82,7 @@ class Utterance:
         if not partial.words or STRIDE * self._searched < spoken - self.start:
             return partial
         if self._judged_at != spoken:
-            best = self._decoder.finish(self._search, self._part(0, self._searched).letters)[0]
+            best = self._decoder.finish(self._search)[0]
             self._judged_at, self._judgement = spoken, tuple(best.text.split())
         still = self._judgement[: partial.stable] == partial.words[: partial.stable]  # the search may have moved on
         return Partial(self._judgement, partial.stable) if self._judgement and still else partial
@@ -109,11 +108,10 @@ class Utterance:
             hypotheses = self._decoder(*posteriors)
         else:
             state = self._decoder.feed(self._search, *self._part(self._searched, steps))
-            hypotheses = self._decoder.finish(state, posteriors.letters)
+            hypotheses = self._decoder.finish(state)
         loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
-        return make_segment(
-            hypotheses, posteriors, self.start / FRAMES_PER_SECOND, self._decoder, loud, least_confidence
-        )
+        start = self.start / FRAMES_PER_SECOND
+        return self._aligner.segment(hypotheses, posteriors, start, loud, least_confidence)
 
     def _steps(self, end: int) -> int:
         return -(-(end - self.start) // STRIDE)
@@ -136,13 +134,13 @@ class Utterance:
             return None
         return ahead.map(lambda head: head[:-MIN_RIGHT_CONTEXT_FRAMES])
 
-    def _preferred(self, partial: Partial, letters: np.ndarray, search: State) -> Partial:
+    def _preferred(self, partial: Partial, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
         kept = self._kept(partial.words[: partial.stable])
-        open_part = letters[self._step(kept[-1].end) if kept else 0 :]
-        if not partial.words or len(open_part) > MAX_UNSTABLE_STEPS:
+        first = self._step(kept[-1].end) if kept else 0
+        if not partial.words or len(search.letters) - first > MAX_UNSTABLE_STEPS:
             return partial
-        words = self._decoder.likeliest(search, open_part, len(kept))
+        words = self._decoder.likeliest(search, first, len(kept))
         return Partial(words or partial.words, partial.stable)
 
     def _step(self, time: float) -> int:
@@ -159,5 +157,5 @@ class Utterance:
             part = self._part(self._step(start), self._searched)
             if self._ahead:
                 part = part.concatenate(self._ahead)
-            return timed_words(" ".join(words), part, start, self._decoder)
+            return self._aligner.timed(" ".join(words), part, start)
         return ()

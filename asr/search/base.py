@@ -1,21 +1,20 @@
-"""From log-probabilities to text: greedy decoding, and CTC prefix beam search with a language model."""
+"""What all searches share: their options, what they find, and the prefix beam search of CTC around one step."""
 
 from __future__ import annotations
 
 import math
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from asr.search.non_blank_frames import non_blank_frames
-from asr.text import Alphabet, collapse
+from asr.text import BLANK, Alphabet, collapse
 
 SPACE = " "
-NO_SYMBOL = -1  # what the empty prefix ends in
-MIN_GAIN_LN = -600.0  # ln; keeps factors above zero
-SLACK = math.exp(-2.0)  # how far the language model may set back a likely symbol against an unlikely one
+MIN_GAIN_LN = -600.0  # ln; keeps the factors of language models above zero
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,48 @@ class Hypothesis:
     score: float  # what the search maximises: acoustic + lm_weight * language + word_bonus * words
     acoustic: float  # ln of the probability of all alignments of the text that were kept
     language: float  # ln probability of the words by the language model, penalties for unknown words included
+
+
+class Partial(NamedTuple):
+    """The words of the best hypothesis so far; the last may be unfinished.
+
+    The first `stable` of them begin every hypothesis of the beam. All later hypotheses go on from one of these,
+    so no sound that follows can change them.
+    """
+
+    words: tuple[str, ...]
+    stable: int
+
+
+class Search(ABC):
+    """One way from log-probabilities to texts. States are values: one can go on from a state twice.
+
+    name: what weights and calibrations on a model's card are named after.
+    said: of words that it may find, their pronunciations ("P EH R"), the usual one first; {} of a search in letters.
+    """
+
+    name: str
+    said: Mapping[str, Sequence[str]] = {}
+
+    def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None = None, n: int = 1) -> list[Hypothesis]:
+        """The n best texts of a whole utterance. letters (T, V), phonemes (T, P): natural log-probabilities."""
+        return self.finish(self.feed(self.start(), letters, phonemes), n)
+
+    @abstractmethod
+    def start(self) -> Any:
+        """The state before the first frame."""
+
+    @abstractmethod
+    def feed(self, state: Any, letters: np.ndarray, phonemes: np.ndarray | None = None) -> Any:
+        """The state after the next frames, (T, V) and (T, P)."""
+
+    @abstractmethod
+    def partial(self, state: Any) -> Partial:
+        """The words to show so far."""
+
+    @abstractmethod
+    def finish(self, state: Any, n: int = 1) -> list[Hypothesis]:
+        """The n best texts, best first, if the speech ends here."""
 
 
 class LanguageModel(Protocol):
@@ -46,17 +87,125 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How wide the search looks, and what its score is made of; natural logarithms."""
+    """How wide the search in letters looks, and what its score is made of; natural logarithms."""
 
-    beam: int = 32  # prefixes kept after every frame
+    beam: int = 64  # prefixes kept after every frame
     lm_weight: float = 0.6  # of the language model's ln probability
     word_bonus: float = 1.0  # ln added per word: makes up for the language model's taste for few words
     unknown: float = -4.0  # ln added per letter of a word the language model does not know
+    prior_weight: float = 0.5  # of the prior that the probabilities are divided by
     look_ahead: bool = True  # score a begun word by the likeliest word it can become
     sure_blank: float = 0.999  # a frame whose blank is at least this probable costs nothing
     least_symbol: float = 0.002  # symbols less probable than this are passed over in a frame ...
     symbols: int = 10  # ... and so are all but this many
     width: float = 10.0  # prefixes this much (ln) below the best are dropped
+
+
+@dataclass(frozen=True)
+class LexiconOptions(SearchOptions):
+    """Those of a search over words by their phonemes."""
+
+    beam: int = 256
+    lm_weight: float = 1.1
+    word_bonus: float = 0.0
+    unknown: float = -3.3
+    recombine: bool = True  # of texts that have the same future by the language model keep the likelier one
+
+
+class Entry(Protocol):
+    """A prefix of the beam, with the probability of its alignments that end in the blank, and in its last symbol."""
+
+    in_blank: float
+    in_symbol: float
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True)
+class SearchState(Generic[E]):
+    """Where a search stands: a value, so one can go on from it twice."""
+
+    beam: Sequence[E]  # best first
+    offset: float  # ln of what the probabilities in `beam` are to be multiplied by
+    resting: bool  # the last frame was surely blank: all alignments end in blank
+
+
+class PrefixBeamSearch(ABC, Generic[E]):
+    """CTC prefix beam search (Hannun et al. 2014). Files and streams use the same calls, and any cut of the frames
+    gives the same result:
+
+        state = search.start()
+        state = search.feed(state, log_probs)  # as often as there are blocks
+        search.best(state, n=5)
+
+    Every prefix carries the probability of its alignments times the (weighted) probability of its words. These are
+    kept as plain probabilities, scaled so that the best prefix of a frame is near 1: adding and multiplying then
+    needs no logarithms.
+    """
+
+    alphabet: Alphabet
+    options: SearchOptions
+
+    def decode(self, log_probs: np.ndarray, n: int = 1) -> list[Hypothesis]:
+        """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
+        return self.best(self.feed(self.start(), log_probs), n)
+
+    @abstractmethod
+    def start(self) -> SearchState[E]:
+        """The state before the first frame: the empty prefix alone."""
+
+    def feed(self, state: SearchState[E], log_probs: np.ndarray) -> SearchState[E]:
+        """The state after the frames of log_probs (T, V), natural log. Raises ValueError for another V."""
+        beam, offset, resting = state.beam, state.offset, state.resting
+        for blank, symbols in non_blank_frames(self._checked(log_probs), self.options):
+            if symbols:
+                beam, scale = self._prune(self._step(beam, math.exp(blank), symbols))
+                offset, resting = offset + scale, False
+            else:
+                if not resting:
+                    beam, resting = [self._scaled(e, e.in_blank + e.in_symbol, 0.0) for e in beam], True
+                offset += blank
+        return SearchState(beam, offset, resting)
+
+    @abstractmethod
+    def best(self, state: SearchState[E], n: int = 1) -> list[Hypothesis]:
+        """The n best texts so far, best first, as if they ended here."""
+
+    @abstractmethod
+    def partial(self, state: SearchState[E]) -> Partial:
+        """The words to show so far."""
+
+    def _checked(self, log_probs: np.ndarray) -> np.ndarray:
+        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
+            raise ValueError(
+                f"log-probabilities have the shape {log_probs.shape}; "
+                f"this alphabet needs (frames, {len(self.alphabet)})"
+            )
+        return log_probs
+
+    @abstractmethod
+    def _step(self, beam: Sequence[E], blank: float, symbols: list[tuple[int, float]]) -> list[E]:
+        """One frame: every prefix stays (blank, or its last symbol again) or grows by a symbol."""
+
+    @abstractmethod
+    def _scaled(self, entry: E, in_blank: float, in_symbol: float) -> E:
+        """The entry with other probabilities."""
+
+    def _prune(self, entries: list[E]) -> tuple[list[E], float]:
+        """Keep the best `beam` entries, none of them `width` below the best.
+
+        Returns them scaled to a best one of 1, and ln of the scale.
+        """
+        entries.sort(key=_total, reverse=True)
+        top = _total(entries[0])
+        floor = max(top * math.exp(-self.options.width), sys.float_info.min)
+        kept = [e for e in entries[: self.options.beam] if _total(e) >= floor]
+        return [self._scaled(e, e.in_blank / top, e.in_symbol / top) for e in kept], math.log(top)
+
+
+def _total(entry: Entry) -> float:
+    return entry.in_blank + entry.in_symbol
 
 
 def greedy(log_probs: np.ndarray, alphabet: Alphabet) -> Hypothesis:
@@ -65,235 +214,39 @@ def greedy(log_probs: np.ndarray, alphabet: Alphabet) -> Hypothesis:
         return Hypothesis("", 0.0, 0.0, 0.0)
     path = log_probs.argmax(-1)
     score = float(np.take_along_axis(log_probs, path[:, None], -1).sum(dtype=np.float64))
-    return Hypothesis(_tidy(alphabet.decode(collapse(path.tolist()))), score, score, 0.0)
+    return Hypothesis(" ".join(alphabet.decode(collapse(path.tolist())).split()), score, score, 0.0)
 
 
-class Prefix:
-    """A text that the frames so far may spell: its last symbol, and what the language model thinks of it."""
+def non_blank_frames(log_probs: np.ndarray, o: SearchOptions) -> Iterator[tuple[float, list[tuple[int, float]]]]:
+    """Of each frame: ln of the blank, and the symbols worth trying with their probabilities, best first.
 
-    __slots__ = ("symbol", "parent", "number", "factors", "fused", "language", "state", "word", "ahead")
-
-    def __init__(self, symbol: int, parent: Prefix | None, state: Any):
-        self.symbol = symbol
-        self.parent = parent
-        self.number: int = hash((parent.number, symbol)) if parent else 0  # 64 bits that stand for the whole text
-        self.factors: dict[int, float] = {}  # of the language model, on a next symbol's probability
-        self.fused = 0.0  # ln of the product of the factors of all symbols
-        self.language = 0.0  # ln probability of the finished words
-        self.state = state  # of the language model, after the finished words
-        self.word = ""  # the unfinished word
-        self.ahead = 0.0  # look-ahead score of the unfinished word, contained in `fused`
-
-
-Entry = tuple[Prefix, float, float]
-Beam = list[Entry]
-Any_Entry = TypeVar("Any_Entry")
-
-
-@dataclass(frozen=True)
-class SearchState(Generic[Any_Entry]):
-    """Where a search stands: a value, so one can go on from it twice."""
-
-    beam: list[Any_Entry]  # best first; each with the probability of its alignments ending in blank, and in its symbol
-    offset: float  # ln of what the probabilities in `beam` are to be multiplied by
-    resting: bool  # the last frame was surely blank: all alignments end in blank
-
-
-class BeamSearch:
-    """CTC prefix beam search (Hannun et al. 2014), fused with a language model over words.
-
-    Files and streams use the same calls, and any cut of the frames gives the same result:
-
-        state = search.start()
-        state = search.feed(state, log_probs)  # as often as there are blocks
-        search.best(state, n=5)
-
-    Every prefix carries the probability of its alignments times the (weighted) probability of its words.
-    These are kept as plain probabilities, scaled so that the best prefix of a frame is near 1: adding and
-    multiplying then needs no logarithms.
+    A frame that is surely blank has no symbols.
     """
-
-    def __init__(
-        self,
-        alphabet: Alphabet,
-        options: SearchOptions = SearchOptions(),
-        lm: LanguageModel | None = None,
-    ):
-        self.alphabet = alphabet
-        self.options = options
-        self.lm = lm
-        self._space = alphabet.index(SPACE) if SPACE in alphabet.symbols else NO_SYMBOL - 1
-
-    def decode(self, log_probs: np.ndarray, n: int = 1) -> list[Hypothesis]:
-        """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
-        return self.best(self.feed(self.start(), log_probs), n)
-
-    def start(self) -> SearchState[Entry]:
-        root = Prefix(NO_SYMBOL, None, self.lm.start() if self.lm else None)
-        return SearchState([(root, 1.0, 0.0)], 0.0, resting=True)
-
-    def feed(self, state: SearchState[Entry], log_probs: np.ndarray) -> SearchState[Entry]:
-        """The state after the frames of log_probs (T, V), natural log."""
-        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
-            raise ValueError(
-                f"log-probabilities have the shape {log_probs.shape}; "
-                f"this alphabet needs (frames, {len(self.alphabet)})"
-            )
-        beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in non_blank_frames(log_probs, self.options):
-            if symbols:
-                beam, scale = self._step(beam, math.exp(blank), symbols)
-                offset, resting = offset + scale, False
-            else:
-                if not resting:
-                    beam, resting = [(p, b + s, 0.0) for p, b, s in beam], True
-                offset += blank
-        return SearchState(beam, offset, resting)
-
-    def best(self, state: SearchState[Entry], n: int = 1) -> list[Hypothesis]:
-        """The n best texts so far, best first, as if they ended here."""
-        texts: dict[str, Hypothesis] = {}
-        for prefix, in_blank, in_symbol in state.beam:
-            acoustic = math.log(in_blank + in_symbol) + state.offset - prefix.fused
-            language, weighted = self._closing_score(prefix)
-            text = _tidy(self._text(prefix))
-            if text in texts:  # "so" and "so " are the same text
-                acoustic = float(np.logaddexp(acoustic, texts[text].acoustic))
-            texts[text] = Hypothesis(text, acoustic + weighted, acoustic, language)
-        return sorted(texts.values(), key=lambda h: -h.score)[:n]
-
-    def _step(self, beam: Beam, blank: float, symbols: list[tuple[int, float]]) -> tuple[Beam, float]:
-        """One frame: every prefix stays (blank, or its last symbol again) or grows by a symbol.
-
-        Returns the new beam, scaled to a best prefix of 1, and ln of the scale.
-        """
-        after: dict[int, list] = {}  # number -> [in_blank, in_symbol, prefix, parent, symbol]
-        space = self._space
-        narrow = math.exp(-self.options.width)
-        probability = dict(symbols)
-        again = probability.get(space, 0.0)
-        top = 0.0
-        floor = self._sure_floor(beam, blank, symbols[0][1])
-        for prefix, in_blank, in_symbol in beam:
-            total = in_blank + in_symbol
-            last, number, factors = prefix.symbol, prefix.number, prefix.factors
-            stay_blank = total * blank
-            stay_symbol = in_symbol * probability.get(last, 0.0)
-            word_begun = True
-            if last == space:  # a second space adds nothing,
-                stay_symbol, word_begun = total * again, False
-            elif last == NO_SYMBOL:  # nor does one before the first word
-                stay_blank, word_begun = stay_blank + total * again, False
-            entry = after.get(number)
-            if entry is None:
-                after[number] = [stay_blank, stay_symbol, prefix, None, last]
-            else:
-                entry[0] += stay_blank
-                entry[1] += stay_symbol
-                entry[2] = prefix
-            if stay_blank + stay_symbol > top:
-                top = stay_blank + stay_symbol
-                floor = max(floor, top * narrow)
-            for symbol, p in symbols:
-                if total * p <= floor:
-                    break
-                flow = (in_blank if symbol == last else total) * p
-                if flow <= floor or (symbol == space and not word_begun):
-                    continue
-                factor = factors.get(symbol)
-                if factor is None:
-                    factor = factors[symbol] = math.exp(max(self._gain(prefix, symbol), MIN_GAIN_LN))
-                flow *= factor
-                key = hash((number, symbol))
-                entry = after.get(key)
-                if entry is None:
-                    after[key] = [0.0, flow, None, prefix, symbol]
-                else:
-                    entry[1] += flow
-                if flow > top:
-                    top = flow
-                    floor = max(floor, top * narrow)
-        return self._prune(list(after.values()))
-
-    def _sure_floor(self, beam: Beam, blank: float, likeliest: float) -> float:
-        """What a prefix must reach to be among the best after this frame, since all of a full beam can go on.
-
-        All can stay by a blank; all can grow by the likeliest symbol, which the language model may punish.
-        """
-        if len(beam) < self.options.beam:
-            return 0.0
-        lowest = beam[-1][1] + beam[-1][2]
-        return lowest * max(blank, likeliest * SLACK)
-
-    def _prune(self, entries: list[list]) -> tuple[Beam, float]:
-        """Keep the best `beam` prefixes, none of them `width` below the best; scale the best to 1."""
-        entries.sort(key=_total, reverse=True)
-        top = _total(entries[0])
-        floor = max(top * math.exp(-self.options.width), sys.float_info.min)
-        kept = [
-            (prefix or self._grow(parent, symbol), in_blank / top, in_symbol / top)
-            for in_blank, in_symbol, prefix, parent, symbol in entries[: self.options.beam]
-            if in_blank + in_symbol >= floor
-        ]
-        return kept, math.log(top)
-
-    def _gain(self, prefix: Prefix, symbol: int) -> float:
-        """ln of what the language model makes of the prefix going on by a symbol."""
-        if not self.lm:
-            return 0.0
-        if symbol == self._space:
-            score, _ = self._word_score(self.lm, prefix)
-            return self.options.lm_weight * score + self.options.word_bonus - prefix.ahead
-        return self._look_ahead(prefix.word + self.alphabet[symbol]) - prefix.ahead
-
-    def _grow(self, parent: Prefix, symbol: int) -> Prefix:
-        child = Prefix(symbol, parent, parent.state)
-        child.fused = parent.fused + math.log(parent.factors[symbol])
-        child.language = parent.language
-        if symbol != self._space:
-            child.word = parent.word + self.alphabet[symbol]
-            child.ahead = self._look_ahead(child.word)
-        elif self.lm:
-            score, child.state = self._word_score(self.lm, parent)
-            child.language += score
-        return child
-
-    def _word_score(self, lm: LanguageModel, prefix: Prefix) -> tuple[float, Any]:
-        """ln probability of the prefix's unfinished word as if it ended here, and the state after it."""
-        score, state = lm.score(prefix.state, prefix.word)
-        return score + (0.0 if prefix.word in lm else self.options.unknown * len(prefix.word)), state
-
-    def _look_ahead(self, beginning: str) -> float:
-        if not (self.lm and self.options.look_ahead):
-            return 0.0
-        best = self.lm.best_completion(beginning)
-        return self.options.lm_weight * (self.options.unknown * len(beginning) if best is None else best)
-
-    def _closing_score(self, prefix: Prefix) -> tuple[float, float]:
-        """ln probability by the language model if the text ends here; the same weighted, with bonuses."""
-        o = self.options
-        language, weighted, state = prefix.language, prefix.fused, prefix.state
-        if self.lm and prefix.word:
-            score, state = self._word_score(self.lm, prefix)
-            language += score
-            weighted += o.lm_weight * score + o.word_bonus - prefix.ahead
-        if self.lm:
-            score = self.lm.end(state)
-            language += score
-            weighted += o.lm_weight * score
-        return language, weighted
-
-    def _text(self, prefix: Prefix) -> str:
-        indices = []
-        while prefix.parent is not None:
-            indices.append(prefix.symbol)
-            prefix = prefix.parent
-        return self.alphabet.decode(reversed(indices))
+    busy = log_probs[:, BLANK] < math.log(o.sure_blank)
+    worth = (log_probs > math.log(max(o.least_symbol, 1e-300))) & busy[:, None]
+    worth[:, BLANK] = False
+    at, symbol = np.nonzero(worth)
+    value = log_probs[at, symbol]
+    order = np.lexsort((-value, at))
+    pairs = list(zip(symbol[order].tolist(), np.exp(value[order].astype(np.float64)).tolist()))
+    ends = np.cumsum(worth.sum(1)).tolist()
+    start = 0
+    for blank, end in zip(log_probs[:, BLANK].tolist(), ends):
+        yield blank, pairs[start : min(end, start + o.symbols)]
+        start = end
 
 
-def _tidy(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _total(entry: list) -> float:
-    return entry[0] + entry[1]
+def common_prefix(nodes: list) -> tuple[list, int]:
+    """Nodes with `parent` and `number`: the chain from the root to the first, and after how many it parts from any."""
+    chain, node = [], nodes[0]
+    while node is not None:
+        chain.append(node)
+        node = node.parent
+    chain.reverse()
+    depth = {node.number: i for i, node in enumerate(chain)}
+    common = len(chain) - 1
+    for node in nodes[1:]:
+        while node.number not in depth:
+            node = node.parent
+        common = min(common, depth[node.number])
+    return chain, common

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
-from asr.language.ngram import NgramModel
+from asr.language.ngram import Level, NgramModel
 from asr.native import search as native
-from asr.search.base import Hypothesis
-from asr.search.hotwords import HotwordState
+from asr.search.base import Hypothesis, LexiconOptions, Partial
+from asr.search.hotwords import HotwordScorer, HotwordState
+from asr.search.lexicon import Pronunciation
 from asr.search.words import LexiconSearch
 
 MAX_ORDER = 8  # of a language model
@@ -16,8 +20,16 @@ MAX_ORDER = 8  # of a language model
 class CompiledSearch(LexiconSearch):
     """The same results from the same calls, an order of magnitude sooner; only its states cannot be looked into."""
 
-    def __init__(self, *arguments, **named) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(
+        self,
+        phonemes: Sequence[str],
+        pronunciations: Iterable[Pronunciation],
+        lm: NgramModel,
+        options: LexiconOptions = LexiconOptions(),
+        log_prior: np.ndarray | None = None,
+        hotwords: HotwordScorer = HotwordScorer(),
+    ):
+        super().__init__(phonemes, pronunciations, lm, options, log_prior, hotwords)
         said, words, o = self._tree.said, self._tree.words, self.options
         number = {word: i for i, word in enumerate(dict.fromkeys(words))}
         self._words = list(number)
@@ -38,22 +50,22 @@ class CompiledSearch(LexiconSearch):
             + (o.recombine, o.look_ahead),
         )
 
-    def start(self):
+    def start(self) -> Any:
         return self._engine.start()
 
-    def feed(self, state, log_probs: np.ndarray):
-        rows = np.ascontiguousarray(self._subtract_prior(log_probs), np.float64)
+    def feed(self, state: Any, log_probs: np.ndarray) -> Any:
+        rows = np.ascontiguousarray(self._checked(log_probs), np.float64)
         return self._engine.feed(state, rows, rows.shape[1])
 
-    def best(self, state, n: int = 1) -> list[Hypothesis]:
-        return [Hypothesis(self._text_of(words), *scores) for words, *scores in self._engine.best(state, n)]
+    def best(self, state: Any, n: int = 1) -> list[Hypothesis]:
+        return [
+            Hypothesis(" ".join([self._words[w] for w in words]), *scores)
+            for words, *scores in self._engine.best(state, n)
+        ]
 
-    def so_far(self, state) -> tuple[list[str], int]:
+    def partial(self, state: Any) -> Partial:
         words, stable = self._engine.so_far(state)
-        return [self._words[w] for w in words], stable
-
-    def _text_of(self, words: list[int]) -> str:
-        return " ".join([self._words[w] for w in words])
+        return Partial(tuple(self._words[w] for w in words), stable)
 
     def _after(self, state: int, word: int) -> tuple[float, int]:
         boost, after = self.hotwords.after(self._hotword_states[state], self._words[word])
@@ -66,12 +78,19 @@ class CompiledSearch(LexiconSearch):
         return self.hotwords.end(self._hotword_states[state])
 
 
-def _level(level) -> tuple[np.ndarray, ...]:
+def _level(level: Level) -> tuple[np.ndarray, ...]:
     kinds = {"word": np.uint32, "first": np.int64, "log_prob": np.float32, "backoff": np.float32}
     return tuple(np.ascontiguousarray(getattr(level, name), kind) for name, kind in kinds.items())
 
 
-def lexicon_search(phonemes, pronunciations, lm: NgramModel, *others, **named) -> LexiconSearch:
+def lexicon_search(
+    phonemes: Sequence[str],
+    pronunciations: Iterable[Pronunciation],
+    lm: NgramModel,
+    options: LexiconOptions = LexiconOptions(),
+    log_prior: np.ndarray | None = None,
+    hotwords: HotwordScorer = HotwordScorer(),
+) -> LexiconSearch:
     """LexiconSearch(...), compiled if it can be."""
-    compiled = native is not None and lm.order <= MAX_ORDER
-    return (CompiledSearch if compiled else LexiconSearch)(phonemes, pronunciations, lm, *others, **named)
+    kind = CompiledSearch if native is not None and lm.order <= MAX_ORDER else LexiconSearch
+    return kind(phonemes, pronunciations, lm, options, log_prior, hotwords)

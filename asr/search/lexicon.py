@@ -1,84 +1,133 @@
-"""A pronunciation lexicon: words and how they are said, as a file and as a prefix tree."""
+"""How words are pronounced: a lexicon of words and phonemes, and what is done with words that it lacks."""
 
 from __future__ import annotations
 
 import lzma
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from asr.errors import Error
 from asr.model.checkpoint import MODELS
+from asr.search.letter_to_sound import VOWELS, guess
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
-LEXICON = MODELS / "english-lexicon.txt.xz"  # packaged, or not
-MAX_PHONEMES = 255  # phonemes of a word
-ROOT = -1  # the symbol that the root is reached by
+PACKAGED = MODELS / "english-lexicon.txt.xz"  # or not
+MAX_ACRONYM_LETTERS = 5  # of a word that is also tried letter by letter
+LETTER_NAMES = {
+    "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
+    "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N", "o": "OW", "p": "P IY", "q": "K Y UW",
+    "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW", "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S",
+    "y": "W AY", "z": "Z IY",
+}  # fmt: skip
+_STRESS = str.maketrans("", "", "012")
 
 
 class LexiconError(Error, ValueError):
     """A lexicon cannot be used, with the reason in a sentence."""
 
 
-def read_lexicon(path: Path | str) -> list[Pronunciation]:
-    """Lines word<TAB>phonemes of a text file, .xz or plain; # begins a comment line. Raises LexiconError."""
-    opened = lzma.open if str(path).endswith(".xz") else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        raise LexiconError(f"there is no lexicon {path}") from None
-    except (OSError, lzma.LZMAError, EOFError, UnicodeDecodeError):
-        raise LexiconError(f"{path} is damaged or not a lexicon: expected text, word<TAB>phonemes") from None
-    pairs = [line.split("\t") for line in lines if line and line[0] != "#"]
-    if any(len(pair) != 2 for pair in pairs):
-        raise LexiconError(f"{path} is not a lexicon: every line must be word<TAB>phonemes")
-    return [(word, said) for word, said in pairs]
+class Lexicon(Mapping[str, list[str]]):
+    """Words and their pronunciations ("P EH R"), the usual one first: lexicon["pear"] == ["P EH R"]."""
 
+    def __init__(self, pronunciations: Iterable[Pronunciation] = ()):
+        self._words: dict[str, list[str]] = {}
+        for word, said in pronunciations:
+            self._words.setdefault(word, []).append(said)
 
-class Node:
-    """A node of the prefix tree: pronunciations low..high of the sorted list, alike up to `depth`."""
+    @classmethod
+    def read(cls, path: Path | str) -> Lexicon:
+        """A file of lines "word phonemes", .xz or plain: CMUdict's format, or a tab after the word.
 
-    __slots__ = ("low", "high", "depth", "symbol", "number", "words", "children")
-
-    def __init__(self, low: int, high: int, depth: int, symbol: int):
-        self.low, self.high, self.depth, self.symbol = low, high, depth, symbol
-        self.number = hash((low, depth))  # 64 bits that stand for the node
-        self.words: list[str] = []  # those pronounced exactly so
-        self.children: dict[int, Node] | None = None  # by symbol; made when first asked for
-
-
-class PronunciationTree:
-    """All pronunciations as a prefix tree, whose nodes are made when the search first comes there.
-
-    words: of the sorted pronunciations, each beginning as its node says. said: the same, a character a phoneme:
-    that of its number, from 1.
-    """
-
-    def __init__(self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation]):
-        letter = {p: chr(i) for i, p in enumerate(phonemes, start=1)}
+        Raises LexiconError. Stress digits are dropped, "word(2)" is a further pronunciation; # and ;;; begin comments.
+        """
+        opened = lzma.open if str(path).endswith(".xz") else open
         try:
-            spelt = [("".join([letter[p] for p in said.split()]), word) for word, said in pronunciations]
-        except KeyError as missing:
-            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
-        spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= MAX_PHONEMES})
-        if not spelt:
-            raise LexiconError("the lexicon has no words: give at least one pronunciation")
-        self.said = [said for said, _ in spelt]
-        self.words = [word for _, word in spelt]
-        self.root = Node(0, len(spelt), 0, ROOT)
+            with opened(path, "rt", encoding="utf-8-sig") as file:
+                return cls.parse(file, str(path))
+        except FileNotFoundError:
+            raise LexiconError(f"there is no lexicon {path}") from None
+        except (OSError, lzma.LZMAError, EOFError, UnicodeDecodeError):
+            raise LexiconError(f"{path} is damaged or not a lexicon: expected text, word<TAB>phonemes") from None
 
-    def children(self, node: Node) -> dict[int, Node]:
-        if node.children is None:
-            node.children = {child.symbol: child for child in self._expand(node)}
-        return node.children
+    @classmethod
+    def parse(cls, lines: Iterable[str], name: str = "the lexicon") -> Lexicon:
+        """The lines of a file; name: what to call it. Raises LexiconError."""
+        return cls(_parsed(lines, name))
 
-    def _expand(self, node: Node) -> Iterable[Node]:
-        said, depth, low = self.said, node.depth, node.low + len(node.words)
-        while low < node.high:
-            beginning = said[low][: depth + 1]
-            high = bisect_left(said, beginning[:-1] + chr(ord(beginning[-1]) + 1), low, node.high)
-            child = Node(low, high, depth + 1, ord(beginning[-1]))
-            child.words = self.words[low : bisect_left(said, beginning + chr(1), low, high)]
-            yield child
-            low = high
+    @property
+    def phonemes(self) -> tuple[str, ...]:
+        """All that occur, sorted."""
+        return tuple(sorted({phoneme for said in self._words.values() for way in said for phoneme in way.split()}))
+
+    def pairs(self) -> Iterator[Pronunciation]:
+        """All pronunciations of all words."""
+        return ((word, way) for word, ways in self._words.items() for way in ways)
+
+    def overridden(self, own: Lexicon) -> Lexicon:
+        """The same with the words of another one, which say how these are pronounced, and nothing else does."""
+        new = Lexicon()
+        new._words = self._words | own._words
+        return new
+
+    def with_guesses(self, texts: Iterable[str]) -> Lexicon:
+        """The same, and of words of the texts that it lacks the likeliest guess.
+
+        Raises LexiconError where that has phonemes that no word of the lexicon has.
+        """
+        known, guesses = set(self.phonemes), Lexicon()
+        for word in sorted({word for text in texts for word in text.split() if word not in self}):
+            guesses._words[word] = self.ways(word)[:1]
+            if not known.issuperset(guesses.phonemes):
+                raise LexiconError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
+        return self.overridden(guesses)
+
+    def pronounce(self, text: str) -> list[str] | None:
+        """The phonemes of a text by the first pronunciation of each word; None where it lacks one of them."""
+        words = text.split()
+        return [p for word in words for p in self[word][0].split()] if all(word in self for word in words) else None
+
+    def ways(self, word: str) -> list[str]:
+        """How a lower-case word may be pronounced, likeliest first: at least one way, for all that has a letter."""
+        return [way for way, _ in self.explained(word)]
+
+    def explained(self, word: str) -> list[tuple[str, str]]:
+        """The same, and where each way comes from: what the lexicon lacks may be an acronym, spelt or read."""
+        if word in self:
+            return [(way, "lexicon") for way in self[word]]
+        by_rules = [(way, "by its spelling") for way in guess(word, self)]
+        letters = [c for c in word if c in LETTER_NAMES]
+        if not 1 < len(letters) <= MAX_ACRONYM_LETTERS:
+            return by_rules
+        spelt = [(" ".join(LETTER_NAMES[c] for c in letters), "letter by letter")]
+        return by_rules + spelt if any(c in VOWELS for c in letters) else spelt + by_rules
+
+    def __getitem__(self, word: str) -> list[str]:
+        return self._words[word]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._words
+
+
+@cache
+def packaged() -> Lexicon:
+    """The lexicon beside the models; an empty one where none is installed."""
+    return Lexicon.read(PACKAGED) if PACKAGED.exists() else Lexicon()
+
+
+def _parsed(lines: Iterable[str], name: str) -> Iterator[Pronunciation]:
+    for number, line in enumerate(lines, start=1):
+        line = line.partition("#")[0].strip()
+        if not line or line.startswith(";;;"):
+            continue
+        word, _, said = line.partition("\t" if "\t" in line else " ")
+        if not said.strip():
+            raise LexiconError(f"{name}, line {number}, is not a word and its phonemes: write word<TAB>phonemes")
+        yield re.sub(r"\(\d+\)$", "", word.strip()).lower(), " ".join(said.translate(_STRESS).split())

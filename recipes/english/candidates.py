@@ -16,7 +16,7 @@ from asr.model.network.ctc import CTCModel
 from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
-from asr.search.weights import Weights
+from asr.search.options import Weights
 from asr.training.data import Utterance
 
 

@@ -19,15 +19,16 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from asr import audio
-from asr.align.align import AlignError
-from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, fit, search_evidence
+from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, search_evidence
 from asr.align.recording import Stretch, align_speech
-from asr.align.words import SureDecoder, align_words
+from asr.align.segment import WordAligner
+from asr.align.words import AlignError
 from asr.commands.align import speech
 from asr.model.checkpoint import locate, update_card
 from asr.recognizer import RecognizerOptions, load
 from asr.search.decoder import DecoderOptions
 from asr.training.data import Utterance, read_manifest
+from recipes.english.calibration import fit
 from recipes.english.reliability import Key, Sample, cross_validated, draw, report
 
 SEARCHES = {  # see asr.search.decoder.Decoder.search
@@ -48,9 +49,9 @@ def main() -> None:
     default = recognizers["lexicon"]
     utterances = read_manifest(options.manifest)
     heard = [speech(default, [audio.load(str(u.path))]) for u in utterances]
-    samples = {(ALIGNED, ""): aligned(default.decoder, utterances, heard)}
+    samples = {(ALIGNED, ""): aligned(default.aligner, utterances, heard)}
     for name, recognizer in recognizers.items():
-        samples[RECOGNISED, name] = sample = recognised(recognizer.decoder, utterances, heard)
+        samples[RECOGNISED, name] = sample = recognised(recognizer.aligner, utterances, heard)
         samples[HEARD, name] = replace(sample, rows=[row[: len(FEATURES[HEARD])] for row in sample.rows])
     held_out = {key: cross_validated(sample) for key, sample in samples.items()}
     options.out.mkdir(parents=True, exist_ok=True)
@@ -74,18 +75,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def recognised(decoder: SureDecoder, utterances: list[Utterance], heard: list[list[Stretch]]) -> Sample:
+def recognised(aligner: WordAligner, utterances: list[Utterance], heard: list[list[Stretch]]) -> Sample:
     """The words that the search finds; right where the reference has the same word there."""
     sample = Sample()
     for utterance, stretches in zip(utterances, heard):
         words, rows, plain = [], [], []
         for stretch in stretches:
-            hypotheses = decoder(*stretch.posteriors)
+            hypotheses = aligner.decoder(*stretch.posteriors)
             try:
-                found = align_words(hypotheses[0].text, stretch.posteriors, decoder, stretch.loudness)
+                found = aligner.align(hypotheses[0].text, stretch.posteriors, stretch.loudness)
             except AlignError:
                 continue
-            searched = search_evidence([a.word for a in found], hypotheses, decoder.lm)
+            searched = search_evidence([a.word for a in found], hypotheses, aligner.decoder.lm)
             words += [a.word for a in found]
             rows += [a.evidence + more for a, more in zip(found, searched)]
             plain += [a.confidence for a in found]
@@ -97,7 +98,7 @@ def recognised(decoder: SureDecoder, utterances: list[Utterance], heard: list[li
     return sample
 
 
-def aligned(decoder: SureDecoder, utterances: list[Utterance], heard: list[list[Stretch]]) -> Sample:
+def aligned(aligner: WordAligner, utterances: list[Utterance], heard: list[list[Stretch]]) -> Sample:
     """The words of the reference (right), those of somebody else's sentence of like length (wrong), half of each."""
     sample = Sample()
     for utterance, stretches in zip(utterances, heard):
@@ -108,7 +109,7 @@ def aligned(decoder: SureDecoder, utterances: list[Utterance], heard: list[list[
         for pairs in (said, unsaid, said[:half] + unsaid[rest:], unsaid[:rest] + said[half:]):
             words, right = zip(*pairs)
             try:
-                found = [a for s in align_speech(stretches, list(words), decoder) for a in s.words]
+                found = [a for s in align_speech(stretches, list(words), aligner) for a in s.words]
             except AlignError:  # no speech was found, or not enough of it
                 continue
             sample.add(utterance, [a.evidence for a in found], right, [a.confidence for a in found])

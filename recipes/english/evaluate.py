@@ -17,7 +17,7 @@ from asr.model.checkpoint import load_model
 from asr.model.interface import Latency
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.weights import Weights
+from asr.search.options import Weights
 from asr.training.data import Utterance, read_manifest
 from asr.training.posteriors import all_posteriors
 

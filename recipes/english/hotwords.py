@@ -22,7 +22,7 @@ from asr.model.streaming import Posteriors
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import LANGUAGE, Decoder, DecoderOptions
 from asr.search.hotwords import DEFAULT_WEIGHT, Hotword
-from asr.search.lexicon import LEXICON, read_lexicon
+from asr.search.lexicon import packaged
 from asr.training.data import read_manifest
 from asr.training.posteriors import all_posteriors
 
@@ -38,7 +38,7 @@ def rare_words(texts: Sequence[str], frequent: int) -> list[str]:
 def distractors(texts: Sequence[str], frequent: int, count: int, seed: int = 0) -> list[str]:
     """Rare words of the lexicon that the texts do not have."""
     said = {word for text in texts for word in text.split()}
-    known = sorted({word for word, _ in read_lexicon(LEXICON)} - said)
+    known = sorted(packaged().keys() - said)
     rare = rare_words([" ".join(known)], frequent)
     return [rare[i] for i in np.random.default_rng(seed).permutation(len(rare))[:count]]
 
@@ -76,7 +76,7 @@ def compare(
     """A line without the list, and one for each weight."""
     rare = rare_words(references, options.frequent)
     others = distractors(references, options.frequent, options.distractors)
-    lexicon = {word for word, _ in read_lexicon(LEXICON)}
+    lexicon = packaged()
     unknown = [word for word in rare if word not in lexicon]
     print(f"{len(rare)} rare words, {len(unknown)} of them not in the lexicon, {len(others)} distractors")
     print("| weight | recall | of words no lexicon knows | distractors heard | WER |\n|---|---|---|---|---|")

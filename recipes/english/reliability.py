@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.align.confidence import ALIGNED, HEARD, RECOGNISED, area_under_roc, calibration_error, fit, reliability
+from asr.align.confidence import ALIGNED, HEARD, RECOGNISED
 from asr.training.data import Utterance
+from recipes.english.calibration import area_under_roc, calibration_error, fit, reliability
 
 FOLDS = 8  # of the speakers
 Key = tuple[str, str]  # calibration, search

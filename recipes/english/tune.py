@@ -24,7 +24,7 @@ import torch
 
 from asr.model.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.weights import Weights
+from asr.search.options import Weights
 from asr.training.data import ManifestError, read_manifest
 from asr.training.posteriors import all_posteriors
 from recipes.english.candidates import Candidates, Lister

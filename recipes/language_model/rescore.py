@@ -24,7 +24,7 @@ from asr.language.rnn_network import PACKAGED, load
 from asr.model.checkpoint import load_model
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.weights import Weights as SearchWeights
+from asr.search.options import Weights as SearchWeights
 from asr.training.data import read_manifest
 from asr.training.posteriors import all_posteriors
 

@@ -10,7 +10,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from asr.search import letter_to_sound
-from asr.search.lexicon import LEXICON, read_lexicon
+from asr.search.lexicon import packaged as lexicon
 
 Phonemes = tuple[str, ...]
 
@@ -19,21 +19,11 @@ VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 
 
 @cache
-def lexicon() -> dict[str, tuple[Phonemes, ...]]:
-    """Word -> its pronunciations in the 39 phonemes of CMUdict, without stress."""
-    words: dict[str, tuple[Phonemes, ...]] = {}
-    for word, said in read_lexicon(LEXICON):
-        words[word] = (*words.get(word, ()), tuple(said.split()))
-    return words
-
-
-@cache
 def pronunciations(word: str) -> tuple[Phonemes, ...]:
     """All the lexicon has for a lower-case word, or for the two words it is made of; () where it has neither."""
     known = lexicon()
-    if word in known:
-        return known[word]
-    return tuple(a + b for first, last in compounds(word)[:1] for a in known[first] for b in known[last])
+    ways = known.get(word) or [f"{a} {b}" for x, y in compounds(word)[:1] for a in known[x] for b in known[y]]
+    return tuple(tuple(way.split()) for way in ways)
 
 
 def pronounce(text: str) -> list[str] | None:
@@ -43,8 +33,8 @@ def pronounce(text: str) -> list[str] | None:
 
 
 def ways(phrase: str) -> list[Phonemes]:
-    """Ways to say a normalised phrase; words that the lexicon lacks are said by the rules from letters to sounds."""
-    said = [pronunciations(w) or [tuple(way.split()) for way in letter_to_sound.guess(w, {})] for w in phrase.split()]
+    """Ways to say a normalised phrase; words that the lexicon lacks are said as they are spelt, acronyms by letters."""
+    said = [pronunciations(w) or [tuple(way.split()) for way in lexicon().ways(w)] for w in phrase.split()]
     return [sum(way, ()) for way in islice(product(*said), MAX_WAYS)]
 
 
@@ -112,14 +102,13 @@ def containing(said: Sequence[str]) -> list[str]:
 @cache
 def _letters() -> dict[str, str]:
     """A character for each phoneme, so that a pronunciation is a string."""
-    phonemes = sorted({p for ways in lexicon().values() for said in ways for p in said})
-    return {p: chr(ord("A") + i) for i, p in enumerate(phonemes)}
+    return {p: chr(ord("A") + i) for i, p in enumerate(lexicon().phonemes)}
 
 
 @cache
 def _coded() -> tuple[list[str], list[str]]:
     """All pronunciations as strings, and the word of each."""
-    pairs = [(_code(said), word) for word, ways in lexicon().items() for said in ways]
+    pairs = [(_code(way.split()), word) for word, way in lexicon().pairs()]
     return [said for said, _ in pairs], [word for _, word in pairs]
 
 

@@ -1,21 +1,73 @@
-"""Language-model look-ahead (Ortmanns et al. 1996): what a begun word can still become, by the bigrams.
+"""The pronunciations as a prefix tree, and what a begun word can still become, by the bigrams.
 
-A place in the prefix tree stands for many words. Scored by the likeliest of them after the word before, bad
-ways are seen, and pruned, as soon as they are taken.
+Look-ahead (Ortmanns et al. 1996): a place in the prefix tree stands for many words. Scored by the likeliest of them
+after the word before, bad ways are seen, and pruned, as soon as they are taken.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
 
 from asr.language.ngram import UNKNOWN, NgramModel, State
-from asr.search.lexicon import Node, PronunciationTree
+from asr.search.base import MIN_GAIN_LN
+from asr.search.lexicon import LexiconError, Pronunciation
 
-CACHE_SIZE = 200_000  # scores remembered
-MIN_SCORE_LN = -600.0  # ln; keeps scores above zero
+MAX_PHONEMES = 255  # of a word
+ROOT = -1  # the symbol that the root is reached by
+CACHE_SIZE = 200_000  # look-ahead scores remembered
+
+
+class Node:
+    """A node of the prefix tree: pronunciations low..high of the sorted list, alike up to `depth`."""
+
+    __slots__ = ("low", "high", "depth", "symbol", "number", "words", "children")
+
+    def __init__(self, low: int, high: int, depth: int, symbol: int):
+        self.low, self.high, self.depth, self.symbol = low, high, depth, symbol
+        self.number = hash((low, depth))  # 64 bits that stand for the node
+        self.words: list[str] = []  # those pronounced exactly so
+        self.children: dict[int, Node] | None = None  # by symbol; made when first asked for
+
+
+class PronunciationTree:
+    """All pronunciations as a prefix tree, whose nodes are made when the search first comes there.
+
+    words: of the sorted pronunciations, each beginning as its node says. said: the same, a character a phoneme:
+    that of its number, from 1.
+    """
+
+    def __init__(self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation]):
+        letter = {p: chr(i) for i, p in enumerate(phonemes, start=1)}
+        try:
+            spelt = [("".join([letter[p] for p in said.split()]), word) for word, said in pronunciations]
+        except KeyError as missing:
+            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
+        spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= MAX_PHONEMES})
+        if not spelt:
+            raise LexiconError("the lexicon has no words: give at least one pronunciation")
+        self.said = [said for said, _ in spelt]
+        self.words = [word for _, word in spelt]
+        self.root = Node(0, len(spelt), 0, ROOT)
+
+    def children(self, node: Node) -> dict[int, Node]:
+        """By the symbol that leads there."""
+        if node.children is None:
+            node.children = {child.symbol: child for child in self._expand(node)}
+        return node.children
+
+    def _expand(self, node: Node) -> Iterable[Node]:
+        said, depth, low = self.said, node.depth, node.low + len(node.words)
+        while low < node.high:
+            beginning = said[low][: depth + 1]
+            high = bisect_left(said, beginning[:-1] + chr(ord(beginning[-1]) + 1), low, node.high)
+            child = Node(low, high, depth + 1, ord(beginning[-1]))
+            child.words = self.words[low : bisect_left(said, beginning + chr(1), low, high)]
+            yield child
+            low = high
 
 
 class Context(dict[Node, float]):
@@ -34,7 +86,7 @@ class LookAhead:
     """weight: of ln probabilities. due (P,): weighted ln probability of each of the tree's words without context."""
 
     def __init__(self, tree: PronunciationTree, lm: NgramModel, weight: float, due: np.ndarray):
-        self._due = np.exp(np.maximum(due, MIN_SCORE_LN))
+        self._due = np.exp(np.maximum(due, MIN_GAIN_LN))
         self._alone: dict[Node, float] = {}
         self._backoff = [1.0]
         if lm.order > 1:
@@ -83,5 +135,5 @@ def _bigrams(tree: PronunciationTree, lm: NgramModel, weight: float) -> tuple[li
     context = np.repeat(np.arange(len(level.first) - 1), np.diff(level.first))[bigram]
     order = np.argsort(context * len(places) + place, kind="stable")
     starts = np.searchsorted(context[order], np.arange(len(lm.words) + 1)).tolist()
-    score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), MIN_SCORE_LN))
+    score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), MIN_GAIN_LN))
     return starts, place[order].astype(np.int32).data, score.data

@@ -1,4 +1,4 @@
-"""What the parts of a search's score count for: as the user says, or the model's card, or by default."""
+"""What to decode with: which search and models, what words to expect, and what the parts of a score count for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields
 
 from asr.errors import Error
 from asr.model.checkpoint import CheckpointError
-from asr.search.base import SearchOptions
-from asr.search.words import LexiconOptions
+from asr.search.base import LexiconOptions, SearchOptions
+from asr.search.hotwords import Hotword, HotwordError
+from asr.search.lexicon import Pronunciation
 
 
 class WeightError(Error, ValueError):
@@ -17,7 +18,9 @@ class WeightError(Error, ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """None: as the model's card says, where recipes.english.tune has left its findings, or else the default."""
+    """What the parts of a score are multiplied by. None stands for the value on the model's card, where
+    recipes.english.tune writes what it finds, or else for the default.
+    """
 
     lm: float | None = None  # of the language model's ln probability
     word: float | None = None  # ln, for every word
@@ -36,14 +39,37 @@ class Weights:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class DecoderOptions:
+    """Which search, with which models and which words to expect; scores are natural logarithms."""
+
+    beam: int | None = None  # prefixes kept by the search; None: what suits it; 1 is greedy decoding of the letters
+    lm: bool = True  # fuse a language model
+    lexicon: bool = True  # search words by their phonemes, and let the letters judge the best of them
+    n_best: int = 1  # texts for every segment
+    candidates: int = 16  # of the search, that are rescored and that confidences are computed from
+    language: str | None = None  # file with an n-gram model, of words or of characters; None: the packaged one
+    weights: Weights = Weights()  # of the parts of a score; what is left out is on the model's card, or a default
+    hotwords: tuple[Hotword, ...] = ()  # words and phrases to expect
+    commands: tuple[str, ...] | None = None  # nothing but these is said; None: anything is
+    rejection: float = 2.5  # ln a letter, that a command may be below the best free path; see asr.search.commands
+    pronunciations: tuple[Pronunciation, ...] = ()  # of one's own, which count instead of the packaged lexicon's
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, HotwordError."""
+        if self.beam is not None and self.beam < 1:
+            raise ValueError(f"a search keeps one prefix at least, not {self.beam}: give a beam of 1 or more")
+        if self.hotwords and (self.beam == 1 or self.commands is not None):
+            raise HotwordError("hotwords need a search: give a beam above 1, and no commands")
+
+
 NAMES = tuple(field.name for field in fields(Weights))
-DEFAULTS = {  # of each search, named as by asr.search.decoder.Decoder.search
-    "lexicon": Weights(
-        LexiconOptions.lm_weight, LexiconOptions.word_bonus, LexiconOptions.prior_weight, 0.45, 0.6, 0.1
-    ),
-    "letters": Weights(SearchOptions.lm_weight, SearchOptions.word_bonus, 0.5, attention=0.2),
-    "characters": Weights(0.5, 0.0, 0.5, attention=0.2),
-    "letters alone": Weights(prior=0.5, attention=0.5),
+_words, _letters = LexiconOptions(), SearchOptions()
+DEFAULTS = {  # of each search, by asr.search.base.Search.name
+    "lexicon": Weights(_words.lm_weight, _words.word_bonus, _words.prior_weight, letters=0.45, rnn=0.6, attention=0.1),
+    "letters": Weights(_letters.lm_weight, _letters.word_bonus, _letters.prior_weight, attention=0.2),
+    "characters": Weights(0.5, 0.0, _letters.prior_weight, attention=0.2),
+    "letters alone": Weights(prior=_letters.prior_weight, attention=0.5),
     "greedy": Weights(),
     "commands": Weights(),
 }

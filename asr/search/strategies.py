@@ -1,0 +1,109 @@
+"""The searches that a decoder chooses from, behind one interface; commands have a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from asr.language.ngram import NgramModel
+from asr.search.base import Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions, greedy
+from asr.search.compiled import lexicon_search
+from asr.search.hotwords import Hotword, HotwordLanguageModel, HotwordScorer
+from asr.search.letters import LetterSearch
+from asr.search.lexicon import Lexicon
+from asr.search.options import DecoderOptions, Weights
+from asr.text import Alphabet
+
+
+class Greedy(Search):
+    """The best path of the letters. The state is all letters so far (T, V)."""
+
+    name = "greedy"
+
+    def __init__(self, alphabet: Alphabet):
+        self._alphabet = alphabet
+
+    def start(self) -> np.ndarray:
+        return np.zeros((0, len(self._alphabet)), np.float32)
+
+    def feed(self, state: np.ndarray, letters: np.ndarray, phonemes: np.ndarray | None = None) -> np.ndarray:
+        return np.concatenate([state, letters])
+
+    def partial(self, state: np.ndarray) -> Partial:
+        """A greedy text only ever grows at its end."""
+        words = tuple(greedy(state, self._alphabet).text.split())
+        return Partial(words, max(0, len(words) - 1))
+
+    def finish(self, state: np.ndarray, n: int = 1) -> list[Hypothesis]:
+        return [greedy(state, self._alphabet)]
+
+
+class Letters(Search):
+    """Prefix beam search in letters, with a language model or without."""
+
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        options: SearchOptions,
+        lm: LanguageModel | None,
+        hotwords: Sequence[Hotword] = (),
+        prior: np.ndarray | float = 0.0,
+        name: str = "letters",
+    ):
+        """prior (V,) or a number: taken off the log-probabilities."""
+        if hotwords:
+            lm = HotwordLanguageModel(lm, HotwordScorer(hotwords), options.lm_weight)
+        self.name, self.options, self._prior = name, options, prior
+        self._search = LetterSearch(alphabet, options, lm)
+
+    def start(self) -> Any:
+        return self._search.start()
+
+    def feed(self, state: Any, letters: np.ndarray, phonemes: np.ndarray | None = None) -> Any:
+        return self._search.feed(state, letters - self._prior)
+
+    def partial(self, state: Any) -> Partial:
+        return self._search.partial(state)
+
+    def finish(self, state: Any, n: int = 1) -> list[Hypothesis]:
+        return self._search.best(state, n)
+
+
+class Words(Search):
+    """Search in the words of a lexicon by their phonemes; the search is compiled where it can be.
+
+    words: to be found beside those of lexicon and hotwords; what the lexicon lacks is pronounced by its guesses.
+    Where a model has one head, its log-probabilities are those of the phonemes, and given alone.
+    """
+
+    name = "lexicon"
+
+    def __init__(
+        self,
+        phonemes: Sequence[str],
+        lexicon: Lexicon,
+        lm: NgramModel,
+        words: Iterable[str],
+        options: DecoderOptions,
+        weights: Weights,
+        log_prior: np.ndarray | None = None,
+    ):
+        hotwords, w = HotwordScorer(options.hotwords), weights.given
+        unlisted = [word for word in dict.fromkeys([*hotwords, *words]) if word not in lexicon]
+        self.said = lexicon.overridden(Lexicon((word, way) for word in unlisted for way in lexicon.ways(word)))
+        self.options = LexiconOptions(options.beam or LexiconOptions.beam, w["lm"], w["word"], prior_weight=w["prior"])
+        self._search = lexicon_search(phonemes, self.said.pairs(), lm, self.options, log_prior, hotwords)
+
+    def start(self) -> Any:
+        return self._search.start()
+
+    def feed(self, state: Any, letters: np.ndarray, phonemes: np.ndarray | None = None) -> Any:
+        return self._search.feed(state, letters if phonemes is None else phonemes)
+
+    def partial(self, state: Any) -> Partial:
+        return self._search.partial(state)
+
+    def finish(self, state: Any, n: int = 1) -> list[Hypothesis]:
+        return self._search.best(state, n)
