@@ -110,17 +110,17 @@ def _sound(path: Path) -> None:
 
 
 def _start_message(path: Path) -> None:
-    from asr.serve.pcm import FormatError
-    from asr.serve.websocket import ProtocolError, Start
+    from asr.serve.audio import FormatError
+    from asr.serve.websocket import Start
 
     try:
         Start.of(path.read_text("utf-8", errors="replace"), {"hey": None})
-    except (ProtocolError, FormatError) as error:
+    except FormatError as error:
         raise _Refused(str(error)) from None
 
 
 def _wyoming(path: Path) -> None:
-    from asr.serve.wyoming_events import EventError, read_event
+    from asr.serve.wyoming import EventError, read_event
 
     async def all_events() -> None:
         reader = asyncio.StreamReader()

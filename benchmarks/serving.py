@@ -94,7 +94,7 @@ def main() -> int:
 def serving(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """A server -> its address and its process. Where it does not start, exits with what it said."""
     command = [sys.executable, "-m", "asr.cli", "serve", "--port", "0", "--model", options.model]
-    command += ["--rate", "1e6", "--max-streams", "1000"]
+    command += ["--max-streams", "1000"]
 
     def one_core() -> None:
         os.sched_setaffinity(0, {options.core})

@@ -21,7 +21,7 @@ FILES = st.binary(max_size=300) | st.integers(1, 9_000).map(lambda n: CLIP.read_
 
 @pytest.fixture(scope="module")
 def fuzzed():
-    with running("--rate", "100000", "--idle", "5") as server:
+    with running("--idle", "5") as server:
         yield server
         assert server.process.poll() is None and "Traceback" not in "".join(server.log)
 

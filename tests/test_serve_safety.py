@@ -12,17 +12,15 @@ from serving import CLIP, DATA, pcm, running
 import asr
 from asr import audio
 from asr.cli import main
-from asr.serve.limits import Rate
 
 httpx = pytest.importorskip("httpx", reason="needs the extra `test`")
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
-from asr.serve.guard import route  # noqa: E402
+from asr.serve.app import counted_route  # noqa: E402
 
 TOKEN = "a-token-of-enough-letters"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-RATE = 100
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def strict(tmp_path_factory):
     path = tmp_path_factory.mktemp("token") / "token"
     path.write_text(TOKEN + "\n")
     limits = "--max-upload 0.2 --max-minutes 0.1 --max-files 2 --max-streams 2 --max-connections 12 --idle 2"
-    with running("--token-file", str(path), *limits.split(), "--rate", str(RATE)) as server:
+    with running("--token-file", str(path), *limits.split()) as server:
         yield server
 
 
@@ -49,8 +47,6 @@ def upload(server, content=None, **more):
         (["--wyoming", "everywhere"], "an address and a port"),
         (["--port", "99999"], "65535"),
         (["--host", "192.0.2.1", "--port", "1"], "--token-file"),
-        (["--tls-key", "/nowhere"], "both"),
-        (["--tls-key", "/nowhere", "--tls-certificate", "/nowhere"], "https"),
         (["--model", "klingon"], "klingon"),
         (["--wake", "klingon"], "klingon"),
         (["--phrase", "42"], "digits"),
@@ -128,9 +124,7 @@ def test_slow_clients_lose_their_place_and_harm_nobody(strict):
     refused = upload(strict)
     assert refused.status_code == 503 and int(refused.headers["Retry-After"]) > 0
     assert "408" in links[0].recv(1_000).decode() and "408" in links[1].recv(1_000).decode()
-    silent = raw(strict, b""), raw(strict, b"GET / HT")
     assert upload(strict).status_code == 200
-    assert [link.recv(10) for link in silent] == [b"", b""]
 
 
 def test_clients_that_go_away(strict):
@@ -155,8 +149,8 @@ def test_too_many_connections_and_streams(strict):
         with pytest.raises(InvalidStatus, match="503") as caught:
             client.connect(strict.socket, **offered)
         assert int(caught.value.response.headers["Retry-After"]) > 0
-    links = [raw(strict, b"") for _ in range(14)]
-    assert any(b"503" in link.recv(100) for link in links[-2:])
+    links = [raw(strict, b"") for _ in range(12)] + [raw(strict, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    assert b"503" in links[-1].recv(100)
     for link in links:
         link.close()
     time.sleep(0.5)
@@ -177,22 +171,8 @@ def test_live_clients_that_fall_silent_or_vanish_lose_their_place(strict):
     assert "Traceback" not in "".join(strict.log)
 
 
-def test_an_address_may_ask_only_so_often(strict):
-    with httpx.Client(headers=HEADERS) as asking:
-        answers = (asking.get(f"{strict.url}/v1/models") for _ in range(5 * RATE))
-        refused = next(a for a in answers if a.status_code == 429)
-    assert int(refused.headers["Retry-After"]) > 0
-
-
 def test_paths_are_counted_by_their_names():
-    assert route("/v1/wake") == "/v1/wake" and route("/v1/nothing") == "other"
-
-
-def test_rates():
-    rate = Rate(60)
-    assert [rate.wait("a", 0.0) for _ in range(60)] == [0] * 60
-    assert rate.wait("a", 0.0) == 1 and rate.wait("b", 0.0) == 0
-    assert rate.wait("a", 1.0) == 0 and rate.wait("a", 1.0) == 1
+    assert counted_route("/v1/wake") == "/v1/wake" and counted_route("/v1/nothing") == "other"
 
 
 def test_what_is_under_way_is_finished():

@@ -18,8 +18,8 @@ from serving import CLIP, DATA, pcm, server  # noqa: F401
 import asr
 from asr import audio
 from asr.live.stream import Result
-from asr.serve.live import UNREAD, Session, SessionError
-from asr.serve.pcm import FormatError, PcmFormat, PcmReader
+from asr.serve.audio import FormatError, PcmFormat, PcmReader
+from asr.serve.live import MAX_UNREAD, Session, SessionError
 
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError  # noqa: E402
@@ -140,7 +140,7 @@ def unread(*results) -> list:
 
     async def reading():
         session = Session(SimpleNamespace(changed=threading.Condition(), forget=lambda one: None), None, None, 1)
-        session.tell(list(results), last=True)
+        session.put(list(results), last=True)
         return [item async for item in session]
 
     return asyncio.run(reading())
@@ -152,7 +152,7 @@ def test_who_reads_slowly_misses_partial_results_only():
 
 
 def test_who_reads_nothing_at_all_is_given_up():
-    finals = [Result("final", n, n, "word") for n in range(UNREAD + 1)]
+    finals = [Result("final", n, n, "word") for n in range(MAX_UNREAD + 1)]
     assert unread(*finals[:-1]) == finals[:-1]
     with pytest.raises(SessionError, match="not read"):
         unread(*finals)

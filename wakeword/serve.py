@@ -1,4 +1,4 @@
-"""Wake words for `asr serve`, which loads this by its name (asr.serve.wake_words) when it starts."""
+"""Wake words for `asr serve`, which loads this by its name (asr.serve.service.WAKE_WORDS) when it starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakeword.detector import Detection, DetectorError, WakeWordDetector, load, packaged
+from wakeword.detector import AFTERWARDS, Detection, DetectorError, WakeWordDetector, load, packaged
 from wakeword.phrase.phrases import slug
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Scored:
 def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer) -> dict[str, WakeWordDetector]:
     """Wake words by the name that clients use: detectors, packaged ones or files, and phrases for the recogniser.
 
-    Where none is named, all packaged detectors. Raises ValueError with one sentence.
+    Where none is named, all packaged detectors. Raises DetectorError, or another asr.errors.Error.
     """
     found: dict[str, WakeWordDetector] = {}
     for name, detector in _asked(names if names or phrases else packaged(), phrases, recognizer):
@@ -66,6 +66,10 @@ class Watch:
         """(n,) float32 at 16 kHz -> one entry for each detector that has made steps."""
         found = (self._heard(name, samples) for name in self._detectors)
         return [heard for heard in found if len(heard.scores)]
+
+    def flush(self) -> list[Scored]:
+        """At the stream's end: what a phrase that it ends with makes of a moment of silence after it."""
+        return self.feed(AFTERWARDS)
 
     def _heard(self, name: str, samples: np.ndarray) -> Scored:
         detector = self._detectors[name]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from asr.commands.listen import MAX_LATENCY_MS
 from asr.commands.terminal import add_model, fail, milliseconds, positive, say
-from asr.serve.access import UsageError, check_tls, network, opened, read_token, wyoming_address
-from asr.serve.limits import Limits
+from asr.errors import Error
+from asr.serve.access import Limits, UsageError, listening_socket, network, read_token, wyoming_address
 
 if TYPE_CHECKING:
     from asr.serve.service import Service
 
-GATHER = 15.0  # s of speech of an upload that are recognised in one step, in which live streams wait
+GATHER_S = 15.0  # s of speech of an upload that are recognised in one step, in which live streams wait
 MISSING = "asr serve needs further packages: pip install '.[serve]'"
 
 
@@ -27,8 +27,6 @@ def add_serve(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--port", type=int, default=8765, metavar="N", help="(default: 8765; 0: any free one)")
     p.add_argument("--token-file", type=Path, metavar="FILE", help="clients must know the token in it")
-    p.add_argument("--tls-certificate", metavar="FILE", help="https, with --tls-key")
-    p.add_argument("--tls-key", metavar="FILE", help="of the certificate")
     p.add_argument("--wyoming", metavar="HOST:PORT", help="also serve Home Assistant, for example 0.0.0.0:10300")
     p.add_argument(
         "--allow", type=network, action="append", default=[], metavar="NET",
@@ -60,8 +58,7 @@ def _add_limits(p: argparse._ArgumentGroup) -> None:
         ("--max-files", d.files, "N", "arriving, waiting or worked on"),
         ("--max-streams", d.streams, "N", "live at a time"),
         ("--max-connections", d.connections, "N", "open at a time"),
-        ("--rate", d.rate, "N", "requests a minute from an address"),
-        ("--idle", d.idle, "S", "in which a client does nothing"),
+        ("--idle", d.idle, "S", "in which a client sends nothing"),
         ("--grace", d.grace, "S", "to finish what is under way after SIGTERM"),
     ):
         p.add_argument(name, type=type(default), default=default, metavar=unit, help=f"{text} (default: {default:g})")
@@ -72,57 +69,43 @@ def serve(options: argparse.Namespace) -> int:
     try:
         import websockets  # noqa: F401  uvicorn looks for it when the first socket is asked for
 
-        from asr.serve.app import application
-        from asr.serve.server import server
-        from asr.serve.wyoming import wyoming_server
+        from asr.serve.app import GracefulServer, application
+        from asr.serve.wyoming import WyomingServer
     except ModuleNotFoundError as error:
         return fail(f"{MISSING} ({error.name} is missing)")
     if options.allow and not options.wyoming:
         return fail("--allow says whom Wyoming may serve: give --wyoming HOST:PORT, too")
     try:
-        token = read_token(options.token_file, options.host)
-        check_tls(options.tls_certificate, options.tls_key)
-        listening = opened(options.host, options.port)
-        wyoming = opened(*wyoming_address(options.wyoming, options.allow)) if options.wyoming else None
-        service = _service(options, token)
-    except ValueError as error:
+        token, limits = read_token(options.token_file, options.host), _limits(options)
+        listening = listening_socket(options.host, options.port)
+        wyoming = listening_socket(*wyoming_address(options.wyoming, options.allow)) if options.wyoming else None
+        service = _service(options, limits, token)
+    except Error as error:
         return fail(str(error))
-    beside = []
     if wyoming:
-        beside.append(wyoming_server(service, wyoming, options.allow))
         say(f"serving Wyoming at port {wyoming.getsockname()[1]}")
-    server(application(service, *beside), service, options.tls_certificate, options.tls_key).run([listening])
+    beside = WyomingServer(service, wyoming, options.allow).run if wyoming else None
+    GracefulServer(application(service, beside), service).run([listening])
     return 0
 
 
-def _service(options: argparse.Namespace, token: str) -> Service:
-    """Raises UsageError, and ValueError where a wake word cannot be had."""
+def _service(options: argparse.Namespace, limits: Limits, token: str) -> Service:
+    """Raises asr.errors.Error where a model or a wake word cannot be had."""
     from asr.live.listener import Listener, ListenerOptions
-    from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
-    from asr.serve.service import Service
-    from asr.serve.wake_words import provider
+    from asr.recognizer import RecognizerOptions, load
+    from asr.serve.service import Service, wake_words
 
-    try:
-        recognizer = load(options.model, RecognizerOptions(gather=GATHER), threads=options.threads)
-        listener = Listener(recognizer, ListenerOptions(options.latency))
-    except LOAD_ERRORS as error:
-        raise UsageError(str(error)) from None
-    detectors = provider().detectors(options.wake, options.phrase, recognizer)
-    model = Path(options.model).stem
-    return Service(recognizer, listener, _limits(options), detectors, model, token, options.log_text)
+    recognizer = load(options.model, RecognizerOptions(gather=GATHER_S), threads=options.threads)
+    listener = Listener(recognizer, ListenerOptions(options.latency))
+    detectors = wake_words().detectors(options.wake, options.phrase, recognizer)
+    return Service(recognizer, listener, limits, detectors, Path(options.model).stem, token, options.log_text)
 
 
 def _limits(options: argparse.Namespace) -> Limits:
-    found = Limits(
-        upload=options.max_upload * 1e6,
-        duration=60 * options.max_minutes,
-        files=options.max_files,
-        streams=options.max_streams,
-        connections=options.max_connections,
-        rate=options.rate,
-        idle=options.idle,
-        grace=options.grace,
-    )
-    if not all(0 < getattr(found, field.name) < math.inf for field in dataclasses.fields(found)):
+    """Raises UsageError."""
+    given = {name: getattr(options, f"max_{name}") for name in ("files", "streams", "connections")}
+    given |= {"upload": options.max_upload * 1e6, "duration": 60 * options.max_minutes}
+    limits = Limits(idle=options.idle, grace=options.grace, **given)
+    if not all(0 < getattr(limits, field.name) < math.inf for field in dataclasses.fields(limits)):
         raise UsageError("every limit must be a number above 0")
-    return found
+    return limits

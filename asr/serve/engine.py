@@ -1,35 +1,71 @@
-"""The one thread in which all recognition happens, so that the event loop never waits for it."""
+"""The one thread in which all recognition happens, and one of its kinds of work: uploads.
+
+The event loop never waits for recognition: it adds work under the engine's lock, and results are called back into it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
-from typing import Protocol
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from asr.audio import AudioError
+from asr.recognizer import Recognizer, Recording
+from asr.transcript import Segment, Transcript
+
+FAILED = "the server failed at this {}; its log says more"
+
+
+class HTTPError(Exception):
+    """The answer to a client that gets nothing else: one sentence and HTTP's status."""
+
+    def __init__(self, status: int, text: str, reason: str, retry: int = 0, param: str | None = None):
+        super().__init__(text)
+        self.status, self.text, self.reason, self.retry, self.param = status, text, reason, retry, param
+
+
+def bad_upload(text: str, status: int = 400) -> HTTPError:
+    """Why a client's audio is not transcribed."""
+    return HTTPError(status, text, "invalid_file", param="file")
 
 
 class Work(Protocol):
+    """One kind of work of the engine."""
+
+    kind: str  # its name in the metrics
+
     @property
     def ready(self) -> bool:
         """There is something to do."""
 
-    def step(self) -> None:
-        """Do a little of it: a fraction of a second, and never raise."""
+    def step(self) -> float:
+        """Do a fraction of a second of it, and never raise -> s of sound that were worked through."""
 
 
 class Engine:
     """Takes turns between the kinds of work, so that none of them waits for more than a step of each other."""
 
-    def __init__(self) -> None:
-        self.changed = threading.Condition()  # notified when work arrives
+    def __init__(self, busy: Any, audio: Any):
+        """busy, audio: counters by kind, of s spent and of s of sound worked through."""
+        self.changed = threading.Condition()  # the lock of all that is shared; notified when work arrives
+        self._busy, self._audio = busy, audio
         self._works: Sequence[Work] = ()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="recognition", daemon=True)
 
     def start(self, *works: Work) -> None:
+        """Begin to work; what comes first goes first."""
         self._works = works
         self._thread.start()
 
     def stop(self) -> None:
+        """Return when the step under way is done."""
         with self.changed:
             self._stopped = True
             self.changed.notify()
@@ -41,6 +77,89 @@ class Engine:
                 self.changed.wait_for(lambda: self._stopped or any(work.ready for work in self._works))
             if self._stopped:
                 return
-            for work in self._works:
-                if work.ready:
-                    work.step()
+            for work in (work for work in self._works if work.ready):
+                began = time.perf_counter()
+                self._audio.labels(work.kind).inc(work.step())
+                self._busy.labels(work.kind).inc(time.perf_counter() - began)
+
+
+class Job:
+    """The transcription of one file. Iterate over it for the segments; then `transcript` is there.
+
+    All but `advance` happens in the event loop.
+    """
+
+    def __init__(self, path: str, max_duration_s: float):
+        self.recording, self._max_duration_s = Recording(path), max_duration_s
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[Segment | Exception | None] = asyncio.Queue()
+        self._segments: list[Segment] = []
+        self._work: Iterator[Segment] | None = None
+        self.cancelled = False  # nobody waits for it any more
+
+    async def __aiter__(self) -> AsyncIterator[Segment]:
+        while (item := await self._arrived.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            self._segments.append(item)
+            yield item
+
+    @property
+    def transcript(self) -> Transcript:
+        """All of it, when there are no more segments."""
+        return Transcript("upload", self.recording.seconds, tuple(self._segments), self._named(self.recording.warning))
+
+    def advance(self, recognizer: Recognizer) -> bool:
+        """In the engine's thread: the next segment; False when there is none."""
+        if self.cancelled:
+            return False
+        found: Segment | HTTPError | None
+        try:
+            self._work = self._work or recognizer.segments(self._blocks())
+            found = next(self._work, None)
+        except HTTPError as error:
+            found = error
+        except AudioError as error:
+            found = bad_upload(self._named(str(error)))
+        except Exception:  # the server's own mistake: the other jobs go on
+            traceback.print_exc()
+            found = bad_upload(FAILED.format("upload"), 500)
+        self._loop.call_soon_threadsafe(self._arrived.put_nowait, found)
+        return isinstance(found, Segment)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        for block in self.recording.blocks():
+            if self.recording.seconds > self._max_duration_s:
+                raise bad_upload(f"the audio is longer than {self._max_duration_s:g} s: send it in parts", 413)
+            yield block
+
+    def _named(self, text: str) -> str:
+        return text.replace(self.recording.path, "the upload")
+
+
+class Files:
+    """Uploads: each gets a turn after the other, so that a short one need not wait for a long one."""
+
+    kind = "file"
+
+    def __init__(self, engine: Engine, recognizer: Recognizer):
+        self._engine, self._recognizer = engine, recognizer
+        self._jobs: deque[Job] = deque()
+
+    def add(self, job: Job) -> Job:
+        """Called in the event loop; the rest happens in the engine's thread."""
+        with self._engine.changed:
+            self._jobs.append(job)
+            self._engine.changed.notify()
+        return job
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._jobs)
+
+    def step(self) -> float:
+        job = self._jobs.popleft()
+        before = job.recording.seconds
+        if job.advance(self._recognizer):
+            self._jobs.append(job)
+        return job.recording.seconds - before

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from asr.audio.features import SAMPLE_RATE
+from asr.audio import SAMPLE_RATE
 from asr.live.listener import Listener
 from asr.live.stream import Result, Stream
-from asr.serve.engine import Engine
-from asr.serve.metrics import Metrics
+from asr.serve.engine import FAILED, Engine
 
 MAX_PIECE_SAMPLES = SAMPLE_RATE  # samples of a stream that a step takes at most
-UNREAD = 1_000  # results that may wait for a client
+MAX_UNREAD = 1_000  # results that may wait for a client
+
+
+class SessionError(Exception):
+    """One sentence for the client: why its stream is ended."""
 
 
 class Watch(Protocol):
@@ -25,17 +28,15 @@ class Watch(Protocol):
 
     def feed(self, samples: np.ndarray) -> list[Any]: ...
 
-
-class SessionError(Exception):
-    """One sentence for the client: why its stream is ended."""
+    def flush(self) -> list[Any]: ...
 
 
 class Session:
     """One client's stream, in the event loop: `feed`, `end`, and iterate over the results until they end."""
 
-    def __init__(self, live: Live, stream: Stream | None, watch: Watch | None, backlog: int):
+    def __init__(self, live: Live, stream: Stream | None, watch: Watch | None, backlog_samples: float):
         self.stream, self.watch = stream, watch
-        self._live, self._backlog = live, backlog
+        self._live, self._backlog = live, backlog_samples
         self._loop = asyncio.get_running_loop()
         self._room, self._news = asyncio.Event(), asyncio.Event()
         self._room.set()
@@ -51,7 +52,7 @@ class Session:
             return
         with self._live.changed:
             self.waiting.append(samples)
-            if self._held() > self._backlog:
+            if self._count() > self._backlog:
                 self._room.clear()
             self._live.changed.notify()
         await self._room.wait()
@@ -68,7 +69,7 @@ class Session:
         self._close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """The results: of the recogniser, and of the wake words. Raises SessionError."""
+        """The results of the recogniser and of the wake words. Raises SessionError."""
         while True:
             await self._news.wait()
             while self._unread:
@@ -80,34 +81,27 @@ class Session:
             if self._closed:
                 return
 
-    # --- in the engine's thread, under its lock
-
     def take(self) -> np.ndarray:
-        """Up to a second of what waits."""
-        taken, count = [], 0
-        while self.waiting and count < MAX_PIECE_SAMPLES:
-            block = self.waiting.popleft()
-            if count + len(block) > MAX_PIECE_SAMPLES:
-                block, rest = block[: MAX_PIECE_SAMPLES - count], block[MAX_PIECE_SAMPLES - count :]
-                self.waiting.appendleft(rest)
-            taken.append(block)
-            count += len(block)
-        if self._held() <= self._backlog and not self._room.is_set():
+        """In the engine's thread, under its lock: up to a second of what waits."""
+        samples = np.concatenate([np.zeros(0, np.float32), *self.waiting])
+        self.waiting.clear()
+        if len(samples) > MAX_PIECE_SAMPLES:
+            self.waiting.append(samples[MAX_PIECE_SAMPLES:])
+        if self._count() <= self._backlog and not self._room.is_set():
             self._loop.call_soon_threadsafe(self._room.set)
-        return np.concatenate([np.zeros(0, np.float32), *taken])
+        return samples[:MAX_PIECE_SAMPLES]
 
-    def tell(self, results: list[Any], last: bool = False) -> None:
+    def put(self, results: list[Any], last: bool = False) -> None:
+        """In the engine's thread: results for the client."""
         if results or last:
-            self._loop.call_soon_threadsafe(self._told, results, last)
+            self._loop.call_soon_threadsafe(self._receive, results, last)
 
-    # --- called back in the event loop
-
-    def _told(self, results: list[Any], last: bool) -> None:
+    def _receive(self, results: list[Any], last: bool) -> None:
         for result in results:
             if self._unread and _replaces(result, self._unread[-1]):
                 self._unread.pop()
             self._unread.append(result)
-        if len(self._unread) > UNREAD:
+        if len(self._unread) > MAX_UNREAD:
             self._unread = deque([SessionError("the results are not read: the stream is ended")])
             self._live.forget(self)
             last = True
@@ -120,7 +114,7 @@ class Session:
         self._news.set()
         self._room.set()
 
-    def _held(self) -> int:
+    def _count(self) -> int:
         return sum(map(len, self.waiting))
 
 
@@ -131,11 +125,13 @@ def _replaces(new: Any, old: Any) -> bool:
 
 
 class Live:
-    """The sessions of an engine."""
+    """Live streams: all that have new sound go through the encoder together."""
 
-    def __init__(self, engine: Engine, listener: Listener, metrics: Metrics, backlog: int):
+    kind = "live"
+
+    def __init__(self, engine: Engine, listener: Listener, backlog_s: float):
         self.changed = engine.changed
-        self._listener, self._metrics, self._backlog = listener, metrics, backlog
+        self._listener, self._backlog = listener, backlog_s * SAMPLE_RATE
         self._sessions: list[Session] = []
 
     def open(self, words: bool = True, watch: Watch | None = None) -> Session:
@@ -146,6 +142,7 @@ class Live:
         return session
 
     def forget(self, session: Session) -> None:
+        """It gets no more turns."""
         with self.changed:
             if session in self._sessions:
                 self._sessions.remove(session)
@@ -154,41 +151,35 @@ class Live:
     def ready(self) -> bool:
         return any(s.waiting or s.ending for s in self._sessions)
 
-    def step(self) -> None:
+    def step(self) -> float:
         with self.changed:
-            heard = [(s, s.take()) for s in self._sessions if s.waiting]
+            blocks = {s: s.take() for s in self._sessions if s.waiting}
             ended = [s for s in self._sessions if s.ending and not s.waiting]
-        with self._metrics.busy("live"):
-            self._feed(heard)
-            self._flush(ended)
-        self._metrics.heard("live", sum(len(block) for _, block in heard) / SAMPLE_RATE)
-
-    def _feed(self, heard: list[tuple[Session, np.ndarray]]) -> None:
-        spoken = [(s, s.stream, block) for s, block in heard if s.stream]
-        try:
-            for session, block in heard:
-                session.tell(session.watch.feed(block) if session.watch else [])
-            results = self._listener.feed([stream for _, stream, _ in spoken], [block for _, _, block in spoken])
-        except Exception:
-            return self._failed([s for s, _ in heard])
-        for (session, _, _), found in zip(spoken, results):
-            session.tell(found)
-
-    def _flush(self, ended: list[Session]) -> None:
-        spoken = [(s, s.stream) for s in ended if s.stream]
-        try:
-            results = self._listener.flush([stream for _, stream in spoken])
-        except Exception:
-            return self._failed([s for s, _ in spoken])
-        for (session, _), found in zip(spoken, results):
-            session.tell(found)
+        self._attempt(lambda spoken: self._feed(blocks, spoken), list(blocks))
+        self._attempt(lambda spoken: self._flush(ended, spoken), ended)
         for session in ended:
-            session.tell([], last=True)
+            session.put([], last=True)
             self.forget(session)
+        return sum(map(len, blocks.values())) / SAMPLE_RATE
 
-    def _failed(self, sessions: list[Session]) -> None:
-        """A mistake of ours: these streams end, the server goes on."""
-        traceback.print_exc()
-        for session in sessions:
-            session.tell([SessionError("the server failed at this stream; its log says more")], last=True)
-            self.forget(session)
+    def _feed(self, blocks: dict[Session, np.ndarray], spoken: dict[Session, Stream]) -> list[list[Result]]:
+        for session, block in blocks.items():
+            session.put(session.watch.feed(block) if session.watch else [])
+        return self._listener.feed(list(spoken.values()), [blocks[s] for s in spoken])
+
+    def _flush(self, ended: list[Session], spoken: dict[Session, Stream]) -> list[list[Result]]:
+        for session in ended:
+            session.put(session.watch.flush() if session.watch else [])
+        return self._listener.flush(list(spoken.values()))
+
+    def _attempt(self, work: Callable[[dict[Session, Stream]], list[list[Result]]], sessions: list[Session]) -> None:
+        """Give the results to the sessions; a mistake of the server's own ends them, and the server goes on."""
+        spoken = {s: s.stream for s in sessions if s.stream}
+        try:
+            for session, results in zip(spoken, work(spoken)):
+                session.put(results)
+        except Exception:
+            traceback.print_exc()
+            for session in sessions:
+                session.put([SessionError(FAILED.format("stream"))], last=True)
+                self.forget(session)

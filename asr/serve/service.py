@@ -1,35 +1,48 @@
-"""What the parts of the server share."""
+"""What the parts of the server share: the recogniser's thread, places for clients, counters, wake words."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from asr.commands.terminal import say
 from asr.live.listener import Listener
 from asr.recognizer import Recognizer
-from asr.serve.engine import Engine
-from asr.serve.files import Files
-from asr.serve.limits import Limits, Rate
+from asr.serve.access import Limits
+from asr.serve.engine import Engine, Files, HTTPError
 from asr.serve.live import Live, Session
-from asr.serve.metrics import Metrics
-from asr.serve.wake_words import provider
 
 ALIASES = ("whisper-1",)  # names under which clients that know no other model may ask for ours
 CONVERSIONS = 2  # uploads that ffmpeg decodes at a time
 RETRY_S = 5  # s after which a client may try again when there are too many
+ANSWER_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # s: the bounds of the histogram of answers
+WAKE_WORDS = "wakeword.serve"  # a module with `detectors(names, phrases, recognizer)` and `Watch(detectors, names)`
 
 T = TypeVar("T")
 
 
-class HTTPError(Exception):
-    """The answer to a client that gets nothing else: one sentence and HTTP's status."""
+def wake_words() -> Any:
+    """The module of wake words: `asr` imports nothing of the package above it, and loads this one by its name."""
+    return import_module(WAKE_WORDS)
 
-    def __init__(self, status: int, text: str, reason: str, retry: int = 0, param: str | None = None):
-        super().__init__(text)
-        self.status, self.text, self.reason, self.retry, self.param = status, text, reason, retry, param
+
+class Metrics:
+    """Counters for Prometheus: how much is done, refused and under way; never what was said."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        ProcessCollector(registry=r)
+        self.requests = Counter("asr_requests", "Requests answered", ["route", "status"], registry=r)
+        self.refused = Counter("asr_refused", "Requests and connections refused", ["reason"], registry=r)
+        self.audio = Counter("asr_audio_seconds", "Audio recognised", ["kind"], registry=r)
+        self.busy = Counter("asr_busy_seconds", "Time spent on recognition", ["kind"], registry=r)
+        self.under_way = Gauge("asr_under_way", "Uploads and streams open now", ["kind"], registry=r)
+        self.took = Histogram("asr_transcription_seconds", "From request to answer", buckets=ANSWER_S, registry=r)
 
 
 class Service:
@@ -40,29 +53,26 @@ class Service:
         recognizer: Recognizer,
         listener: Listener,
         limits: Limits = Limits(),
-        detectors: Mapping[str, Any] | None = None,
+        detectors: Mapping[str, Any] = {},
         model: str = "english",
         token: str = "",
         log_text: bool = False,
     ):
-        self.limits, self.detectors, self.model, self.token = limits, dict(detectors or {}), model, token
-        self.metrics, self.rate, self.stopping = Metrics(), Rate(limits.rate), asyncio.Event()
+        self.limits, self.detectors, self.model, self.token = limits, detectors, model, token
+        self.metrics, self.stopping = Metrics(), asyncio.Event()
         self.conversions = asyncio.Semaphore(CONVERSIONS)
-        self._engine, self._log_text = Engine(), log_text
-        self.files = Files(self._engine, recognizer, self.metrics)
-        self.live = Live(self._engine, listener, self.metrics, limits.backlog_samples)
+        self.engine, self._log_text = Engine(self.metrics.busy, self.metrics.audio), log_text
+        self.files = Files(self.engine, recognizer)
+        self.live = Live(self.engine, listener, limits.backlog)
         self._open = {"file": 0, "stream": 0}
 
     def start(self) -> None:
-        """The engine: streams first, for somebody listens to them."""
-        self._engine.start(self.live, self.files)
-
-    def stop(self) -> None:
-        self._engine.stop()
+        """Start the engine: streams first, because somebody listens to them."""
+        self.engine.start(self.live, self.files)
 
     @contextmanager
     def place(self, kind: str) -> Iterator[None]:
-        """One of the places for a "file" or a "stream". Raises HTTPError when there is none."""
+        """Hold one of the places for a "file" or a "stream". Raises HTTPError when there is none."""
         most = {"file": self.limits.files, "stream": self.limits.streams}[kind]
         if self.stopping.is_set():
             raise HTTPError(503, "the server is being stopped: try again in a moment", "stopping", RETRY_S)
@@ -70,22 +80,19 @@ class Service:
             raise HTTPError(503, f"{most} {kind}s are being worked on: try again later", f"{kind}s", RETRY_S)
         self._open[kind] += 1
         try:
-            with self.metrics.under_way(kind):
+            with self.metrics.under_way.labels(kind).track_inprogress():
                 yield
         finally:
             self._open[kind] -= 1
 
     @property
     def streams(self) -> int:
-        """Live streams that have not said their last."""
+        """How many live streams are open."""
         return self._open["stream"]
 
-    def session(self, words: bool, wake: list[str] | None) -> Session:
-        """A live stream. words: whether to recognise speech; wake: the detectors it asks for."""
-        watch = None
-        if wake:
-            watch = provider().Watch(self.detectors, wake)
-        return self.live.open(words, watch)
+    def session(self, words: bool, wake: list[str]) -> Session:
+        """A live stream. words: whether to recognise speech; wake: the names of the detectors to run."""
+        return self.live.open(words, wake_words().Watch(self.detectors, wake) if wake else None)
 
     async def unless_stopped(self, waiting: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:
         """What is waited for; None when the server is being stopped, or after so many seconds."""
@@ -97,7 +104,7 @@ class Service:
             for task in tasks:
                 task.cancel()
 
-    def said(self, text: str) -> None:
-        """Logged if that was asked for, and nowhere else."""
+    def log(self, text: str) -> None:
+        """Log what was said if that was asked for; it is written nowhere else."""
         if self._log_text and text:
             say(f"text: {text}")

@@ -4,21 +4,86 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
+import json
+import math
+import re
+import zlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from asr.serve import answers
-from asr.serve.files import Job, UploadError
-from asr.serve.request import TranscriptionRequest
-from asr.serve.service import RETRY_S, HTTPError, Service
-from asr.serve.uploads import playable
-from asr.transcript import Segment, Transcript
+from asr.serve.audio import playable
+from asr.serve.engine import HTTPError, Job
+from asr.serve.service import ALIASES, RETRY_S, Service
+from asr.transcript import FORMATS, Segment, Transcript, Word
 
-FIELDS, FIELD = 40, 64_000  # fields of a form, and bytes of one
+MAX_FIELDS, MAX_FIELD_BYTES = 40, 64_000  # of a form
+MIN_CONFIDENCE = 1e-4  # confidence whose logarithm is still told
+CAPTIONS = {"text": "txt", "srt": "srt", "vtt": "vtt"}  # response_format: the format of asr.transcript
+ANSWERS = ("json", "text", "srt", "verbose_json", "vtt")
+HOW_TO_SEND = "send the audio as the field 'file', with a file name, in a form of type multipart/form-data"
+
+
+@dataclass(frozen=True)
+class TranscriptionRequest:
+    """The fields of a request, as the OpenAI API names them; `prompt` and `temperature` have no effect."""
+
+    format: str = "json"
+    granularities: frozenset[str] = frozenset({"segment"})  # of verbose_json
+    stream: bool = False
+
+    @staticmethod
+    def of(form: list[tuple[str, Any]], model: str) -> TranscriptionRequest:
+        """form: names in small letters, and values. Raises HTTPError."""
+        texts = {name: value for name, value in form if isinstance(value, str)}
+        format = texts.get("response_format") or "json"
+        _one_of("response_format", format, ANSWERS)
+        _one_of("model", texts.get("model") or model, (model, *ALIASES))
+        if texts.get("language", "en").lower()[:2] not in ("", "en"):
+            raise _bad_field("language", "this model knows English only: leave language out, or send 'en'")
+        _check_temperature(texts.get("temperature") or "0")
+        stream = texts.get("stream", "false").lower() or "false"
+        _one_of("stream", stream, ("true", "false", "1", "0"))
+        if stream in ("true", "1") and format not in ("json", "text"):
+            raise _bad_field("stream", f"an answer in {format} cannot be streamed: ask for json")
+        return TranscriptionRequest(format, _granularities(form, format), stream in ("true", "1"))
+
+
+def _granularities(form: list[tuple[str, Any]], format: str) -> frozenset[str]:
+    """Clients write the name of a list as `name`, `name[]` or `name[0]`."""
+    name = "timestamp_granularities"
+    given = [value for key, value in form if re.fullmatch(rf"{name}(\[\d*\])?", key)]
+    for value in given:
+        _one_of(name, value, ("word", "segment"))
+    if given and format != "verbose_json":
+        raise _bad_field(name, f"{name} need the response_format verbose_json")
+    return frozenset(given or ["segment"])
+
+
+def _check_temperature(text: str) -> None:
+    try:
+        if 0 <= float(text) <= 1:
+            return
+    except ValueError:
+        pass
+    raise _bad_field("temperature", "temperature must be a number of 0 to 1; it has no effect")
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise _bad_field(name, f"{name} must be one of {', '.join(known)}", 404 if name == "model" else 400)
+
+
+def _bad_field(name: str, text: str, status: int = 400) -> HTTPError:
+    return HTTPError(status, text, "model_not_found" if status == 404 else "invalid_value", param=name)
 
 
 class Transcriptions:
@@ -27,73 +92,83 @@ class Transcriptions:
     def __init__(self, service: Service):
         self._service = service
 
-    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, service = Request(scope, receive), self._service
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):  # others fill the memory
-            raise HTTPError(400, "send the audio as the field 'file' of a form of type multipart/form-data", "no_form")
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):  # others fill memory
+            raise HTTPError(400, HOW_TO_SEND, "no_form")
         try:
-            with service.place("file"), service.metrics.transcription():
-                async with request.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD) as form:
-                    wanted = TranscriptionRequest.of(form, service.model)
-                    async with playable(_file(form).file, service) as path:
+            with service.place("file"), service.metrics.took.time():
+                async with request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
+                    wanted = TranscriptionRequest.of(_fields(form), service.model)
+                    async with playable(_file(form), service) as path:
                         await self._answer(path, wanted, scope, receive, send)
-        except UploadError as error:
-            raise HTTPError(error.status, str(error), "invalid_file", param="file") from None
+        except HTTPException as error:  # starlette's, about the form
+            reason = error.detail.rstrip(".")
+            raise HTTPError(400, f"the form cannot be read ({reason}): {HOW_TO_SEND}", "form") from None
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise  # the client has gone
             raise HTTPError(503, "the server has no room for this upload: try again later", "disk", RETRY_S) from None
 
-    async def _answer(self, path: str, wanted: TranscriptionRequest, scope: dict, receive: Any, send: Any) -> None:
+    async def _answer(
+        self, path: str, wanted: TranscriptionRequest, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         job = self._service.files.add(Job(path, self._service.limits.duration))
         try:
             if wanted.stream:
                 segments = aiter(job)
                 first = await anext(segments, None)  # what is wrong with a file is mostly known by then
-                response = StreamingResponse(self._events(job, first, segments), media_type="text/event-stream")
-            else:
-                response = await self._whole(job, wanted, receive)
-            if response:
-                await response(scope, receive, send)
+                events = self._events(job, first, segments)
+                await StreamingResponse(events, media_type="text/event-stream")(scope, receive, send)
+            elif transcript := await _unless_gone(job, receive):
+                self._service.log(transcript.text)
+                await _response(transcript, wanted)(scope, receive, send)
         finally:
             job.cancelled = True
-
-    async def _whole(self, job: Job, wanted: TranscriptionRequest, receive: Any) -> Response | None:
-        """None when the client has gone away meanwhile."""
-        finished, gone = asyncio.ensure_future(_finished(job)), asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait({finished, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not finished.done():
-                return None
-            transcript = finished.result()
-        finally:
-            finished.cancel()
-            gone.cancel()
-        self._service.said(transcript.text)
-        return _response(transcript, wanted)
 
     async def _events(self, job: Job, first: Segment | None, rest: AsyncIterator[Segment]) -> AsyncIterator[bytes]:
         try:
             if first:
-                yield answers.event(answers.delta(first.text))
+                yield _event({"type": "transcript.text.delta", "delta": first.text})
             async for segment in rest:
-                yield answers.event(answers.delta(f" {segment.text}"))
-        except UploadError as error:  # the status has gone out already
-            content = {"message": str(error), "type": "invalid_request_error", "param": "file", "code": "invalid_file"}
-            yield answers.event({"error": content})
+                yield _event({"type": "transcript.text.delta", "delta": f" {segment.text}"})
+        except HTTPError as error:  # the status has gone out already
+            yield _event(error_body(error))
             return
-        self._service.said(job.transcript.text)
-        yield answers.event(answers.done(job.transcript))
+        self._service.log(job.transcript.text)
+        yield _event({"type": "transcript.text.done", **_plain(job.transcript)})
         yield b"data: [DONE]\n\n"
 
 
-def _file(form: Any) -> UploadFile:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise HTTPError(
-            400, "the request has no file: send the audio as the form's field 'file'", "no_file", param="file"
-        )
-    return file
+def error_body(error: HTTPError) -> dict:
+    """An error in the form of the OpenAI API."""
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return {"error": {"message": error.text, "type": kind, "param": error.param, "code": error.reason}}
+
+
+def _fields(form: FormData) -> list[tuple[str, str | UploadFile]]:
+    return [(name.lower(), value) for name, value in form.multi_items()]
+
+
+def _file(form: FormData) -> Any:
+    """The upload, open. Raises HTTPError."""
+    found = [value for name, value in _fields(form) if name == "file"]
+    if not found:
+        raise HTTPError(400, f"the request has no file: {HOW_TO_SEND}", "no_file", param="file")
+    if isinstance(found[0], str):
+        raise HTTPError(400, f"the field 'file' is a text and no file: {HOW_TO_SEND}", "no_file", param="file")
+    return found[0].file
+
+
+async def _unless_gone(job: Job, receive: Receive) -> Transcript | None:
+    """The whole transcript; None when the client has gone away meanwhile."""
+    finished, gone = asyncio.ensure_future(_finished(job)), asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({finished, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return finished.result() if finished.done() else None
+    finally:
+        finished.cancel()
+        gone.cancel()
 
 
 async def _finished(job: Job) -> Transcript:
@@ -102,14 +177,56 @@ async def _finished(job: Job) -> Transcript:
     return job.transcript
 
 
-async def _gone(receive: Any) -> None:
+async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _response(transcript: Transcript, wanted: TranscriptionRequest) -> Response:
-    if wanted.format in answers.TEXTS:
-        return PlainTextResponse(answers.TEXTS[wanted.format](transcript))
-    if wanted.format == "verbose_json":
-        return JSONResponse(answers.verbose(transcript, wanted.granularities))
-    return JSONResponse(answers.plain(transcript))
+    if wanted.format in CAPTIONS:
+        text = io.StringIO()
+        FORMATS[CAPTIONS[wanted.format]].write(transcript, text)
+        headers = {"X-Warning": transcript.warning.encode("ascii", "replace").decode()} if transcript.warning else {}
+        return PlainTextResponse(text.getvalue(), headers=headers)
+    return JSONResponse(_plain(transcript) if wanted.format == "json" else _verbose(transcript, wanted.granularities))
+
+
+def _plain(transcript: Transcript) -> dict:
+    found = {"text": transcript.text, "usage": {"type": "duration", "seconds": math.ceil(transcript.duration)}}
+    return found | ({"warning": transcript.warning} if transcript.warning else {})
+
+
+def _verbose(transcript: Transcript, granularities: frozenset[str]) -> dict:
+    head = {"task": "transcribe", "language": "english", "duration": round(transcript.duration, 3)}
+    found = head | _plain(transcript)
+    if "segment" in granularities:
+        found["segments"] = [_segment(i, s) for i, s in enumerate(transcript.segments)]
+    if "word" in granularities:
+        found["words"] = [_word(w) for s in transcript.segments for w in s.words]
+    return found
+
+
+def _segment(number: int, segment: Segment) -> dict:
+    text, logs = segment.text, [math.log(max(MIN_CONFIDENCE, word.confidence)) for word in segment.words]
+    return {
+        "id": number,
+        "seek": round(100 * segment.start),
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": fmean(logs) if logs else 0.0,
+        "compression_ratio": len(text.encode()) / len(zlib.compress(text.encode())),
+        "no_speech_prob": 0.0,  # voice activity detection has removed what is no speech
+    }
+
+
+def _word(word: Word) -> dict:
+    times = {"start": round(word.start, 3), "end": round(word.end, 3)}
+    return {"word": word.text, **times, "confidence": round(word.confidence, 3)}
+
+
+def _event(content: dict) -> bytes:
+    """One of the events of a streamed answer (server-sent events)."""
+    return f"data: {json.dumps(content)}\n\n".encode()
