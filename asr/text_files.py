@@ -4,17 +4,44 @@ from __future__ import annotations
 
 import lzma
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from asr.errors import Error
 from asr.text import normalise
 
 STDIN = "-"
+UNUSABLE = "no line can be trained on: all hold digits or no letters a to z; --raw takes text as it is"
 
 
 class TextError(Error, ValueError):
     """A text cannot be read, with the reason in a sentence."""
+
+
+def each_line(path: str) -> Iterator[str]:
+    """The lines of a file or of standard input (-) that are not empty, stripped, as they are read. Raises TextError."""
+    name, number, found = ("standard input" if path == STDIN else path), 0, False
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                if text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+                    found = True
+                    yield text
+    except OSError as error:
+        raise TextError(f"cannot read {name}: {error.strerror}") from None
+    except (lzma.LZMAError, EOFError):
+        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
+    except UnicodeDecodeError:
+        raise TextError(f"{name}, line {number}, is not UTF-8 text: convert it, for example with iconv") from None
+    if not found:
+        raise TextError(f"{name} holds no text: give sentences, one a line")
+
+
+def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:
+    if path == STDIN:
+        return nullcontext(sys.stdin.buffer)
+    return lzma.open(path) if path.endswith(".xz") else open(path, "rb")
 
 
 def read_lines(path: str) -> list[str]:
@@ -42,10 +69,14 @@ def numbered_lines(path: str, what: str) -> list[tuple[int, str]]:
     return lines
 
 
+def as_spoken(line: str) -> str:
+    """A line to train on, as the recogniser writes it; "" of one with digits: how are they said?"""
+    return "" if any(c.isdigit() for c in line) else normalise(line.replace("&", " and "))
+
+
 def spoken(lines: Iterable[str]) -> list[str]:
-    """Lines to train on, as the recogniser writes them; not those with digits: how are they said? Raises TextError."""
-    found = [normalise(line.replace("&", " and ")) for line in lines if not any(c.isdigit() for c in line)]
-    found = [line for line in found if line]
+    """The lines that can be trained on, `as_spoken`. Raises TextError where there are none."""
+    found = [text for line in lines if (text := as_spoken(line))]
     if not found:
-        raise TextError("no line can be trained on: all hold digits or no letters a to z; --raw takes text as it is")
+        raise TextError(UNUSABLE)
     return found

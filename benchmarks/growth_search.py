@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from asr import audio
-from asr.language import kneser_ney, ngram
+from asr.language import kneser_ney, ngram_file
 from asr.recognizer import RecognizerOptions, load, open_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword
@@ -52,8 +52,8 @@ def by_language_model(sizes: Sequence[int], folder: Path, options: argparse.Name
     lines = spoken(itertools.islice(itertools.chain.from_iterable(map(read_lines, options.text)), options.lines))
     for size in sizes:
         model = kneser_ney.train(lines, kneser_ney.TrainingOptions(max_words=VOCABULARY, max_ngrams=size))
-        ngram.save(model, path)
-        held = sum(len(level.word) for level in model.levels)
+        ngram_file.save(model, path)
+        held = sum(model.sizes)
         more = {"n-grams": held, "file MB": path.stat().st_size / 1e6}
         yield more | search(folder, clips, options, language=str(path))
 

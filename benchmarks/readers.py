@@ -16,7 +16,7 @@ import soundfile
 
 from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
-from asr.language import arpa, kneser_ney, ngram
+from asr.language import arpa, kneser_ney, ngram, ngram_file
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError, load_model, save_model
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
@@ -165,8 +165,8 @@ READERS: dict[str, Reader] = {
         (NgramError,),
     ),
     "n-gram": Reader(
-        lambda: _written(lambda p: ngram.save(_model(), p), ".npz"),
-        lambda p: ngram.log_prob(ngram.load(p), LINES[0]),
+        lambda: _written(lambda p: ngram_file.save(_model(), p), ".npz"),
+        lambda p: ngram.log_prob(ngram_file.load(p), LINES[0]),
         (NgramError,),
     ),
     "checkpoint": Reader(lambda: _written(_acoustic, ".safetensors"), _heard, (CheckpointError,)),

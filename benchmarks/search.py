@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from asr.language import arpa
-from asr.language.ngram import load as load_ngram
+from asr.language.ngram_file import load as load_ngram
 from asr.model.checkpoint import MODELS, load_model
 from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.options import Weights, weights_for

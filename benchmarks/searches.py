@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.language.ngram import NgramModel, log_prob
-from asr.language.ngram import load as load_ngram
+from asr.language.ngram_file import load as load_ngram
 from asr.model.checkpoint import MODELS
 from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.compiled import lexicon_search

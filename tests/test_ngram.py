@@ -9,7 +9,8 @@ import pytest
 
 from asr.language import arpa
 from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
-from asr.language.ngram import SPECIAL, NgramError, load, log_prob, perplexity, save
+from asr.language.ngram import SPECIAL, NgramError, log_prob, perplexity
+from asr.language.ngram_file import load, save
 
 NOUNS, VERBS = ["pear", "apple", "salad", "dog", "cat", "child"], ["eats", "sees", "likes", "has"]
 

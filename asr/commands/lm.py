@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from asr.commands.terminal import fail, positive, say
-from asr.language import arpa, kneser_ney, ngram
+from asr.language import arpa, kneser_ney, ngram_file
 from asr.language.characters import spaced
-from asr.language.ngram import NgramError
+from asr.language.counts import count
+from asr.language.ngram import NgramError, NgramModel
+from asr.language.numbered_text import NoWords, Unused
 from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample
 from asr.text import normalise
-from asr.text_files import STDIN, TextError, read_lines, spoken
+from asr.text_files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
 
 LN10 = math.log(10)
 CHARACTERS = 6  # in the longest n-grams of a model of characters, by default
-NGRAM = ("order", "min_word", "min_counts", "max_ngrams")  # options of one kind of model only
+NGRAM = ("order", "min_word", "min_counts", "max_ngrams", "work")  # options of one kind of model only
 RNN = ("cell", "hidden", "epochs")
 
 
@@ -59,6 +64,8 @@ def add_train(p: argparse.ArgumentParser) -> None:
     n.add_argument("--min-word", type=positive, metavar="N", help="words seen less often become <unk>")
     n.add_argument("--min-counts", type=positive, nargs="+", metavar="N", help="of each order; rarer ones go")
     n.add_argument("--max-ngrams", type=positive, metavar="N", help="prune to about so many, by entropy")
+    n.add_argument("--work", type=Path, metavar="FOLDER",
+                   help="for counts, kept; the same command again goes on where it was stopped")  # fmt: skip
     r = p.add_argument_group("recurrent model")
     r.add_argument("--rnn", action="store_true", help="train one; the same command again goes on where it was stopped")
     r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
@@ -93,13 +100,8 @@ def train(options: argparse.Namespace) -> None:
     _check(options)
     if options.text.count(STDIN) > 1:
         raise TextError("standard input can be read once only: name - once")
-    lines = [line for path in options.text for line in read_lines(path)]
-    if not options.raw:
-        read, lines = len(lines), spoken(lines)
-        if len(lines) < read:
-            say(f"{read - len(lines)} of {read} lines left out: they hold digits, or no letters")
     try:
-        train_rnn(options, lines) if options.rnn else train_ngram(options, lines)
+        train_rnn(options) if options.rnn else train_ngram(options)
     except OSError as error:
         raise TextError(f"cannot write {options.output}: {error.strerror}") from None
 
@@ -121,20 +123,48 @@ def _given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def train_ngram(options: argparse.Namespace, lines: list[str]) -> None:
+def train_ngram(options: argparse.Namespace) -> None:
     given = _given(options, (*NGRAM, "max_words"))
+    work = given.pop("work", None)
     if "min_counts" in given:
         given["min_counts"] = tuple(given["min_counts"])
     if options.unit == "character":
         given.setdefault("order", CHARACTERS)
-    tokens = map(spaced, lines) if options.unit == "character" else lines
-    model = kneser_ney.train(tokens, kneser_ney.TrainingOptions(**given))
-    (arpa.write if options.output.suffix == ".arpa" else ngram.save)(model, options.output)
-    sizes = ", ".join(f"{len(level.word)} {n}-grams" for n, level in enumerate(model.levels, start=1))
-    say(f"{options.output}: {sizes}, from {len(lines)} lines")
+    made = kneser_ney.TrainingOptions(**given)
+    with nullcontext(work) if work else TemporaryDirectory() as folder:
+        lines = itertools.chain.from_iterable(map(each_line, options.text))
+        try:
+            counts = count(lines, made.order, made.vocabulary, Path(folder), _prepared(options))
+        except NoWords:
+            raise TextError(UNUSABLE) from None
+        model = kneser_ney.from_counts(counts, made)
+    _say_unused(counts.unused, options.raw)
+    write_model(model, options.output)
+    say(f"{options.output}: {_sizes(model)}, from {counts.unused.read - counts.unused.lines} lines")
 
 
-def train_rnn(options: argparse.Namespace, lines: list[str]) -> None:
+def _prepared(options: argparse.Namespace) -> Callable[[str], str]:
+    """What is done to every line: case is folded, and so on, and characters become tokens."""
+    folded = str.strip if options.raw else as_spoken
+    return (lambda line: spaced(folded(line))) if options.unit == "character" else folded
+
+
+def _say_unused(unused: Unused, raw: bool) -> None:
+    if unused.lines:
+        why = "nothing is left of them" if raw else "they hold digits, or no letters"
+        say(f"{unused.lines} of {unused.read} lines left out, {unused.words} words: {why}")
+
+
+def write_model(model: NgramModel, path: Path) -> None:
+    """As the name of the file says."""
+    (arpa.write if path.suffix == ".arpa" else ngram_file.save)(model, path)
+
+
+def _sizes(model: NgramModel) -> str:
+    return ", ".join(f"{size} {n}-grams" for n, size in enumerate(model.sizes, start=1))
+
+
+def train_rnn(options: argparse.Namespace) -> None:
     from asr.language.rnn_network import SPECIAL, LanguageOptions
     from asr.training.language_model import LanguageTraining, train_on_text
     from asr.training.state import TrainingError
@@ -143,6 +173,10 @@ def train_rnn(options: argparse.Namespace, lines: list[str]) -> None:
     if "max_words" in given:
         given["vocabulary"] = given.pop("max_words") + len(SPECIAL)
     model = LanguageOptions(**_given(options, ("cell", "unit", "hidden")))
+    read = [line for path in options.text for line in read_lines(path)]
+    lines = read if options.raw else spoken(read)
+    unused = [] if options.raw else [line for line in read if not as_spoken(line)]
+    _say_unused(Unused(len(read), len(unused), sum(len(line.split()) for line in unused)), options.raw)
     try:
         train_on_text(lines, model, LanguageTraining(**given), options.output, say)
     except TrainingError as error:

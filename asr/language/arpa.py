@@ -11,7 +11,8 @@ from typing import TextIO
 import numpy as np
 
 from asr.files import atomic_write
-from asr.language.ngram import NEVER, SPECIAL, Level, NgramError, NgramModel
+from asr.language.ngram import NEVER, SPECIAL, NgramError, NgramModel
+from asr.language.packed import Level
 
 LN10 = math.log(10)
 ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability

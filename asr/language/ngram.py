@@ -1,28 +1,20 @@
-"""N-gram language models: scoring by backing off (Katz 1987), and a compact file that loads at once."""
+"""N-gram language models: scoring by backing off (Katz 1987)."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import zipfile
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from asr.errors import Error
-from asr.files import atomic_write_bytes
+from asr.language.packed import Level, PackedLevel, packed
 
 UNKNOWN, START, END = 0, 1, 2  # the ids of
 SPECIAL = ("<unk>", "<s>", "</s>")
 NEVER = -99.0 * math.log(10)  # ln probability of <s>, which is only ever given
-FORMAT = "n-gram language model"
-VERSION = 1
 CACHED = 1 << 15  # word scores remembered
 
 State = tuple[int, ...]
@@ -32,37 +24,49 @@ class NgramError(Error, ValueError):
     """A language model cannot be read or trained, with the reason in a sentence."""
 
 
-@dataclass(frozen=True)
-class Level:
-    """All n-grams of one order, those with the same context (the first n - 1 words) side by side.
-
-    An n-gram is known by its place here; as a context of the next level it keeps that number.
-    """
-
-    word: np.ndarray  # (N,) the last word of each n-gram, rising within a context
-    first: np.ndarray  # (contexts + 1,) where the n-grams of each context begin
-    log_prob: np.ndarray  # (N,) float32, ln
-    backoff: np.ndarray  # (N,) float32, ln; what a word not seen after this n-gram costs
-
-
 class NgramModel:
     """Scores words one by one. A state holds the last words: where each of their n-grams stands in its level.
 
-    words: the vocabulary by id, starting with <unk>, <s> and </s>. levels: one for each order from 1.
+    words: the vocabulary by id, starting with <unk>, <s> and </s>. levels: one for each order from 1, plain or packed.
     """
 
-    def __init__(self, words: Sequence[str], levels: Sequence[Level]):
+    def __init__(self, words: Sequence[str], levels: Sequence[Level] | Sequence[PackedLevel]):
         self.words = list(words)
-        self.levels = list(levels)
-        self._ids = {word: i for i, word in enumerate(self.words)}
-        self._tables = [(x.word.data, x.first.data, x.log_prob.data, x.backoff.data) for x in self.levels]
-        self._sorted: list[str] = []  # the vocabulary in alphabetical order, made when first asked for
+        self._given: list[Level | PackedLevel] = list(levels)
         self.score = lru_cache(CACHED)(self._score)
         self.best_completion = lru_cache(CACHED)(self._best_completion)
 
     @property
     def order(self) -> int:
-        return len(self.levels)
+        return len(self._given)
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """All n-grams as plain arrays: much larger than packed."""
+        plain = [level for level in self._given if isinstance(level, Level)]
+        if len(plain) == self.order:
+            return plain
+        return [level.unpacked(below) for below, level in zip([None, *self.packed], self.packed)]
+
+    @cached_property
+    def packed(self) -> list[PackedLevel]:
+        found = [level for level in self._given if isinstance(level, PackedLevel)]
+        return found if len(found) == self.order else pack_levels(self.levels, small=False)
+
+    @cached_property
+    def unigrams(self) -> Level:
+        """Of each word by itself, as plain arrays."""
+        first = self._given[0]
+        return first if isinstance(first, Level) else first.unpacked(None)
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many n-grams there are of each order."""
+        return [level.size if isinstance(level, PackedLevel) else len(level.word) for level in self._given]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words)}
 
     def __contains__(self, word: str) -> bool:
         return word in self._ids
@@ -81,44 +85,51 @@ class NgramModel:
 
     def _score(self, state: State, word: str) -> tuple[float, State]:
         """`score(state, word)`: ln probability of the word, and the state after it."""
-        word_id = self.number(word)
+        word_id, levels = self.number(word), self.packed
         places = [word_id]  # of the n-grams that end in this word; -1 where there is none
-        log_prob = self._tables[0][2][word_id]
+        log_prob = levels[0].log_prob(word_id)
         for n, context in enumerate(state, start=1):
             place = self._find(n, context, word_id) if context >= 0 else -1
             if place >= 0:
-                log_prob = self._tables[n][2][place]
+                log_prob = levels[n].log_prob(place)
             elif context >= 0:
-                log_prob += self._tables[n - 1][3][context]
+                log_prob += levels[n - 1].backoff(context)
             places.append(place)
         return log_prob, self._shortened(places[: self.order - 1])
 
     def _find(self, n: int, context: int, word: int) -> int:
         """Place of context + word among the (n + 1)-grams, or -1."""
-        words, first, _, _ = self._tables[n]
-        end = first[context + 1]
-        place = bisect_left(words, word, first[context], end)
-        return place if place < end and words[place] == word else -1
+        level = self.packed[n]
+        low, high = self.packed[n - 1].children(context)
+        place = bisect_left(range(high), word, low, high, key=level.word)
+        return place if place < high and level.word(place) == word else -1
 
     def _shortened(self, places: list[int]) -> State:
         """The state without contexts that say nothing about the next word: equal futures, equal states."""
-        while places:
-            n, place = len(places), places[-1]
-            first = self._tables[n][1]
-            if place >= 0 and (first[place] < first[place + 1] or self._tables[n - 1][3][place] != 0.0):
-                break
+        while places and (places[-1] < 0 or self.packed[len(places) - 1].node(places[-1]) < 0):
             places.pop()
         return tuple(places)
 
+    @cached_property
+    def _alphabetical(self) -> tuple[list[str], np.ndarray]:
+        """The vocabulary in alphabetical order, and the words' ln probabilities without context."""
+        order = sorted(range(len(SPECIAL), len(self.words)), key=self.words.__getitem__)
+        return [self.words[i] for i in order], self.unigrams.log_prob[order]
+
     def _best_completion(self, beginning: str) -> float | None:
         """`best_completion(beginning)`: ln probability, without context, of the likeliest word it begins."""
-        if not self._sorted:
-            order = sorted(range(len(SPECIAL), len(self.words)), key=self.words.__getitem__)
-            self._sorted_log_probs = self.levels[0].log_prob[order]
-            self._sorted = [self.words[i] for i in order]
-        low = bisect_left(self._sorted, beginning)
-        high = bisect_left(self._sorted, beginning + chr(0x10FFFF), low)
-        return float(self._sorted_log_probs[low:high].max()) if low < high else None
+        words, log_probs = self._alphabetical
+        low = bisect_left(words, beginning)
+        high = bisect_left(words, beginning + chr(0x10FFFF), low)
+        return float(log_probs[low:high].max()) if low < high else None
+
+
+def pack_levels(levels: Sequence[Level], small: bool) -> list[PackedLevel]:
+    """small: scores above unigrams in 8 bits."""
+    ids = len(levels[0].word)
+    above = [*(level.first for level in levels[1:]), None]
+    first, *others = zip(levels, above)
+    return [packed(*first, None, False), *(packed(level, after, ids, small) for level, after in others)]
 
 
 def log_prob(model: NgramModel, line: str) -> float:
@@ -137,67 +148,3 @@ def perplexity(model: NgramModel, lines: Iterable[str]) -> float:
         total += log_prob(model, line)
         tokens += len(line.split()) + 1
     return math.exp(-total / tokens) if tokens else math.nan
-
-
-def save(model: NgramModel, path: Path | str) -> None:
-    """Write the compact file: compressed arrays, scores above unigrams in 8 bits."""
-    header = {"format": FORMAT, "version": VERSION, "order": model.order}
-    arrays = {"header": _bytes(json.dumps(header)), "words": _bytes("\n".join(model.words))}
-    for n, level in enumerate(model.levels, start=1):
-        wide = level.word.astype(np.uint32)
-        arrays[f"word{n}"] = np.diff(wide, prepend=wide[:1] * 0).view(np.uint8).reshape(-1, 4).T
-        arrays[f"children{n}"] = _smallest(np.diff(level.first))
-        for name in ("log_prob", "backoff"):
-            values = getattr(level, name)
-            arrays[f"{name}{n}"], arrays[f"{name}_table{n}"] = _quantise(values) if n > 1 else (values, np.zeros(0))
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    atomic_write_bytes(Path(path), file.getvalue())
-
-
-def load(path: Path | str) -> NgramModel:
-    """Read what `save` wrote. Raises NgramError for anything else."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            header = json.loads(arrays["header"].tobytes())
-            if header["format"] != FORMAT or header["version"] != VERSION:
-                raise NgramError(
-                    f"{path} is version {header['version']} of the {header['format']} format; "
-                    f"this program reads version {VERSION}: train it anew with `asr lm train`"
-                )
-            levels = [_level(arrays, n) for n in range(1, header["order"] + 1)]
-            return NgramModel(arrays["words"].tobytes().decode().split("\n"), levels)
-    except FileNotFoundError:
-        raise NgramError(f"there is no language model {path}") from None
-    except NgramError:
-        raise
-    except (ValueError, KeyError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
-        raise NgramError(f"{path} is damaged or not a language model of this program") from None
-
-
-def _level(arrays: np.lib.npyio.NpzFile, n: int) -> Level:
-    steps = np.ascontiguousarray(arrays[f"word{n}"].T).view(np.uint32)[:, 0]
-    first = np.concatenate([[0], np.cumsum(arrays[f"children{n}"], dtype=np.int64)])
-    scores = [arrays[f"{name}{n}"] for name in ("log_prob", "backoff")]
-    if n > 1:
-        scores = [arrays[f"{name}_table{n}"][s] for name, s in zip(("log_prob", "backoff"), scores)]
-    return Level(np.cumsum(steps, dtype=np.uint32), first, *scores)
-
-
-def _bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _smallest(counts: np.ndarray) -> np.ndarray:
-    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
-
-
-def _quantise(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """8-bit codes (N,) and their values (256,): means of equally filled bins; code 0 stands for exactly 0."""
-    ranked = np.sort(values[values != 0.0])
-    bins = np.array_split(ranked, 255)
-    means = np.array([b.mean(dtype=np.float64) for b in bins if len(b)], np.float32)
-    codes = 1 + np.searchsorted((means[1:] + means[:-1]) / 2, values)
-    table = np.zeros(256, np.float32)
-    table[1 : len(means) + 1] = means
-    return np.where(values == 0.0, 0, codes).astype(np.uint8), table

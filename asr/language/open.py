@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from asr.errors import Error
-from asr.language import arpa, ngram
+from asr.language import arpa, ngram, ngram_file
 from asr.language.characters import CharacterLanguage, of_characters, spaced, unspaced
 from asr.language.ngram import END, START, UNKNOWN, NgramModel
 from asr.model.checkpoint import MODELS
@@ -146,7 +146,7 @@ def open_language(name: str) -> Language:
     except OSError as error:
         raise LanguageError(f"cannot read {path}: {error.strerror}") from None
     if first.startswith(b"PK"):
-        return _of_ngrams(ngram.load(path))
+        return _of_ngrams(ngram_file.load(path))
     return _open_rnn(path) if first[8:] == b"{" else _of_ngrams(arpa.read(path))
 
 

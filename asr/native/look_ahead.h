@@ -23,7 +23,7 @@ public:
     // lm_word: of each of the tree's pronunciations, its word's number in the model.
     void prepare(const Ngrams& lm, const Tree& tree, const std::vector<int32_t>& lm_word, double weight, bool bigrams) {
         lm_ = &lm, tree_ = &tree, weight_ = weight, with_bigrams_ = bigrams && lm.levels.size() > 1;
-        first_.assign(lm.levels[0].word.size + 1, 0);
+        first_.assign(lm.levels[0].size + 1, 0);
         for (int32_t w : lm_word) ++first_[w + 1];
         for (size_t i = 0; i + 1 < first_.size(); ++i) first_[i + 1] += first_[i];
         std::vector<int32_t> next(first_.begin(), first_.end() - 1);
@@ -59,11 +59,12 @@ private:
         auto made = std::make_shared<Context>();
         if (!with_bigrams_) return made;
         const Level& level = lm_->levels[1];
-        made->backoff = std::exp(weight_ * double(lm_->levels[0].backoff[word]));
-        for (int64_t i = level.first[word]; i < level.first[word + 1]; ++i) {
-            int64_t next = level.word[i];
-            if (next == UNKNOWN) continue;
-            double score = std::exp(std::max(weight_ * double(level.log_prob[i]), LEAST));
+        made->backoff = std::exp(weight_ * lm_->levels[0].backoff(word));
+        auto [start, end] = lm_->levels[0].children(word);
+        for (int64_t i = start; i < std::min(end, level.size); ++i) {
+            int64_t next = level.word(i);
+            if (next == UNKNOWN || next >= lm_->levels[0].size) continue;
+            double score = std::exp(std::max(weight_ * level.log_prob(i), LEAST));
             for (int32_t k = first_[next]; k < first_[next + 1]; ++k) made->bigrams.push_back({places_[k], score});
         }
         std::sort(made->bigrams.begin(), made->bigrams.end());

@@ -1,5 +1,6 @@
-// asr.language.ngram.NgramModel, for scoring.
+// asr.language.ngram.NgramModel, for scoring, on the bits of asr.language.packed.PackedLevel where they lie.
 #pragma once
+#include <cstring>
 #include <deque>
 
 #include "arrays.h"
@@ -19,9 +20,70 @@ struct LanguageState {
 };
 
 struct Level {
-    Array<uint32_t> word;
-    Array<int64_t> first;
-    Array<float> log_prob, backoff;
+    Array<uint8_t> records, is_node, nodes;
+    Array<uint32_t> ranks;
+    Array<float> prob_table, backoff_table;
+    int64_t size = 0;
+    int word_bits = 0, start_bits = 0;
+
+    void prepare() {
+        prob_bits_ = prob_table.size ? CODE : EXACT;
+        record_bits_ = word_bits + prob_bits_;
+        node_bits_ = start_bits + (backoff_table.size ? CODE : EXACT);
+        last_node_ = 8 * (nodes.size - PADDING) / node_bits_ - 1;
+    }
+
+    int64_t word(int64_t place) const { return word_bits ? field(records, place * record_bits_, word_bits) : place; }
+
+    double log_prob(int64_t place) const {
+        return value(field(records, place * record_bits_ + word_bits, prob_bits_), prob_table);
+    }
+
+    // Which of the nodes an n-gram is; -1: none.
+    int64_t node(int64_t place) const {
+        if (!(is_node.data[place >> 3] >> (place & 7) & 1)) return -1;
+        uint64_t block;
+        std::memcpy(&block, is_node.data + place / 64 * 8, 8);
+        int64_t found = ranks[place / 64] + __builtin_popcountll(block & ((uint64_t(1) << place % 64) - 1));
+        return std::min(found, last_node_ - 1);  // as all of them are, unless the file is damaged
+    }
+
+    double backoff(int64_t place) const {
+        int64_t at = node(place);
+        return at < 0 ? 0.0 : value(field(nodes, at * node_bits_ + start_bits, node_bits_ - start_bits), backoff_table);
+    }
+
+    // Where the n-grams of the next level that begin with this one start and end.
+    std::pair<int64_t, int64_t> children(int64_t place) const {
+        int64_t at = node(place);
+        if (at < 0) return {0, 0};
+        return {field(nodes, at * node_bits_, start_bits), field(nodes, (at + 1) * node_bits_, start_bits)};
+    }
+
+private:
+    static constexpr int CODE = 8, EXACT = 32;  // bits of a number in a table, of a float
+    static constexpr int PADDING = 9;           // bytes after the last field
+
+    static int64_t field(const Array<uint8_t>& data, int64_t at, int bits) {
+        const uint8_t* start = data.data + (at >> 3);
+        const int shift = at & 7;
+        uint64_t low;
+        std::memcpy(&low, start, 8);  // the lowest byte first, as all machines have it that this is built for
+        low >>= shift;
+        if (shift + bits > 64) low |= uint64_t(start[8]) << (64 - shift);
+        return int64_t(low & ((uint64_t(1) << bits) - 1));
+    }
+
+    static double value(int64_t code, const Array<float>& table) {
+        if (table.size) return table[code];
+        uint32_t bits = uint32_t(code);
+        float exact;
+        std::memcpy(&exact, &bits, 4);
+        return exact;
+    }
+
+    int prob_bits_ = 0, record_bits_ = 0, node_bits_ = 0;
+    int64_t last_node_ = 0;  // says only where the ones before it end
 };
 
 struct Ngrams {
@@ -36,11 +98,11 @@ struct Ngrams {
     double score(const LanguageState& before, int64_t word, LanguageState& after) const {
         after.n = 0;
         after.places[after.n++] = word;
-        double log_prob = levels[0].log_prob[word];
+        double log_prob = levels[0].log_prob(word);
         for (int n = 1; n <= before.n; ++n) {
             int64_t context = before.places[n - 1], place = context >= 0 ? find(n, context, word) : -1;
-            if (place >= 0) log_prob = levels[n].log_prob[place];
-            else if (context >= 0) log_prob += levels[n - 1].backoff[context];
+            if (place >= 0) log_prob = levels[n].log_prob(place);
+            else if (context >= 0) log_prob += levels[n - 1].backoff(context);
             if (n < MOST_PLACES) after.places[after.n++] = place;
         }
         after.n = std::min(after.n, int(levels.size()) - 1);
@@ -51,13 +113,17 @@ struct Ngrams {
 private:
     int64_t find(int n, int64_t context, int64_t word) const {
         const Level& level = levels[n];
-        const uint32_t* end = level.word.data + level.first[context + 1];
-        const uint32_t* place = std::lower_bound(level.word.data + level.first[context], end, uint32_t(word));
-        return place < end && *place == word ? place - level.word.data : -1;
+        auto [low, end] = levels[n - 1].children(context);
+        end = std::min(end, level.size);
+        const int64_t stop = end;
+        while (low < end) {
+            int64_t middle = (low + end) / 2;
+            if (level.word(middle) < word) low = middle + 1;
+            else end = middle;
+        }
+        return low < stop && level.word(low) == word ? low : -1;
     }
 
-    bool tells(int n, int64_t place) const {  // does this context say something about the next word?
-        return place >= 0 &&
-               (levels[n].first[place] < levels[n].first[place + 1] || levels[n - 1].backoff[place] != 0.0f);
-    }
+    // Does this context say something about the next word?
+    bool tells(int n, int64_t place) const { return place >= 0 && levels[n - 1].node(place) >= 0; }
 };

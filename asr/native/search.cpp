@@ -5,6 +5,8 @@
 
 namespace {
 
+const int SOURCES = 2;  // as in asr/native/__init__.py
+
 struct EngineObject {
     PyObject_HEAD
     Engine* engine;
@@ -65,12 +67,16 @@ int engine_init(PyObject* self, PyObject* arguments, PyObject*) {
         engine->lm_word.take(lm_word), engine->penalty.take(penalty), engine->due.take(due);
         engine->hotwords.begin.take(boosted);
         for (Py_ssize_t n = 0; n < PyTuple_Size(levels); ++n) {
-            PyObject *level_word, *level_first, *log_prob, *backoff;
-            if (!PyArg_ParseTuple(PyTuple_GetItem(levels, n), "OOOO", &level_word, &level_first, &log_prob, &backoff))
-                throw PythonError();
+            PyObject *records, *is_node, *ranks, *nodes, *probs, *backoffs;
+            long long size;
             Level& level = engine->lm.levels.emplace_back();
-            level.word.take(level_word), level.first.take(level_first);
-            level.log_prob.take(log_prob), level.backoff.take(backoff);
+            if (!PyArg_ParseTuple(PyTuple_GetItem(levels, n), "OOOOOOLii", &records, &is_node, &ranks, &nodes, &probs,
+                                  &backoffs, &size, &level.word_bits, &level.start_bits))
+                throw PythonError();
+            level.size = size;
+            level.records.take(records), level.is_node.take(is_node), level.ranks.take(ranks);
+            level.nodes.take(nodes), level.prob_table.take(probs), level.backoff_table.take(backoffs);
+            level.prepare();
         }
         if (after != Py_None) engine->hotwords.take(after, end_of);
         engine->prepare();
@@ -193,5 +199,6 @@ PyMODINIT_FUNC PyInit_search() {
     state_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&state_spec));
     PyObject* engine_type = PyType_FromSpec(&engine_spec);
     if (!state_type || !engine_type || PyModule_AddObject(made, "Engine", engine_type)) return nullptr;
+    if (PyModule_AddIntConstant(made, "SOURCES", SOURCES)) return nullptr;
     return made;
 }

@@ -2,6 +2,8 @@ from typing import Any
 
 import numpy as np
 
+SOURCES: int
+
 class Engine:
     def __init__(self, *arrays_and_options: Any) -> None: ...
     def start(self) -> Any: ...

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from asr.language.ngram import Level, NgramModel
+from asr.language.ngram import NgramModel
+from asr.language.packed import PackedLevel
 from asr.native import search as native
 from asr.search.base import Hypothesis, LexiconOptions, Partial
 from asr.search.hotwords import HotwordScorer, HotwordState
@@ -44,7 +45,7 @@ class CompiledSearch(LexiconSearch):
             np.array([0.0 if word in self.lm else self._penalty(word) for word in self._words]),
             self._word_scores,
             np.array([word in self.hotwords for word in self._words], np.uint8),
-            tuple(_level(level) for level in self.lm.levels),
+            tuple(_level(level) for level in self.lm.packed),
             *((self._after, self._end) if any(self.hotwords) else (None, None)),
             (o.beam, o.symbols, o.lm_weight, o.word_bonus, o.sure_blank, o.least_symbol, o.width)
             + (o.recombine, o.look_ahead),
@@ -78,9 +79,9 @@ class CompiledSearch(LexiconSearch):
         return self.hotwords.end(self._hotword_states[state])
 
 
-def _level(level: Level) -> tuple[np.ndarray, ...]:
-    kinds = {"word": np.uint32, "first": np.int64, "log_prob": np.float32, "backoff": np.float32}
-    return tuple(np.ascontiguousarray(getattr(level, name), kind) for name, kind in kinds.items())
+def _level(level: PackedLevel) -> tuple:
+    arrays = (level.records, level.is_node, level.ranks, level.nodes, level.prob_table, level.backoff_table)
+    return *arrays, level.size, level.word_bits, level.start_bits
 
 
 def lexicon_search(

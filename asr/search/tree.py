@@ -90,7 +90,7 @@ class LookAhead:
         self._alone: dict[Node, float] = {}
         self._backoff = [1.0]
         if lm.order > 1:
-            self._backoff = np.exp(weight * lm.levels[0].backoff.astype(np.float64)).tolist()
+            self._backoff = np.exp(weight * lm.unigrams.backoff.astype(np.float64)).tolist()
         self._tables = cache(lambda: _bigrams(tree, lm, weight))
         self._context = cache(lambda word: Context(self, word))
         self.kept = 0  # scores, in all contexts

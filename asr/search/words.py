@@ -106,7 +106,7 @@ class LexiconSearch(PrefixBeamSearch[Place]):
         if log_prior is not None and np.shape(log_prior) != (len(self.alphabet),):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
-        self._rarest = float(lm.levels[0].log_prob[3:].min(initial=0.0))
+        self._rarest = float(lm.unigrams.log_prob[3:].min(initial=0.0))
         self._tree = PronunciationTree(phonemes, pronunciations)
         self._word_scores = self._unigram_scores()
         weight, due = options.lm_weight, self._word_scores
@@ -171,8 +171,8 @@ class LexiconSearch(PrefixBeamSearch[Place]):
     def _unigram_scores(self) -> np.ndarray:
         """Weighted ln probability of each of the tree's words without context, hotwords' weights included."""
         o, hotwords = self.options, self.hotwords
-        known = {word: o.lm_weight * p for word, p in zip(self.lm.words, self.lm.levels[0].log_prob.tolist())}
-        unknown = o.lm_weight * float(self.lm.levels[0].log_prob[UNKNOWN])
+        known = {word: o.lm_weight * p for word, p in zip(self.lm.words, self.lm.unigrams.log_prob.tolist())}
+        unknown = o.lm_weight * float(self.lm.unigrams.log_prob[UNKNOWN])
         due = [
             known[word] if word in known else unknown + o.lm_weight * self._penalty(word) for word in self._tree.words
         ]
@@ -181,7 +181,7 @@ class LexiconSearch(PrefixBeamSearch[Place]):
     def _penalty(self, word: str) -> float:
         """ln, of a word that the language model lacks; a hotword is as good as its rarest word."""
         if word in self.hotwords:
-            return self._rarest - float(self.lm.levels[0].log_prob[UNKNOWN])
+            return self._rarest - float(self.lm.unigrams.log_prob[UNKNOWN])
         return self.options.unknown * len(word)
 
     def _step(self, beam: Sequence[Place], blank: float, symbols: list[tuple[int, float]]) -> list[Place]:

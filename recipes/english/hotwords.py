@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.language.ngram import load as load_ngram
+from asr.language.ngram_file import load as load_ngram
 from asr.model.checkpoint import MODELS, load_model
 from asr.model.streaming import Posteriors
 from asr.score import interval, rate, word_errors
@@ -30,7 +30,7 @@ from asr.training.posteriors import all_posteriors
 def rare_words(texts: Sequence[str], frequent: int) -> list[str]:
     """The words of the texts that are not among the so many most frequent of the packaged language model."""
     lm = load_ngram(MODELS / LANGUAGE)
-    order = np.argsort(-lm.levels[0].log_prob)[:frequent]
+    order = np.argsort(-lm.unigrams.log_prob)[:frequent]
     common = {lm.words[i] for i in order}
     return sorted({word for text in texts for word in text.split()} - common)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from asr.commands.terminal import say
 from asr.files import atomic_write_bytes
-from asr.language.ngram import SPECIAL, NgramModel, load
+from asr.language.ngram import SPECIAL, NgramModel
+from asr.language.ngram_file import load
 
 Pronunciations = dict[str, list[list[str]]]
 
@@ -109,7 +110,7 @@ def write(words: Pronunciations, licence: str, path: Path) -> None:
 
 def report(model: NgramModel, listed: Pronunciations, derived: Pronunciations) -> None:
     """To stderr: how many words have a pronunciation, and the share of running words that have none."""
-    probability = dict(zip(model.words, model.levels[0].log_prob.tolist()))
+    probability = dict(zip(model.words, model.unigrams.log_prob.tolist()))
     missing = [w for w in model.words[len(SPECIAL) :] if w not in listed and w not in derived]
     share = sum(math.exp(probability[w]) for w in missing)
     say(f"{len(listed)} words from CMUdict, {len(derived)} inflected; {len(missing)} have no pronunciation")

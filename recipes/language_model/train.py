@@ -18,7 +18,8 @@ from pathlib import Path
 from asr.commands.terminal import say
 from asr.language import arpa
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.language.ngram import NgramModel, load, perplexity, save
+from asr.language.ngram import NgramModel, perplexity
+from asr.language.ngram_file import load, save
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
 
@@ -63,8 +64,8 @@ def main() -> None:
     model = train(lines, options)
     save(model, args.output)
     say(f"trained in {time.process_time() - began:.0f} CPU s: {args.output.stat().st_size / 1e6:.2f} MB")
-    for n, level in enumerate(model.levels, start=1):
-        say(f"{n}-grams: {len(level.word)}")
+    for n, size in enumerate(model.sizes, start=1):
+        say(f"{n}-grams: {size}")
     model = load(args.output)
     report(model, "held out", held_out)
     for path, texts in unseen.items():
