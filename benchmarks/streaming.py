@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from asr.align.words import AlignError, loudness
-from asr.live.endpoint import EndpointOptions
-from asr.live.listener import Listener, ListenerOptions
+from asr.live.listener import Listener
+from asr.live.options import EndpointOptions, ListenerOptions
 from asr.model.interface import Latency
 from asr.recognizer import Recognizer, load
 from asr.text import normalise

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.audio.vad import STEP, Segmenter, VadError
-from asr.live.endpoint import EndpointOptions
-from asr.live.meter import MAX_LAG_S, METER_FLOOR_DB, Pace, bar, level
+from asr.commands.listen import METER_FLOOR_DB, bar, level
+from asr.live.options import EndpointOptions
+from asr.live.stream import MAX_LAG_S, Pace
 
 STEPS = 25  # a second
 

@@ -21,7 +21,7 @@ from asr import audio
 from asr.audio.microphone import MicrophoneError
 from asr.cli import main
 from asr.commands import listen as command
-from asr.commands.display import ERASE, Display, live_line
+from asr.commands.listen import ERASE, Display, live_line
 from asr.commands.terminal import milliseconds
 from asr.live.listener import Listener
 from asr.live.stream import Result
@@ -113,7 +113,7 @@ def test_the_live_line_fits_the_terminal(width):
 
 def test_a_machine_too_slow_is_told_once_in_a_while(monkeypatch):
     clock = iter(np.arange(1_000) * 1.0)
-    monkeypatch.setattr("asr.live.listener.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr("asr.live.stream.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     out, log = io.StringIO(), io.StringIO()
     recognizer = asr.load(options=asr.RecognizerOptions(asr.DecoderOptions(beam=1)))
     command.follow(Listener(recognizer), Source(), Display(out, log))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
-from asr.live.endpoint import EndpointOptions
 from asr.live.listener import Listener, ListenerOptions
+from asr.live.options import EndpointOptions
 from asr.live.stream import Result, StreamError
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.decoder import DecoderOptions
@@ -197,7 +197,7 @@ def test_memory_does_not_grow(greedy):
 
 def test_a_machine_too_slow_is_noticed(greedy, monkeypatch):
     stream, clock = Listener(greedy).stream(), iter(np.arange(100) * 3.0)
-    monkeypatch.setattr("asr.live.listener.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("asr.live.stream.time.perf_counter", lambda: next(clock))
     lags = [r.lag for block in blocks(SHORT, RATE) for r in stream.feed(block)]  # 3 s for each second
     assert lags == sorted(lags) and 2 <= lags[0] < lags[-1] <= 8
     assert "cannot keep up: 8.0 s behind" in stream.pace.warning

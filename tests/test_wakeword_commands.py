@@ -9,8 +9,8 @@ from loud import loud_detector
 
 import asr
 from asr import audio
-from asr.live.endpoint import EndpointOptions
 from asr.live.listener import Listener, ListenerOptions
+from asr.live.options import EndpointOptions
 from wakeword.commands import commands
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus")) * 0.2  # not loud enough to fire
@@ -68,7 +68,7 @@ def test_the_stream_may_end_in_the_middle(listener):
 
 def test_a_machine_too_slow_is_told_once_in_a_command(listener, monkeypatch):
     clock, told = iter(np.arange(10_000) * 1.0), []
-    monkeypatch.setattr("asr.live.listener.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr("asr.live.stream.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     stream = np.concatenate([QUIET, BOOM, CLIP, QUIET])
     blocks = np.split(stream, range(1280, len(stream), 1280))
     (only,) = commands(loud_detector(), listener, blocks, late=told.append)

@@ -263,7 +263,7 @@ class Segmenter:
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
         for p in np.asarray(probabilities, np.float64).tolist():
-            segment = self._step(p)
+            segment = self.step(p)
             if segment:
                 yield segment
 
@@ -274,7 +274,8 @@ class Segmenter:
             if segment:
                 yield segment
 
-    def _step(self, p: float) -> Span | None:
+    def step(self, p: float) -> Span | None:
+        """The probability of the next step -> the segment that ends in it, if one does."""
         now, self._now = self._now, self._now + 1
         was_open, self._open = self._open, self.options.open_steps(p, self._open)
         if self._start is None:

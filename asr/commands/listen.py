@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
+import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, milliseconds
 
 if TYPE_CHECKING:
-    from asr.commands.display import Display
     from asr.live.listener import Listener
+    from asr.live.stream import Result
 
 MAX_LATENCY_MS = 2_000  # ms that whoever speaks would wait for words
-REMINDER_INTERVAL_S = 10.0  # s between two lines about the same trouble
+CAUGHT_UP_S = 0.1  # s of lag below which a machine that was late has caught up
+METER_FLOOR_DB = -60.0  # dB; the meter shows nothing below
+ERASE, DIM, PLAIN = "\r\x1b[K", "\x1b[2m", "\x1b[0m"
 
 
 def add_listen(p: argparse.ArgumentParser) -> None:
@@ -46,7 +49,6 @@ def add_listen(p: argparse.ArgumentParser) -> None:
 
 def listen(options: argparse.Namespace) -> int:
     """Exit status 0 when nothing was said for so long, 2 when it could not start or lost its microphone."""
-    from asr.commands.display import Display
     from asr.recognizer import LOAD_ERRORS
 
     display = Display(sys.stdout, sys.stderr, options.format)
@@ -68,17 +70,18 @@ def listen(options: argparse.Namespace) -> int:
 
 def follow(listener: Listener, blocks: Iterable[np.ndarray], display: Display) -> None:
     """Show what is said in the blocks, until they end or the endpoints' rule `nothing` applies."""
-    from asr.live.meter import level
-
-    stream, remind_at = listener.stream(), 0.0
+    stream, late = listener.stream(), False
     for block in blocks:
         results = stream.feed(block)
         for result in results:
             display.result(result)
         display.loudness(level(block))
-        if stream.pace.warning and time.monotonic() >= remind_at:
-            display.say(stream.pace.warning)
-            remind_at = time.monotonic() + REMINDER_INTERVAL_S
+        if not late and stream.pace.warning:
+            late = True
+            display.say(f"{stream.pace.warning}; what is said meanwhile is kept and follows")
+        elif late and stream.pace.lag < CAUGHT_UP_S:
+            late = False
+            display.say("this machine has caught up")
         if any(result.kind == "nothing" for result in results):
             break
     for result in stream.flush():
@@ -112,11 +115,81 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 
 def _listener(options: argparse.Namespace) -> Listener:
-    from asr.live.endpoint import EndpointOptions
-    from asr.live.listener import Listener, ListenerOptions
+    from asr.live.listener import Listener
+    from asr.live.options import EndpointOptions, ListenerOptions
     from asr.recognizer import load
 
     nothing = float("inf") if options.nothing is None else options.nothing
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
     recognizer = load(options.model, recognizer_options(options), threads=1)  # a stream's steps are too small to share
     return Listener(recognizer, ListenerOptions(options.latency, endpoints))
+
+
+class Display:
+    """Results go to `out`: txt is a line for each sentence, json an object on a line for each result, partials too.
+
+    Where `live` is a terminal it shows the loudness and the sentence so far, what may still change in grey;
+    elsewhere only what is said to it.
+    """
+
+    def __init__(self, out: TextIO, live: TextIO, format: str = "txt"):
+        self._out, self._live, self._format = out, live, format
+        self._redraws = live.isatty()
+        self._level_db, self._text, self._stable = METER_FLOOR_DB, "", ""
+
+    def result(self, result: Result) -> None:
+        """Show a result, or write it where it belongs to the output."""
+        self._text, self._stable = (result.text, result.stable) if result.kind == "partial" else ("", "")
+        line = result.as_json() if self._format == "json" else result.text * (result.kind == "final")
+        if line:
+            self._erase()
+            print(line, file=self._out, flush=True)
+        self._draw()
+
+    def loudness(self, decibels: float) -> None:
+        """Of the newest block."""
+        self._level_db = decibels
+        self._draw()
+
+    def say(self, text: str) -> None:
+        """A line to the user, beside the results."""
+        self._erase()
+        print(text, file=self._live, flush=True)
+        self._draw()
+
+    def close(self) -> None:
+        """Nothing more is shown; the line that is redrawn disappears."""
+        self._erase()
+        self._redraws = False
+
+    def _erase(self) -> None:
+        if self._redraws:
+            self._live.write(ERASE)
+            self._live.flush()
+
+    def _draw(self) -> None:
+        if self._redraws:
+            width = shutil.get_terminal_size().columns
+            self._live.write(ERASE + live_line(self._level_db, self._text, self._stable, width))
+            self._live.flush()
+
+
+def live_line(decibels: float, text: str, stable: str, width: int) -> str:
+    """The meter and as much of the text's end as fits a terminal of that width."""
+    meter = f"[{bar(decibels)}] "
+    over = len(text) - max(0, width - 1 - len(meter))
+    if over > 0:
+        text, stable = text[over:], stable[over:]
+    return meter + stable + DIM + text[len(stable) :] + PLAIN
+
+
+def level(samples: np.ndarray) -> float:
+    """The loudness of a block (n,) in -1..1: root mean square in dB below full scale, at least METER_FLOOR_DB."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return max(METER_FLOOR_DB, 10 * math.log10(power)) if power > 0 else METER_FLOOR_DB
+
+
+def bar(decibels: float, width: int = 10) -> str:
+    """-30.0 -> "#####-----" """
+    filled = round(width * (1 - min(0.0, decibels) / METER_FLOOR_DB))
+    return "#" * filled + "-" * (width - filled)

@@ -22,51 +22,52 @@ MAX_UNSTABLE_STEPS = 250  # steps without stable words over which the letters ar
 
 
 class Utterance:
-    """Frames (10 ms) are counted from the stream's start, steps (40 ms) from the utterance's.
+    """Frames (10 ms) are counted from the stream's start, steps (40 ms, the encoder's frames) from the utterance's.
 
-    The encoder hears `lead` frames before the start, where running speech was cut.
+    The encoder hears `lead_frames` before the start, where running speech was cut.
     """
 
-    def __init__(self, number: int, start: int, lead: int, encoder: StreamingEncoder, aligner: WordAligner):
-        self.number, self.start = number, start
-        self.begin = self.given = start - lead  # the frames begin .. given - 1 have gone to the encoder
-        self.state = encoder.start()  # of the encoder after them
-        self.end: int | None = None  # frame, once it is known
+    def __init__(
+        self, number: int, start_frame: int, lead_frames: int, encoder: StreamingEncoder, aligner: WordAligner
+    ):
+        self.number, self.start_frame = number, start_frame
+        self.first_frame = self.next_frame = start_frame - lead_frames  # frames from first to next - 1 are encoded
+        self.encoder_state = encoder.start()  # after them
+        self.end_frame: int | None = None  # once it is known
         self.endpoint = ""  # what ended it
         self.shown = NO_PARTIAL  # what the last partial result said
-        self.said = False  # some partial result had words
-        self._lead = lead // STRIDE
+        self.has_shown_words = False  # some partial result had words
+        self._lead_steps = lead_frames // STRIDE
         self._posteriors = encoder.nothing()  # all outputs so far, the lead's too
-        self._loudness: list[np.ndarray] = []  # of all frames given, the lead's too
+        self._loudness: list[np.ndarray] = []  # of all frames that are encoded, the lead's too
         self._aligner, self._decoder = aligner, aligner.decoder
         self._search = self._decoder.start()
-        self._searched = 0  # steps
-        self._ahead: Posteriors | None = None  # that were looked at after them
-        self._judged_at = -1  # the frame at which the pause began ...
+        self._searched_steps = 0
+        self._ahead: Posteriors | None = None  # provisional outputs after them
+        self._judged_pause = -1  # the frame at which the pause began ...
         self._judgement: tuple[str, ...] = ()  # ... in which these words were found
         self._times: tuple[Word, ...] = ()  # the words that were shown last
 
-    def give(self, frames: np.ndarray) -> None:
-        """The next frames that go to the encoder."""
-        self.given += len(frames)
+    def add(self, frames: np.ndarray, posteriors: Posteriors, state: EncoderState) -> None:
+        """The next frames (t, n_mels), what the encoder made of them, and its state after them."""
+        self.next_frame += len(frames)
         self._loudness.append(loudness(frames))
-
-    def add(self, posteriors: Posteriors, state: EncoderState) -> None:
-        """The encoder's next outputs."""
-        self._posteriors, self.state = self._posteriors.concatenate(posteriors), state
+        self._posteriors, self.encoder_state = self._posteriors.concatenate(posteriors), state
 
     @property
     def complete(self) -> bool:
         """It has ended, and all its outputs are there."""
-        return self.end is not None and self._available >= self._steps(self.end)
+        return self.end_frame is not None and self._available_steps >= self._steps_until(self.end_frame)
 
     def advance(self) -> Partial:
         """Search the outputs that are there."""
-        until = self._available if self.end is None else min(self._available, self._steps(self.end))
-        if until <= self._searched:
+        until = self._available_steps
+        if self.end_frame is not None:
+            until = min(until, self._steps_until(self.end_frame))
+        if until <= self._searched_steps:
             return self.shown
-        self._search = self._decoder.feed(self._search, *self._part(self._searched, until))
-        self._searched = until
+        self._search = self._decoder.feed(self._search, *self._part(self._searched_steps, until))
+        self._searched_steps = until
         settled = self._decoder.partial(self._search)
         self._ahead = self._look_ahead()
         if self._ahead is None:
@@ -74,25 +75,25 @@ class Utterance:
         search = self._decoder.feed(self._search, *self._ahead)
         return self._preferred(self._decoder.partial(search)._replace(stable=settled.stable), search)
 
-    def judged(self, partial: Partial, spoken: int) -> Partial:
-        """In a pause that began at frame `spoken`: the text that would be final if nothing followed.
+    def judged(self, partial: Partial, pause_frame: int) -> Partial:
+        """In a pause that began at `pause_frame`: the text that would be final if nothing followed.
 
         All models are asked once in a pause, when the outputs up to it are there. A command is told when it is whole.
         """
-        if not partial.words or STRIDE * self._searched < spoken - self.start:
+        if not partial.words or STRIDE * self._searched_steps < pause_frame - self.start_frame:
             return partial
-        if self._judged_at != spoken:
+        if self._judged_pause != pause_frame:
             best = self._decoder.finish(self._search)[0]
-            self._judged_at, self._judgement = spoken, tuple(best.text.split())
+            self._judged_pause, self._judgement = pause_frame, tuple(best.text.split())
         still = self._judgement[: partial.stable] == partial.words[: partial.stable]  # the search may have moved on
         return Partial(self._judgement, partial.stable) if self._judgement and still else partial
 
     def show(self, partial: Partial) -> tuple[Word, ...]:
         """The words with their times in the stream; none where the letters do not agree with them yet."""
         self.shown, words = partial, partial.words
-        self.said = self.said or bool(words)
+        self.has_shown_words = self.has_shown_words or bool(words)
         kept = self._kept(words)
-        begin = self.start / FRAMES_PER_SECOND
+        begin = self.start_frame / FRAMES_PER_SECOND
         found = kept + self._timed(words[len(kept) :], kept[-1].end if kept else begin)
         if len(found) < len(words):  # too little room is left after the kept ones
             found = self._timed(words, begin)
@@ -101,27 +102,27 @@ class Utterance:
 
     def final(self, least_confidence: float) -> Segment | None:
         """The text of a complete utterance; None where it was noise, or has not ended."""
-        if self.end is None or not (steps := self._steps(self.end)):
+        if self.end_frame is None or not (steps := self._steps_until(self.end_frame)):
             return None
         posteriors = self._part(0, steps)
-        if self._searched > steps:  # it was cut where the search had passed already
+        if self._searched_steps > steps:  # it was cut where the search had passed already
             hypotheses = self._decoder(*posteriors)
         else:
-            state = self._decoder.feed(self._search, *self._part(self._searched, steps))
+            state = self._decoder.feed(self._search, *self._part(self._searched_steps, steps))
             hypotheses = self._decoder.finish(state)
-        loud = np.concatenate(self._loudness)[self.start - self.begin : self.end - self.begin]
-        start = self.start / FRAMES_PER_SECOND
+        loud = np.concatenate(self._loudness)[self.start_frame - self.first_frame : self.end_frame - self.first_frame]
+        start = self.start_frame / FRAMES_PER_SECOND
         return self._aligner.segment(hypotheses, posteriors, start, loud, least_confidence)
 
-    def _steps(self, end: int) -> int:
-        return -(-(end - self.start) // STRIDE)
+    def _steps_until(self, end_frame: int) -> int:
+        return -(-(end_frame - self.start_frame) // STRIDE)
 
     @property
-    def _available(self) -> int:
-        return max(0, len(self._posteriors.letters) - self._lead)
+    def _available_steps(self) -> int:
+        return max(0, len(self._posteriors.letters) - self._lead_steps)
 
     def _part(self, first: int, until: int) -> Posteriors:
-        part = slice(self._lead + first, self._lead + until)
+        part = slice(self._lead_steps + first, self._lead_steps + until)
         return self._posteriors.map(lambda head: head[part])
 
     def _look_ahead(self) -> Posteriors | None:
@@ -129,22 +130,22 @@ class Utterance:
 
         The search goes on from there for the sake of what is shown, and forgets it.
         """
-        ahead = self.state.ahead
-        if self.end is not None or ahead is None or len(ahead.letters) <= MIN_RIGHT_CONTEXT_FRAMES:
+        ahead = self.encoder_state.ahead
+        if self.end_frame is not None or ahead is None or len(ahead.letters) <= MIN_RIGHT_CONTEXT_FRAMES:
             return None
         return ahead.map(lambda head: head[:-MIN_RIGHT_CONTEXT_FRAMES])
 
     def _preferred(self, partial: Partial, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
         kept = self._kept(partial.words[: partial.stable])
-        first = self._step(kept[-1].end) if kept else 0
+        first = self._step_at(kept[-1].end) if kept else 0
         if not partial.words or len(search.letters) - first > MAX_UNSTABLE_STEPS:
             return partial
         words = self._decoder.likeliest(search, first, len(kept))
         return Partial(words or partial.words, partial.stable)
 
-    def _step(self, time: float) -> int:
-        return round((time - self.start / FRAMES_PER_SECOND) / FRAME_SECONDS)
+    def _step_at(self, time: float) -> int:
+        return round((time - self.start_frame / FRAMES_PER_SECOND) / FRAME_SECONDS)
 
     def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
         """Words whose times are not worked out again; where the last one ends depends on the next."""
@@ -154,7 +155,7 @@ class Utterance:
     def _timed(self, words: tuple[str, ...], start: float) -> tuple[Word, ...]:
         """The words laid over the sound from `start` s on; none where they do not fit."""
         with suppress(AlignError):
-            part = self._part(self._step(start), self._searched)
+            part = self._part(self._step_at(start), self._searched_steps)
             if self._ahead:
                 part = part.concatenate(self._ahead)
             return self._aligner.timed(" ".join(words), part, start)

@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asr.audio.samples import BAD_SAMPLES
-from asr.commands.display import as_json
 from asr.live.stream import Result
 from asr.serve.audio import FormatError, PcmFormat, PcmReader
 from asr.serve.live import Session, SessionError
@@ -132,7 +131,7 @@ class Conversation:
                 if item.kind == "final":
                     self._service.log(item.text)
                 if start.partials or item.kind != "partial":
-                    await self._send(as_json(item))
+                    await self._send(item.as_json())
                 continue
             for content in _wake_messages(item, start.scores):
                 await self._send(json.dumps(content))
