@@ -19,7 +19,7 @@ from torch import Tensor
 import asr.model.network.ctc
 from asr.audio.features import LogMel
 from asr.model.network.ctc import CTCModel
-from asr.training import loop
+from asr.training import acoustic, fit
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_lexicon, read_noises
 from asr.training.corpus import usable
@@ -35,12 +35,12 @@ STAGES = (
     Point("augmentation", Augmenter, "background"),
     Point("augmentation", Augmenter, "frames"),
     Point("log-mel", LogMel, "warped"),
-    Point("batches", loop.Examples, "build"),
+    Point("batches", acoustic.Examples, "build"),
     Point("forwards", CTCModel, "losses"),
     Point("CTC loss", asr.model.network.ctc, "ctc_loss"),
     Point("backwards", torch.Tensor, "backward"),
-    Point("exchange", loop, "average_gradients"),
-    Point("optimiser", loop, "step"),
+    Point("exchange", fit, "average_gradients"),
+    Point("optimiser", fit, "step"),
     Point("optimiser", Muon, "step"),
 )
 
@@ -71,7 +71,7 @@ class Mark:
     stages: dict[str, float]  # CPU seconds of each
 
 
-class Examples(loop.Examples):
+class Examples(acoustic.Examples):
     """Examples that keep a diary."""
 
     marks: list[Mark]
@@ -92,11 +92,11 @@ class Examples(loop.Examples):
 
 def main(job: Path) -> None:
     torch.set_num_threads(1)
-    loop.start_distributed()
+    fit.start_distributed()
     examples, dev, options = prepare(Work(**json.loads(job.read_text())))
     examples.marks, examples.watch = [], Stopwatch()
     with examples.watch.running(STAGES):
-        loop.train(examples.model, examples, dev, options, job.parent / "run", "cpu")
+        acoustic.train(examples.model, examples, dev, options, job.parent / "run", "cpu")
     rank = distributed.get_rank() if distributed.is_initialized() else 0
     found = {"parameters": sum(p.numel() for p in examples.model.parameters()), "marks": examples.marks}
     (job.parent / f"rank-{rank}.json").write_text(json.dumps(found, default=asdict))
@@ -115,7 +115,7 @@ def prepare(work: Work) -> tuple[Examples, tuple[list[Utterance], Audio], TrainO
     noises = read_noises(Path(work.noise)) if work.noise else []
     audio, dev_audio = Audio(utterances, Path(work.cache)), Audio(dev, Path(work.cache))
     examples = Examples(utterances, audio, Augmenter(augment, noises), network, lexicon, options)
-    loop.measure_mean(network, examples, count=min(50, len(utterances)))
+    acoustic.measure_mean(network, examples, count=min(50, len(utterances)))
     return examples, (dev, dev_audio), options
 
 

@@ -20,7 +20,7 @@ from asr.model.checkpoint import load_model
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.text import Alphabet
-from asr.training.loop import backward
+from asr.training.acoustic import losses
 from asr.training.schedule import Stage, TrainOptions
 
 torch.set_num_threads(1)
@@ -196,10 +196,9 @@ def test_ctc_and_attention_train_together(weight):
     torch.manual_seed(3)
     model = CTCModel(MODEL)
     batch = torch.randn(2, 40, 20), torch.tensor([40, 31]), [[2, 3], []], [None, None]
-    on_letters, on_phonemes, on_attention = backward(
-        model, batch, None, TrainOptions((Stage(1),), attention_weight=weight)
-    )
-    assert on_letters > 0 and on_attention > 0 and math.isnan(on_phonemes)
+    loss, parts = losses(model, TrainOptions((Stage(1),), attention_weight=weight), (batch, None))
+    loss.backward()
+    assert parts["loss"] > 0 and parts["attention_loss"] > 0 and math.isnan(parts["phoneme_loss"])
     moved = {name for name, p in model.named_parameters() if p.grad.abs().sum() > 0}
     assert {n for n in moved if n.startswith("encoder.")} and "head.weight" in moved
     assert any(n.startswith("attention.") for n in moved) == (weight > 0)

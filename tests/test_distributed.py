@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from test_training import MODEL, Run, contents, options, prepare, rows, weights, write_corpus
 
-from asr.training import loop
+from asr.training import acoustic, fit
 from asr.training.augment import AugmentOptions
 from asr.training.data import batches
 from asr.training.muon import Muon
@@ -36,8 +36,8 @@ def two_ranks(corpus: Path) -> Run:
 def one_rank(corpus: str, out: str, fatal: str) -> None:
     """A process of two: it trains, and notes what it heard; the first time it is killed before a ``fatal`` update."""
     torch.set_num_threads(1)
-    loop.start_distributed()
-    rank, folder, run = loop.distributed.get_rank(), Path(out), two_ranks(Path(corpus))
+    fit.start_distributed()
+    rank, folder, run = fit.distributed.get_rank(), Path(out), two_ranks(Path(corpus))
     build, epoch, heard, killed = run.examples.build, run.examples.epoch, [], folder / "killed"
     epochs = []
 
@@ -83,16 +83,16 @@ def test_two_processes_come_to_the_weights_of_one_with_both_batches(corpus, both
     run = two_ranks(corpus)
     model, o = run.model.train(), run.options
     optimizer = Muon(model, o.learning_rate, o.weight_decay)
-    progress, plan = {"stage": 0, "epoch": 0, "batch": 0}, []
+    progress, plan = acoustic.RunProgress(), []
     for update in range(UPDATES):
-        plan = loop.next_plan(plan, run.examples, o.stages[0], 0, progress, 2)
+        plan = run.examples.next_plan(plan, o.stages[0], 0, progress, 2)
         for rank in (0, 1):
-            batch = run.examples.build(plan[progress["batch"] + rank], np.random.default_rng([o.seed, update, rank]))
-            loop.backward(model, batch, None, o)
+            batch = run.examples.build(plan[progress.batch + rank], np.random.default_rng([o.seed, update, rank]))
+            acoustic.losses(model, o, (batch, None))[0].backward()
         for parameter in model.parameters():
             parameter.grad /= 2
-        loop.step(model, optimizer, loop.learning_rate(update, o), o.clip)
-        progress["batch"] += 2
+        fit.step(model, optimizer, acoustic.learning_rate(update, o), o.clip)
+        progress.batch += 2
     ranks, begun = [load_file(both / f"weights-{rank}") for rank in (0, 1)], two_ranks(corpus).model.state_dict()
     for name, alone in model.state_dict().items():
         torch.testing.assert_close(ranks[1][name], weights(both / "run")[name], atol=0, rtol=0)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from asr.language.adaptive_softmax import AdaptiveSoftmax
 from asr.language.rnn_network import EOS, SPECIAL, UNKNOWN, LanguageOptions, RnnLanguageModel, load, perplexity, save
 from asr.model.checkpoint import CheckpointError
+from asr.training.fit import TrainingError
 from asr.training.language_model import LanguageTraining, Sentences, train, vocabulary
-from asr.training.state import TrainingError
 
 WORDS = [*SPECIAL, *"the a dog cat pear apple eats sees and of to in it was".split()]
 SMALL = LanguageOptions(size=32, hidden=24, bands=(6, 10))

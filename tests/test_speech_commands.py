@@ -160,14 +160,14 @@ def test_tones_are_learnt(folder, learnt):
 
 
 def test_a_stopped_training_goes_on_to_the_very_same_weights(folder, learnt, tmp_path, monkeypatch):
-    calls, learn = iter(range(100)), training.learn
+    calls = iter(range(100))
 
     def until_killed(*arguments):
         if next(calls) == 3:
             raise KeyboardInterrupt
-        return learn(*arguments)
+        return classify(*arguments)
 
-    monkeypatch.setattr(training, "learn", until_killed)
+    monkeypatch.setattr(training, "classify", until_killed)
     with pytest.raises(KeyboardInterrupt):
         trained(folder, tmp_path)
     monkeypatch.undo()

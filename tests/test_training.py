@@ -19,10 +19,12 @@ from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.options import ModelOptions
 from asr.search.lexicon import Lexicon
-from asr.training import log, loop
+from asr.training import acoustic, fit, log, schedule
+from asr.training.acoustic import Examples, RunProgress, train
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.data import Audio, Utterance, read_manifest
-from asr.training.loop import Examples, Stage, TrainingError, TrainOptions, learning_rate, train
+from asr.training.fit import TrainingError
+from asr.training.schedule import Stage, TrainOptions, learning_rate
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -74,7 +76,7 @@ def prepare(manifest: Path, options: TrainOptions, model: ModelOptions = MODEL, 
     noises = [np.random.default_rng(0).standard_normal(20_000).astype(np.float32)]
     lexicon = LEXICON if model.phonemes else None
     examples = Examples(utterances, audio, Augmenter(augment, noises), network, lexicon, options)
-    loop.measure_mean(network, examples, count=8)
+    acoustic.measure_mean(network, examples, count=8)
     return Run(network, examples, (utterances, audio), options)
 
 
@@ -133,8 +135,8 @@ def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
     model, card = load_model(trained / "model.safetensors")
     assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 1.5e-2
     for text in SENTENCES:
-        log_probs, _ = model(*loop.pad([model.frontend(spoken(text))]))
-        assert model.alphabet.decode(loop.collapse(log_probs[0].argmax(-1).tolist())) == text
+        log_probs, _ = model(*acoustic.pad([model.frontend(spoken(text))]))
+        assert model.alphabet.decode(acoustic.collapse(log_probs[0].argmax(-1).tolist())) == text
 
 
 def test_log_and_curves_can_be_looked_at(trained):
@@ -208,14 +210,14 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(corpus, unbroken, tmp_pat
 
 
 def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
-    run, save_state, saved = rich(corpus), loop.save_state, []
+    run, save_state, saved = rich(corpus), acoustic.save_state, []
 
     def killed(*arguments):
         if saved:
             raise Killed
         saved.append(save_state(*arguments))
 
-    monkeypatch.setattr(loop, "save_state", killed)
+    monkeypatch.setattr(acoustic, "save_state", killed)
     with pytest.raises(Killed):
         run.train(tmp_path)
     monkeypatch.undo()
@@ -230,15 +232,15 @@ def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
 
 def test_checkpoints_stay_until_a_state_that_drops_them_is_saved(corpus, tmp_path, monkeypatch):
     run = prepare(corpus, options(6, evaluate_every=2, keep=1))
-    wers, save_state, saved = iter([0.5, 0.4]), loop.save_state, []
+    wers, save_state, saved = iter([0.5, 0.4]), acoustic.save_state, []
 
     def killed(*arguments):
         if saved:
             raise Killed
         saved.append(save_state(*arguments))
 
-    monkeypatch.setattr(loop, "evaluate", lambda *_: (1.0, next(wers)))
-    monkeypatch.setattr(loop, "save_state", killed)
+    monkeypatch.setattr(acoustic, "evaluate", lambda *_: (1.0, next(wers)))
+    monkeypatch.setattr(acoustic, "save_state", killed)
     with pytest.raises(Killed):
         run.train(tmp_path)
     assert {p.name for p in tmp_path.glob("update-*")} >= {"update-000002.safetensors"}
@@ -296,6 +298,14 @@ def test_nine_of_them_are_survived(corpus, tmp_path, monkeypatch):
     poisoned(run, monkeypatch, range(2, 24, 2))  # eleven, but never ten in a row
     run.train(tmp_path)
     assert all(torch.isfinite(v).all() for v in weights(tmp_path).values())
+
+
+def test_a_weight_that_a_batch_does_not_use_gets_a_gradient_of_0_and_spoils_no_other():
+    model = torch.nn.ModuleList([torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)])
+    model[1].weight.data.fill_(math.inf)
+    model[0](torch.ones(1, 2)).sum().backward()
+    fit.average_gradients(model)
+    assert model[0].weight.grad.tolist() == [[1.0, 1.0]] and model[1].weight.grad.tolist() == [[0.0, 0.0]]
 
 
 def shorten(path: Path) -> None:
@@ -357,25 +367,26 @@ def test_learning_rate():
     assert rate[20:100] == [1e-3] * 80
     assert rate[100] == 1e-3 and (np.diff(rate[100:150]) < 0).all() and 1e-5 < rate[149] < 4e-5
     assert rate[150:] == [1e-3] * 10
-    assert [loop.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)] == [(0, 0)] * 2 + [(1, 100)] * 2 + [(2, 150)] * 2
+    stages = [schedule.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)]
+    assert stages == [(0, 0)] * 2 + [(1, 100)] * 2 + [(2, 150)] * 2
 
 
 def test_a_plateau_halves_the_learning_rate():
-    progress = {"scale": 1.0, "bad": 0}
+    progress = RunProgress()
     scales = []
     for loss in (3.0, 2.0, 2.5, 2.0, 2.1, 1.9, 2.0, 2.0, 2.0, 1.8, 1.8):
-        loop.adapt(progress, loss, patience=3)
-        scales.append(progress["scale"])
-    assert scales == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25] and progress["lowest"] == 1.8
+        acoustic.adapt(progress, loss, patience=3)
+        scales.append(progress.scale)
+    assert scales == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25] and progress.lowest == 1.8
 
 
 def test_random_latency():
     rng = np.random.default_rng(0)
-    drawn = [loop.random_latency(Stage(1, streaming=0.4), rng) for _ in range(500)]
+    drawn = [schedule.random_latency(Stage(1, streaming=0.4), rng) for _ in range(500)]
     chunked = [d for d in drawn if d is not None]
     assert len(chunked) / 500 == pytest.approx(0.4, abs=0.07)
     assert len(set(chunked)) > 4 and all(isinstance(d, Latency) and d.chunk >= 1 and d.ahead >= 1 for d in chunked)
-    assert {loop.random_latency(Stage(1), rng) for _ in range(50)} == {None}
+    assert {schedule.random_latency(Stage(1), rng) for _ in range(50)} == {None}
 
 
 def test_the_mean_is_that_of_the_augmented_data(corpus):
@@ -435,5 +446,5 @@ def test_the_other_kinds_train_too(corpus, tmp_path, kind):
 
 def test_one_process_joins_nobody(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    loop.start_distributed()
-    assert not loop.distributed.is_initialized()
+    fit.start_distributed()
+    assert not fit.distributed.is_initialized()

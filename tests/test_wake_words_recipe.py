@@ -11,8 +11,8 @@ import soundfile
 import torch
 from loud import Loudness
 
+from asr.training.acoustic import evaluate, losses
 from asr.training.data import Utterance
-from asr.training.loop import backward, evaluate
 from asr.training.schedule import TrainOptions
 from recipes.wake_words import thresholds
 from recipes.wake_words.ear import Ear
@@ -22,9 +22,10 @@ from recipes.wake_words.ear import Ear
 def test_the_loop_trains_an_ear(phonemes):
     ear = Ear(("AH", "K"))
     batch = torch.randn(2, 60, 40), torch.tensor([60, 50]), [[2, 3], [4]], phonemes
-    losses = backward(ear, batch, None, TrainOptions(()))
-    assert math.isfinite(losses[0]) and ear.letters.weight.grad.abs().sum() > 0
-    assert math.isfinite(losses[1]) == (phonemes[0] is not None)
+    loss, parts = losses(ear, TrainOptions(()), (batch, None))
+    loss.backward()
+    assert math.isfinite(parts["loss"]) and ear.letters.weight.grad.abs().sum() > 0
+    assert math.isfinite(parts["phoneme_loss"]) == (phonemes[0] is not None)
 
 
 def test_the_loop_evaluates_an_ear():

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from asr.audio.features import SAMPLE_RATE
+from asr.training.fit import Plan, Progress, fit
 from wakeword.detector import load
 from wakeword.phrase.phrases import slug
 from wakeword.train import build as module
@@ -18,7 +19,7 @@ from wakeword.train.build import BuildOptions, build
 from wakeword.train.mixing import Mixer, MixOptions
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.train.negatives import Clip
-from wakeword.train.training import Examples, TrainOptions, learn
+from wakeword.train.training import CarriedLoss, Examples, TrainOptions, loader, threads
 from wakeword.voices import synthesis, voices
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
@@ -108,14 +109,21 @@ def test_progress_is_told_whatever_the_counts():
 def test_every_kind_learns_with_several_processes_and_leaves_torch_its_threads(kind, monkeypatch):
     sounds = module._sounds(speech("train"), [], [], False, 1)
     sounds = replace(sounds, positives=[tones(500, 2500)])
-    model, threads = TriggerModel(replace(MODEL, kind=kind, hidden=4)), torch.get_num_threads()
+    model, every_thread = TriggerModel(replace(MODEL, kind=kind, hidden=4)), torch.get_num_threads()
     examples = Examples(Mixer(sounds, MIX), model.options, replace(TRAIN, processes=2), 0, 24)
     before, optimizer = model.output.weight.clone(), torch.optim.AdamW(model.parameters())
-    assert 0 < learn(model, optimizer, examples, 0) < 5 and not torch.equal(before, model.output.weight)
+
+    def learn() -> float:
+        batches = ((batch, number == 0) for number, batch in enumerate(loader(examples, TRAIN.batch, 2)))
+        with threads(1):
+            [means] = fit(model, optimizer, batches, CarriedLoss(model), Plan(3, 3, lambda _: 1e-3), Progress())
+        return means["loss"]
+
+    assert 0 < learn() < 5 and not torch.equal(before, model.output.weight)
     monkeypatch.setattr(Examples, "__getitem__", None)
     with pytest.raises(TypeError):
-        learn(model, optimizer, examples, 0)
-    assert torch.get_num_threads() == threads
+        learn()
+    assert torch.get_num_threads() == every_thread
 
 
 def test_a_stop_in_the_middle_of_speaking(tmp_path):

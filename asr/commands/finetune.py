@@ -61,7 +61,8 @@ def finetune(options: argparse.Namespace) -> int:
     from asr.training.configuration import read_config, read_noises
     from asr.training.corpus import hold_out
     from asr.training.defaults import from_a_model
-    from asr.training.run import Material, first_process, train_run
+    from asr.training.fit import ranks
+    from asr.training.run import Material, train_run
 
     base, card = load_model(options.model)
     mine = [u for path in options.data for u in read_usable(path)]
@@ -83,7 +84,7 @@ def finetune(options: argparse.Namespace) -> int:
     folder = options.out.with_name(f"{options.out.stem}-run")
     material = Material([rest], dev, read_noises(options.noise), lexicon)
     trained = train_run(material, configuration, folder, options.model, options.device)
-    if not first_process():
+    if ranks()[0]:
         return 0
     tuned, _ = load_model(trained)
     blend(tuned, base, options.share)

@@ -166,8 +166,8 @@ def _sizes(model: NgramModel) -> str:
 
 def train_rnn(options: argparse.Namespace) -> None:
     from asr.language.rnn_network import SPECIAL, LanguageOptions
+    from asr.training.fit import TrainingError
     from asr.training.language_model import LanguageTraining, train_on_text
-    from asr.training.state import TrainingError
 
     given = _given(options, ("epochs", "max_words"))
     if "max_words" in given:

@@ -46,7 +46,7 @@ def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Name
     import torch
 
     from asr.model.checkpoint import CheckpointError
-    from asr.training.loop import start_distributed
+    from asr.training.fit import start_distributed
 
     torch.set_num_threads(options.threads)
     start_distributed()
@@ -64,7 +64,8 @@ def train(options: argparse.Namespace) -> int:
     from asr.training.configuration import read_config, read_noises
     from asr.training.corpus import hold_out
     from asr.training.defaults import from_nothing
-    from asr.training.run import Material, first_process, train_run
+    from asr.training.fit import ranks
+    from asr.training.run import Material, train_run
 
     sets, lexicon = [read_usable(path) for path in options.data], find_lexicon(options.lexicon)
     if options.dev:
@@ -79,7 +80,7 @@ def train(options: argparse.Namespace) -> int:
     tell(hours, dev, configuration)
     material = Material([s for s in sets if s], dev, read_noises(options.noise), lexicon)
     path = train_run(material, configuration, options.out, None, options.device)
-    if first_process():
+    if ranks()[0] == 0:
         say(f"{path} is ready: asr transcribe --model {path}")
     return 0
 

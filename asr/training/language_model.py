@@ -10,8 +10,9 @@ import shutil
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,8 @@ from torch import Tensor
 
 from asr.files import atomic_write_bytes
 from asr.language.rnn_network import EOS, SPECIAL, LanguageOptions, RnnLanguageModel, perplexity, save
-from asr.training.loop import nan_mean, step
+from asr.training.fit import Plan, Progress, Schedule, TrainingError, fit, resume, save_state
 from asr.training.muon import Muon
-from asr.training.state import TrainingError, count_nonfinite, load_state, save_state
 
 HELD_OUT = 400  # sentences at most, to measure perplexity on while training
 POOL = 64  # batches' worth of sentences that are sorted by length together
@@ -57,15 +57,26 @@ def vocabulary(lines: list[str], unit: str, size: int) -> tuple[list[str], int]:
 class Sentences:
     """All sentences as ids in one array, cut into batches anew for every epoch."""
 
-    def __init__(self, lines: list[str], model: RnnLanguageModel, longest: int):
-        rows = [np.array([EOS, *model.encode(line)[:longest], EOS], np.int32) for line in lines if line]
+    def __init__(self, lines: list[str], model: RnnLanguageModel, options: LanguageTraining):
+        self.options = options
+        rows = [np.array([EOS, *model.encode(line)[: options.longest], EOS], np.int32) for line in lines if line]
         self.lengths = np.array([len(row) for row in rows])
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.ids = np.concatenate(rows)
 
-    def epoch(self, number: int, tokens: int, seed: int) -> list[np.ndarray]:
+    def stream(self, progress: TextProgress) -> Iterator[tuple[Tensor, Tensor]]:
+        """One batch after the other, beginning where the progress stands."""
+        plan = self.epoch(progress.epoch)
+        while True:
+            if progress.batch >= len(plan):
+                progress.epoch, progress.batch = progress.epoch + 1, 0
+                plan = self.epoch(progress.epoch)
+            progress.batch += 1
+            yield self.batch(plan[progress.batch - 1])
+
+    def epoch(self, number: int) -> list[np.ndarray]:
         """The sentences of each batch: of like length, in an order that depends on seed and epoch only."""
-        rng = np.random.default_rng([seed, number])
+        tokens, rng = self.options.batch_tokens, np.random.default_rng([self.options.seed, number])
         order, found = rng.permutation(len(self.lengths)), []
         size = max(1, int(POOL * tokens / self.lengths.mean()))
         for start in range(0, len(order), size):
@@ -84,10 +95,15 @@ class Sentences:
         return torch.from_numpy(ids), torch.from_numpy(lengths - 1)
 
 
-def learning_rate(update: int, updates: int, options: LanguageTraining) -> float:
-    """Linear warm-up, constant, linear fall to 0."""
-    warm = (update + 1) / max(1, min(options.warmup, updates // 10))
-    return options.learning_rate * min(1.0, warm, (updates - update) / max(1, options.decay * updates))
+@dataclass
+class TextProgress(Progress):
+    """Where the training of a language model stands."""
+
+    vocabulary: int = 0  # checksum of it: a run goes on with its own text only
+    epoch: int = 0
+    batch: int = 0  # the next one of the epoch
+    best: float = math.inf  # perplexity
+    rows: list[dict[str, float]] = field(default_factory=list)  # of the log
 
 
 def train(
@@ -96,62 +112,47 @@ def train(
     held_out: list[str],
     options: LanguageTraining,
     folder: Path,
-    tell: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> None:
     """Run (or resume) training in ``folder``; the best weights are left as model.safetensors. Raises TrainingError."""
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = Muon(model, options.learning_rate, options.weight_decay)
-    sentences = Sentences(lines, model, options.longest)
-    progress = _progress(folder / "state.safetensors", model, optimizer)
-    plan = sentences.epoch(progress["epoch"], options.batch_tokens, options.seed)
-    total = max(1, round(options.epochs * len(plan)))
-    losses, refused, began = [], 0, time.time()
+    state, words = folder / "state.safetensors", zlib.crc32("\n".join(model.vocabulary).encode())
+    optimizer, sentences = Muon(model, options.learning_rate, options.weight_decay), Sentences(lines, model, options)
+    progress = resume(state, model, optimizer, TextProgress(vocabulary=words))
+    if progress.vocabulary != words:
+        raise TrainingError(f"{state} belongs to a run on another text: remove its folder to begin anew")
+    total = max(1, round(options.epochs * len(sentences.epoch(progress.epoch))))
+    schedule = Schedule(
+        options.learning_rate, min(options.warmup, total // 10), ((1 - options.decay) * total, total), floor=0.0
+    )
+    plan, began = Plan(total, options.evaluate_every, schedule, options.clip, options.seed, state), time.time()
     model.train()
-    while (update := progress["update"]) < total:
-        if progress["batch"] >= len(plan):
-            progress |= {"epoch": progress["epoch"] + 1, "batch": 0}
-            plan = sentences.epoch(progress["epoch"], options.batch_tokens, options.seed)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model.loss(*sentences.batch(plan[progress["batch"]]))
-        loss.backward()
-        rate = learning_rate(update, total, options)
-        refused = count_nonfinite(refused, step(model, optimizer, rate, options.clip), update, folder)
-        losses.append(loss.item())
-        progress["update"], progress["batch"] = update + 1, progress["batch"] + 1
-        if (update + 1) % options.evaluate_every == 0 or update + 1 == total:
-            row = {"update": update + 1, "of": total, "loss": nan_mean(losses), "learning_rate": rate}
-            row |= {"perplexity": perplexity(model, held_out), "seconds": time.time() - began}
-            _keep(model, optimizer, progress, row, options, folder)
-            tell("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
-            losses, began = [], time.time()
+    for means in fit(model, optimizer, sentences.stream(progress), partial(loss_of, model), plan, progress):
+        row = {"update": progress.update, "of": total, "loss": means["loss"], "learning_rate": means["learning_rate"]}
+        row |= {"perplexity": perplexity(model, held_out), "seconds": time.time() - began}
+        progress.rows.append(row)
+        if row["perplexity"] < progress.best:
+            progress.best = row["perplexity"]
+            card = {"held_out_perplexity": progress.best, "updates": progress.update, "training": asdict(options)}
+            save(model, folder / "model.safetensors", card)
+        write_log(folder / "log.csv", progress.rows)
+        save_state(state, model, optimizer, progress)
+        report("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        began = time.time()
 
 
-def _progress(path: Path, model: RnnLanguageModel, optimizer: Muon) -> dict:
-    """Of the run that left its state there, or of one that begins."""
-    words = zlib.crc32("\n".join(model.vocabulary).encode())
-    progress = {"update": 0, "epoch": 0, "batch": 0, "best": math.inf, "rows": [], "vocabulary": words}
-    if path.exists():
-        progress |= load_state(path, model, optimizer)
-        if progress["vocabulary"] != words:
-            raise TrainingError(f"{path} belongs to a run on another text: remove its folder to begin anew")
-    return progress
+def loss_of(model: RnnLanguageModel, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return model.loss(*batch), {}
 
 
-def _keep(
-    model: RnnLanguageModel, optimizer: Muon, progress: dict, row: dict, options: LanguageTraining, folder: Path
-) -> None:
-    """The best weights, the log and the state."""
-    progress["rows"].append(row)
-    if row["perplexity"] < progress["best"]:
-        progress["best"] = row["perplexity"]
-        card = {"held_out_perplexity": row["perplexity"], "updates": row["update"], "training": asdict(options)}
-        save(model, folder / "model.safetensors", card)
+def write_log(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write all rows of the run as CSV."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, row)
+    writer = csv.DictWriter(text, rows[0])
     writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" for k, v in r.items()} for r in progress["rows"])
-    atomic_write_bytes(folder / "log.csv", text.getvalue().encode())
-    save_state(folder / "state.safetensors", model, optimizer, progress)
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def train_on_text(
@@ -159,7 +160,7 @@ def train_on_text(
     options: LanguageOptions,
     training: LanguageTraining,
     output: Path,
-    tell: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> None:
     """From sentences to a checkpoint; what a killed run goes on from lies beside it until it is done."""
     order = np.random.default_rng(training.seed).permutation(len(lines))
@@ -169,6 +170,6 @@ def train_on_text(
     torch.manual_seed(training.seed)
     model = RnnLanguageModel(replace(options, unlisted=others), words)
     folder = output.with_name(output.name + ".run")
-    train(model, lines, held_out, training, folder, tell)
+    train(model, lines, held_out, training, folder, report)
     os.replace(folder / "model.safetensors", output)
     shutil.rmtree(folder)

@@ -24,10 +24,10 @@ class RunLog:
     def add(self, **row: float) -> None:
         if not self.active:
             return
-        new = not self.path.exists()
+        header = self.path.open(newline="").readline().strip().split(",") if self.path.exists() else []
         with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
+            writer = csv.DictWriter(file, header or row)
+            if not header:
                 writer.writeheader()
             writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
         if self._board:

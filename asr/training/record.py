@@ -17,7 +17,7 @@ from asr import __version__
 from asr.files import atomic_write_bytes
 from asr.training.configuration import Configuration, as_toml
 from asr.training.data import Utterance
-from asr.training.state import TrainingError
+from asr.training.fit import TrainingError
 
 ROOT = Path(__file__).parent.parent.parent
 

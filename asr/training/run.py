@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 from torch import Tensor
 
 from asr.errors import Error
@@ -15,16 +14,16 @@ from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.subwords import learn
+from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter
 from asr.training.configuration import Configuration
 from asr.training.corpus import Joined, measured
 from asr.training.ctc_crf import CtcCrf, phoneme_trigram
 from asr.training.data import Audio, Utterance
-from asr.training.loop import Examples, measure_mean, train
+from asr.training.fit import load_weights, ranks
 from asr.training.priors import log_priors, spread
 from asr.training.record import keep_record
 from asr.training.schedule import TrainOptions
-from asr.training.state import load_weights
 
 PRIOR_CLIPS = 240
 
@@ -76,10 +75,10 @@ def train_run(
         model.phoneme_loss = _crf(examples, train_options)
     dev_audio = Audio(material.dev, cache)
     dev = measured(material.dev, dev_audio)
-    if first_process():
+    if ranks()[0] == 0:
         keep_record(folder, configuration, {"train": utterances, "dev": dev}, str(start) if start else None)
     train(model, examples, (dev, dev_audio), train_options, folder, device)
-    if first_process():
+    if ranks()[0] == 0:
         _add_priors(folder / "model.safetensors", utterances, audio)
     return folder / "model.safetensors"
 
@@ -100,11 +99,6 @@ def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
         narrow = weights["phoneme_head.weight"]
         weights["phoneme_head.weight"] = torch.cat([narrow, torch.zeros_like(narrow)], 1)
     return weights
-
-
-def first_process() -> bool:
-    """Of several under torchrun: the one that writes and speaks."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def _add_priors(path: Path, utterances: list[Utterance], audio: Joined) -> None:

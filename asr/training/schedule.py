@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asr.model.interface import Latency
+from asr.training.fit import Schedule
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,18 @@ class TrainOptions:
     keep: int = 5  # best checkpoints, averaged at the end
     seed: int = 1
 
+    @property
+    def updates(self) -> int:
+        """Of all stages."""
+        return sum(stage.updates for stage in self.stages)
+
 
 def learning_rate(update: int, options: TrainOptions) -> float:
     """Linear warm-up, then constant; in a stage with decay, straight down to a hundredth."""
-    peak = options.learning_rate * min(1.0, (update + 1) / max(1, options.warmup))
     number, start = stage_at(update, options)
     stage = options.stages[number]
-    return peak * (1 - 0.99 * (update - start) / stage.updates) if stage.decay else peak
+    fall = (start, start + stage.updates) if stage.decay else None
+    return Schedule(options.learning_rate, options.warmup, fall)(update)
 
 
 def stage_at(update: int, options: TrainOptions) -> tuple[int, int]:
@@ -66,11 +71,3 @@ def random_latency(stage: Stage, rng: np.random.Generator) -> Latency | None:
     if rng.random() >= stage.streaming:
         return None
     return Latency(int(rng.choice([2, 4, 8, 16])), int(rng.choice([3, 6, 8, 12])))
-
-
-def adapt(progress: dict, dev_loss: float, patience: int) -> None:
-    """Halve the learning rate when the dev loss has stood on a plateau for ``patience`` evaluations."""
-    progress["bad"] = 0 if dev_loss < progress.get("lowest", math.inf) else progress["bad"] + 1
-    progress["lowest"] = min(dev_loss, progress.get("lowest", math.inf))
-    if progress["bad"] >= patience:
-        progress["scale"], progress["bad"] = progress["scale"] / 2, 0

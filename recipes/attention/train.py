@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -25,12 +26,13 @@ from asr.model.checkpoint import CheckpointError, load_model, save_attention
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions
 from asr.score import rate, word_errors
+from asr.training.acoustic import Examples, pad
 from asr.training.augment import Augmenter
 from asr.training.configuration import read_config, read_noises
 from asr.training.corpus import Joined
 from asr.training.data import Audio, ManifestError, Utterance, batches, read_manifest
+from asr.training.fit import Plan, Progress, Schedule, fit
 from asr.training.log import RunLog
-from asr.training.loop import Examples, pad, step
 from asr.training.muon import Muon
 
 HERE = Path(__file__).parent
@@ -95,37 +97,39 @@ def train(
     minutes: float,
 ) -> dict:
     """Train the model's decoder until the updates are done or the minutes are over -> notes for its card."""
-    o, began = examples.options, time.time()
-    optimizer, rng = Muon(decoder, o.learning_rate, o.weight_decay), np.random.default_rng(o.seed)
-    log, losses, update, done = RunLog(folder), [], 0, 0.0
-    source, pool, (dev_batches, texts) = fresh(model, examples), [], encode_dev(model, *dev)
+    o, began, progress = examples.options, time.time(), Progress()
+    optimizer, log = Muon(decoder, o.learning_rate, o.weight_decay), RunLog(folder)
+    schedule = Schedule(o.learning_rate, o.warmup, (0, o.updates))
+
+    def elapsed(update: int) -> int:
+        """The number of an update as if the minutes were as many updates as are planned."""
+        return max(update, int(o.updates * (time.time() - began) / 60 / minutes))
+
+    plan = Plan(o.updates, o.evaluate_every, lambda update: schedule(elapsed(update)), o.clip, o.seed)
+    dev_batches, texts = encode_dev(model, *dev)
     decoder.train()
-    while done < 1:
-        update += 1
-        if update % REUSE == 1:
-            pool = [*pool[-POOL + 1 :], next(source)]
-        b = pool[rng.integers(len(pool))]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = decoder.loss(b.hidden, b.lengths, b.letters, b.spoken)
-        loss.backward()
-        done = min(1.0, max(update / o.stages[0].updates, (time.time() - began) / 60 / minutes))
-        rate_now = o.learning_rate * min(1.0, update / o.warmup) * (1 - 0.99 * done)
-        losses.append((loss.item(), step(decoder, optimizer, rate_now, o.clip)))
-        if update % o.evaluate_every == 0 or done == 1:
-            dev_loss, dev_wer = evaluate(decoder, dev_batches, texts)
-            loss_now, norm = np.mean(losses, 0)
-            log.add(
-                update=update,
-                loss=loss_now,
-                phoneme_loss=np.nan,
-                dev_loss=dev_loss,
-                dev_wer=dev_wer,
-                learning_rate=rate_now,
-                gradient=norm,
-                minutes=(time.time() - began) / 60,
-            )
-            losses = []
-    return {"dev_wer_greedy": dev_wer, "updates": update, "minutes": round((time.time() - began) / 60, 1)}
+    for means in fit(decoder, optimizer, pooled(model, examples), partial(loss_of, decoder), plan, progress):
+        dev_loss, dev_wer = evaluate(decoder, dev_batches, texts)
+        spent = (time.time() - began) / 60
+        log.add(update=progress.update, **means, phoneme_loss=np.nan, dev_loss=dev_loss, dev_wer=dev_wer, minutes=spent)
+        if spent >= minutes:
+            break
+    return {"dev_wer_greedy": dev_wer, "updates": progress.update, "minutes": round(spent, 1)}
+
+
+def pooled(model: CTCModel, examples: Examples) -> Iterator[Encoded]:
+    """Encoded batches at random from the latest, one of which is new each ``REUSE`` times."""
+    pool: list[Encoded] = []
+    rng = np.random.default_rng(examples.options.seed)
+    for batch in fresh(model, examples):
+        pool = [*pool[-POOL + 1 :], batch]
+        for _ in range(REUSE):
+            yield pool[rng.integers(len(pool))]
+
+
+def loss_of(decoder: AttentionDecoder, b: Encoded) -> tuple[Tensor, dict[str, float]]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return decoder.loss(b.hidden, b.lengths, b.letters, b.spoken), {}
 
 
 def run(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ import torch
 from asr.model.checkpoint import CheckpointError
 from asr.training.configuration import read_config, read_lexicon, read_noises
 from asr.training.data import ManifestError, read_manifest
-from asr.training.loop import TrainingError, start_distributed
+from asr.training.fit import TrainingError, start_distributed
 from asr.training.run import Material, train_run
 
 HERE = Path(__file__).parent

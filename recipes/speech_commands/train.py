@@ -21,8 +21,7 @@ import numpy as np
 import torch
 
 from asr.score import interval
-from asr.training.loop import pick_device
-from asr.training.state import TrainingError
+from asr.training.fit import TrainingError, pick_device
 from recipes.speech_commands.corpus import Clip, Corpus, CorpusError, read
 from recipes.speech_commands.model import KeywordModel, save
 from recipes.speech_commands.training import KeywordTraining, classify, measure_bands, train

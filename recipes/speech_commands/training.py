@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.files import atomic_write_bytes
 from asr.training.augment import Augmenter, AugmentOptions, colour, loudness, room, speed
-from asr.training.state import load_state, save_state
+from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
 from recipes.speech_commands.model import CLIP, KeywordModel
 from wakeword.train.mixing import Mixer, Sounds
 from wakeword.train.training import BEST, STATE, loader
@@ -109,6 +110,13 @@ def _moved(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return np.pad(x, CLIP)[CLIP + start :][:CLIP]
 
 
+@dataclass
+class KeywordProgress(Progress):
+    """Where the training of a classifier stands."""
+
+    best: float = -1.0  # share of "validation" that is right
+
+
 def train(
     model: KeywordModel,
     parts: Mapping[str, Sequence[Clip]],
@@ -120,50 +128,45 @@ def train(
     """Run (or resume) training in ``folder`` -> accuracy on "validation" of the best epoch, whose weights are left."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    progress: dict = {"epoch": 0, "best": -1.0}
-    if (folder / STATE).exists():
-        progress |= load_state(folder / STATE, model, optimizer)
-        report(f"going on after epoch {progress['epoch']}")
-    while progress["epoch"] < options.epochs:
-        examples = Examples(parts["training"], model, backgrounds, options, progress["epoch"])
-        loss = learn(model, optimizer, examples)
-        held = parts["validation"]
-        right = np.mean([clip.label == label for clip, label in zip(held, classify(model, held, options))])
-        if right > progress["best"]:
-            progress["best"] = float(right)
-            atomic_write_bytes(folder / BEST, save(model.state_dict()))
-        progress["epoch"] += 1
-        save_state(folder / STATE, model, optimizer, progress)
-        report(f"epoch {progress['epoch']} of {options.epochs}: loss {loss:.4f}, validation {100 * right:.2f} % right")
-    model.load_state_dict(load_file(folder / BEST))
-    return progress["best"]
-
-
-def learn(model: KeywordModel, optimizer: torch.optim.Optimizer, examples: Examples) -> float:
-    """One epoch -> its mean loss."""
-    o, losses, device = examples.options, [], next(model.parameters()).device
-    update = (examples.epoch or 0) * -(-len(examples) // o.batch)
-    total = o.epochs * -(-len(examples) // o.batch)
+    progress = resume(folder / STATE, model, optimizer, KeywordProgress())
+    epoch = -(-len(parts["training"]) // options.batch)  # updates
+    total = options.epochs * epoch
+    if progress.update:
+        report(f"going on after epoch {progress.update // epoch}")
+    schedule = Schedule(options.learning_rate, min(options.warmup, total // 10), (0, total), floor=0.0, cosine=True)
+    plan = Plan(total, epoch, schedule, options.clip, options.seed, folder / STATE)
+    batches = epochs(model, parts["training"], backgrounds, options, progress.update // epoch)
     model.train()
-    for frames, classes in loader(examples, o.batch, o.processes):
-        torch.manual_seed(o.seed * 1_000_003 + update)  # dropout
-        logits = model(frames.to(device))
-        loss = nn.functional.cross_entropy(logits, classes.to(device), label_smoothing=o.smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), o.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(update, total, o)
-        optimizer.step()
-        losses.append(loss.item())
-        update += 1
-    return float(np.mean(losses))
+    for means in fit(model, optimizer, batches, partial(loss_of, model, options), plan, progress):
+        held = parts["validation"]
+        right = float(np.mean([clip.label == label for clip, label in zip(held, classify(model, held, options))]))
+        if right > progress.best:
+            progress.best = right
+            atomic_write_bytes(folder / BEST, save(model.state_dict()))
+        save_state(folder / STATE, model, optimizer, progress)
+        number, loss = progress.update // epoch, means["loss"]
+        report(f"epoch {number} of {options.epochs}: loss {loss:.4f}, validation {100 * right:.2f} % right")
+        model.train()
+    model.load_state_dict(load_file(folder / BEST))
+    return progress.best
 
 
-def learning_rate(update: int, total: int, options: KeywordTraining) -> float:
-    """Linear warm-up, over a tenth of all updates at most; half a cosine down to nothing."""
-    warm = min(1.0, (update + 1) / max(1, min(options.warmup, total // 10)))
-    return options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * update / total))
+def epochs(
+    model: KeywordModel, clips: Sequence[Clip], backgrounds: Sequence[np.ndarray], options: KeywordTraining, first: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches (frames, classes) of one epoch after the other."""
+    for epoch in count(first):
+        yield from loader(Examples(clips, model, backgrounds, options, epoch), options.batch, options.processes)
+
+
+def loss_of(
+    model: KeywordModel, options: KeywordTraining, batch: tuple[Tensor, Tensor]
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy with smoothed labels."""
+    frames, classes = batch
+    device = next(model.parameters()).device
+    logits = model(frames.to(device))
+    return nn.functional.cross_entropy(logits, classes.to(device), label_smoothing=options.smoothing), {}
 
 
 @torch.inference_mode()

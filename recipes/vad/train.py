@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from asr.audio.features import LogMel, LogMelOptions
 from asr.audio.vad import STEP
 from asr.files import atomic_write_bytes
+from asr.training.fit import Plan, Progress, Schedule, fit
 from recipes.vad.mixing import UNSURE, Corpus, mix, noise_files, read
 
 SECONDS = 20.0  # of one mix
@@ -71,40 +73,49 @@ def mixes(count: int, seed: int, corpora: list[Corpus], recorded: list[np.ndarra
     return np.stack(frames), np.stack(labels)
 
 
-def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    sure = labels != UNSURE
-    return nn.functional.binary_cross_entropy_with_logits(logits[sure], labels[sure].float())
-
-
 def train(frames: np.ndarray, labels: np.ndarray, size: int, epochs: int, batch: int, seed: int) -> Detector:
     """The last hundred mixes are kept apart; their loss is printed after every epoch."""
     torch.manual_seed(seed)
     some = torch.from_numpy(frames[::20].astype(np.float32)).flatten(0, 1)
-    model = Detector(size, some.mean(0), some.std(0))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.01)
-    held = len(frames) - 100
-    steps = held // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * steps, pct_start=0.1)
+    model, held = Detector(size, some.mean(0), some.std(0)), len(frames) - 100
+    optimizer, epoch = torch.optim.AdamW(model.parameters(), weight_decay=0.01), held // batch
+    schedule = Schedule(4e-3, epochs * epoch // 10, (epochs * epoch // 10, epochs * epoch), floor=0.0, cosine=True)
     test = torch.from_numpy(frames[held:].astype(np.float32)), torch.from_numpy(labels[held:])
-    hidden = None
-    for epoch in range(epochs):
-        total = 0.0
-        for index in torch.randperm(held)[: steps * batch].reshape(-1, batch).numpy():
-            x, y = torch.from_numpy(frames[index].astype(np.float32)), torch.from_numpy(labels[index])
-            # Streams last for hours: half of the mixes begin where another one ended.
-            carried = None if hidden is None else hidden.detach() * (torch.rand(1, batch, 1) < 0.5)
-            logits, hidden = model(x, carried)
-            loss = loss_of(logits, y)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
+    plan, progress = Plan(epochs * epoch, epoch, schedule, seed=seed), Progress()
+    batches = shuffled(frames[:held], labels[:held], batch, np.random.default_rng(seed))
+    for means in fit(model, optimizer, batches, CarriedLoss(model), plan, progress):
         with torch.no_grad():
             apart = loss_of(model(test[0])[0], test[1])
-            print(f"epoch {epoch + 1}: loss {total / steps:.4f}, kept apart {apart:.4f}")
+        print(f"epoch {progress.update // epoch}: loss {means['loss']:.4f}, kept apart {apart:.4f}")
     return model
+
+
+def shuffled(
+    frames: np.ndarray, labels: np.ndarray, batch: int, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch after the other; what fills no whole batch is left out."""
+    while True:
+        for index in rng.permutation(len(frames))[: len(frames) // batch * batch].reshape(-1, batch):
+            yield torch.from_numpy(frames[index].astype(np.float32)), torch.from_numpy(labels[index])
+
+
+class CarriedLoss:
+    """The loss of each batch. Streams last for hours: half of the mixes begin where another one ended."""
+
+    def __init__(self, model: Detector):
+        self._model, self._hidden = model, None
+
+    def __call__(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        frames, labels = batch
+        carried = None if self._hidden is None else self._hidden.detach() * (torch.rand(1, len(frames), 1) < 0.5)
+        logits, self._hidden = self._model(frames, carried)
+        return loss_of(logits, labels), {}
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy over the steps of which it is sure whether somebody speaks."""
+    sure = labels != UNSURE
+    return nn.functional.binary_cross_entropy_with_logits(logits[sure], labels[sure].float())
 
 
 def write(model: Detector, path: Path, training: dict) -> None:

@@ -25,11 +25,12 @@ from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
 from asr.model.network.ctc import ctc_loss
 from asr.text import LETTERS, Alphabet
+from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.configuration import read_lexicon, read_noises
 from asr.training.corpus import Joined
 from asr.training.data import Audio, ManifestError, read_manifest
-from asr.training.loop import Examples, TrainingError, measure_mean, start_distributed, train
+from asr.training.fit import TrainingError, start_distributed
 from asr.training.schedule import Stage, TrainOptions
 from wakeword.train.model import TriggerModel, TriggerOptions
 
@@ -49,7 +50,7 @@ WEIGHTS = {
 
 
 class Ear(nn.Module):
-    """The trunk with a head for letters and one for phonemes, as asr.training.loop trains an acoustic model."""
+    """The trunk with a head for letters and one for phonemes, as asr.training.acoustic trains an acoustic model."""
 
     attention = None  # no decoder
 

@@ -60,7 +60,7 @@ class BuildOptions:
 def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> Validation:
     """Train a detector of ``phrase`` and write it to ``output``; the work is kept beside it until it is done.
 
-    Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.state.TrainingError, OSError.
+    Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.fit.TrainingError, OSError.
     """
     began, phrase = time.monotonic(), phrases.check(phrase)
     if short := phrases.warning(phrase):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.features import LogMel
 from asr.files import atomic_write_bytes
-from asr.training.state import load_state, save_state
+from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.train.holdout import Scores, ValidationSet, measure, score
 from wakeword.train.labels import extended_ones
-from wakeword.train.mining import cut, mine, negatives_of
-from wakeword.train.mixing import Mixer, MixOptions, Sounds
+from wakeword.train.mining import Place, cut, mine, negatives_of
+from wakeword.train.mixing import Mixer, MixOptions, Samples, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.voices.synthesis import leave_ctrl_c
 
 PRETRAINED_TRUNK = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
+Batch = tuple[tuple[Tensor, Tensor, Tensor], bool]  # frames, targets, weights; whether a turn begins
 STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 
@@ -87,17 +88,42 @@ def labels(
     return targets, np.where((around == 1) & (targets == 0), 0, 1).astype(np.float32)
 
 
+class CarriedLoss:
+    """The loss of each batch. Streams last for hours: half of the examples begin in the state in which another one
+    ended; at the first batch of a turn nothing has been heard."""
+
+    def __init__(self, model: TriggerModel):
+        self._model, self._states = model, None
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        (frames, targets, weights), begins = batch
+        states = None if begins or self._states is None else self._kept(len(frames))
+        with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.gru
+            logits, self._states = self._model(frames, states)
+        return loss_of(logits.float(), targets, weights), {}
+
+    def _kept(self, batch: int) -> list:
+        keep = (torch.rand(1, batch, 1) < 0.5).float()
+
+        def cut(state: Tensor | tuple) -> Tensor | tuple:
+            return tuple(cut(s) for s in state) if isinstance(state, tuple) else state.detach() * keep
+
+        return [cut(state) for state in self._states]
+
+
 def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Binary cross-entropy, the mean over the steps that count."""
     losses = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (losses * weights).sum() / weights.sum()
 
 
-def learning_rate(update: int, options: TrainOptions) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    if update < options.warmup:
-        return options.learning_rate * (update + 1) / options.warmup
-    done = (update - options.warmup) / max(1, options.updates - options.warmup)
-    return options.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+@dataclass
+class WordProgress(Progress):
+    """Where the training of a detector stands."""
+
+    best: list[float] = field(default_factory=lambda: [2.0, 0.0])  # share missed, minus the distance
+    hard: list[Place] = field(default_factory=list)  # where the negatives fooled the detector most
+    seconds: float = 0.0  # of training so far
 
 
 def train(
@@ -110,34 +136,45 @@ def train(
 ) -> Scores:
     """Run (or resume) training in ``folder`` -> the best model's scores; its weights are in ``model`` afterwards."""
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    state_file, best_file = (folder / f"{_made_of(options, sounds)}-{name}" for name in (STATE, BEST))
-    progress: dict = {"update": 0, "best": [2.0, 0.0], "hard": [], "seconds": 0.0}  # best: missed, minus the distance
-    if state_file.exists():
-        progress |= load_state(state_file, model, optimizer)
-        report(f"going on after update {progress['update']}")
-    began, clips = time.monotonic() - progress["seconds"], negatives_of(sounds)
+    state, best = (folder / f"{_made_of(options, sounds)}-{name}" for name in (STATE, BEST))
+    progress = resume(state, model, optimizer, WordProgress())
+    if progress.update:
+        report(f"going on after update {progress.update}")
+    began, clips, every_thread = time.monotonic() - progress.seconds, negatives_of(sounds), torch.get_num_threads()
+    schedule = Schedule(options.learning_rate, options.warmup, (options.warmup, options.updates), cosine=True)
+    plan = Plan(options.updates, options.evaluate_every, schedule, options.clip, options.seed, state)
+    batches = turns(model, sounds, clips, options, progress)
     model.train()
-    while progress["update"] < options.updates:  # one turn ends with a measurement
-        turn = min(options.evaluate_every, options.updates - progress["update"])
-        mixer = Mixer(replace(sounds, hard=cut(clips, progress["hard"])), options.mix)
-        examples = Examples(mixer, model.options, options, progress["update"] * options.batch, turn * options.batch)
-        loss = learn(model, optimizer, examples, progress["update"])
-        measured = measure(score(model, held, options.smooth), held, model.options, options.rate)
-        rank = [measured.missed[options.rate], -measured.distance]
-        if rank <= progress["best"]:
-            progress["best"] = rank
-            atomic_write_bytes(best_file, save(model.state_dict()))
-        progress["hard"] = mine(model, clips, options.hard)
-        progress["update"] += turn
-        progress["seconds"] = time.monotonic() - began
-        save_state(state_file, model, optimizer, progress)
-        to_go = progress["seconds"] / progress["update"] * (options.updates - progress["update"])
-        report(
-            f"update {progress['update']} of {options.updates}: loss {loss:.4f}, held-out voices "
-            f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
-        )
-    model.load_state_dict(load_file(best_file))
+    with threads(1):  # the other cores make examples
+        for means in fit(model, optimizer, batches, CarriedLoss(model), plan, progress):
+            with threads(every_thread):
+                measured = measure(score(model, held, options.smooth), held, model.options, options.rate)
+                progress.hard = mine(model, clips, options.hard)
+            rank = [measured.missed[options.rate], -measured.distance]
+            if rank <= progress.best:
+                progress.best = rank
+                atomic_write_bytes(best, save(model.state_dict()))
+            progress.seconds = time.monotonic() - began
+            save_state(state, model, optimizer, progress)
+            to_go = progress.seconds / progress.update * (options.updates - progress.update)
+            report(
+                f"update {progress.update} of {options.updates}: loss {means['loss']:.4f}, held-out voices "
+                f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
+            )
+    model.load_state_dict(load_file(best))
     return score(model, held, options.smooth)
+
+
+def turns(
+    model: TriggerModel, sounds: Sounds, clips: Sequence[Samples], options: TrainOptions, progress: WordProgress
+) -> Iterator[Batch]:
+    """Batches, and whether a turn begins with them: after every measurement other clips are the hard ones."""
+    while True:
+        turn = min(options.evaluate_every, options.updates - progress.update)
+        mixer = Mixer(replace(sounds, hard=cut(clips, progress.hard)), options.mix)
+        examples = Examples(mixer, model.options, options, progress.update * options.batch, turn * options.batch)
+        for number, batch in enumerate(loader(examples, options.batch, options.processes)):
+            yield batch, number == 0
 
 
 def _made_of(options: TrainOptions, sounds: Sounds) -> str:
@@ -146,31 +183,11 @@ def _made_of(options: TrainOptions, sounds: Sounds) -> str:
     return f"{zlib.crc32(repr((replace(options, processes=1), lengths)).encode()):08x}"
 
 
-def learn(model: TriggerModel, optimizer: torch.optim.Optimizer, examples: Examples, update: int) -> float:
-    """An update for each batch of the examples, the first of which has the number ``update`` -> their mean loss."""
-    options, states, losses = examples.options, None, []
-    with one_thread():  # the other cores make examples
-        for frames, targets, weights in loader(examples, options.batch, options.processes):
-            torch.manual_seed(options.seed * 1_000_003 + update)  # dropout, and who goes on in which state
-            with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.gru
-                logits, states = model(frames, _carried(states, options.batch))
-            loss = loss_of(logits.float(), targets, weights)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), options.clip)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(update, options)
-            optimizer.step()
-            losses.append(loss.item())
-            update += 1
-    return float(np.mean(losses))
-
-
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch computes with one thread for as long."""
+def threads(count: int) -> Iterator[None]:
+    """Torch computes with so many threads for as long."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -194,18 +211,6 @@ def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
         prefetch_factor=4 if workers else None,
         worker_init_fn=leave_ctrl_c,
     )
-
-
-def _carried(states: list | None, batch: int) -> list | None:
-    """Streams last for hours: half of the examples begin in the state in which another one ended."""
-    if states is None:
-        return None
-    keep = (torch.rand(1, batch, 1) < 0.5).float()
-
-    def cut(state: Tensor | tuple) -> Tensor | tuple:
-        return tuple(cut(s) for s in state) if isinstance(state, tuple) else state.detach() * keep
-
-    return [cut(state) for state in states]
 
 
 def measure_bands(model: TriggerModel, sounds: Sounds, options: TrainOptions, count: int = 100) -> None:
