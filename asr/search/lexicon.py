@@ -79,7 +79,7 @@ class Lexicon(Mapping[str, list[str]]):
         known, guesses = set(self.phonemes), Lexicon()
         for word in sorted({word for text in texts for word in text.split() if word not in self}):
             guesses._words[word] = self.ways(word)[:1]
-            if not known.issuperset(guesses.phonemes):
+            if not known.issuperset(" ".join(guesses._words[word]).split()):
                 raise LexiconError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
         return self.overridden(guesses)
 
