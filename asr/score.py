@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
+
+from asr.errors import Error
+from asr.text import normalise
 
 SAMPLES = 2000  # of the bootstrap
 
@@ -26,6 +30,52 @@ class Edits:
 
     def __add__(self, other: Edits) -> Edits:
         return Edits(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
+
+
+@dataclass(frozen=True)
+class Score:
+    """The word error rate of a set of transcripts, and what it is made of."""
+
+    wer: float  # 1 for 100 %
+    low: float  # of its 95 % interval
+    high: float
+    edits: Edits
+    utterances: int
+
+
+def wer(references: str | Sequence[str], hypotheses: str | Sequence[str]) -> Score:
+    """Score transcripts against what was said: one text each, or as many of one as of the other.
+
+    >>> wer("the cat sat", "a cat sat down").wer
+    0.6666666666666666
+
+    Words are compared as ``words_of`` gives them. Raises Error where there is nothing to compare.
+    """
+    said, heard = ([texts] if isinstance(texts, str) else list(texts) for texts in (references, hypotheses))
+    if len(said) != len(heard):
+        raise Error(f"there are {len(said)} references and {len(heard)} hypotheses: give as many of both")
+    each = [count(align(words_of(r), words_of(h))) for r, h in zip(said, heard)]
+    edits = sum(each, Edits(0, 0, 0, 0))
+    if not edits.length:
+        raise Error("the references hold no words")
+    wrong, total = np.array([e.total for e in each]), np.array([e.length for e in each])
+    return Score(rate(wrong, total), *interval(wrong, total), edits, len(said))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in letters a-z; words with digits or letters of other scripts stay as they are written.
+
+    So "20" against "30" is an error, and "20" against "twenty" is one, too: write numbers as they are said.
+    """
+    words: list[str] = []
+    for word in text.split():
+        words += (re.sub(r"[\W_]+", " ", word.casefold()) if unwritable(word) else normalise(word)).split()
+    return words
+
+
+def unwritable(word: str) -> bool:
+    """Does it hold a digit or a letter that is said and that the letters a-z cannot write?"""
+    return any(c.isalnum() and not normalise(c) for c in word)
 
 
 Pair = tuple[str, str]  # of the reference and of the hypothesis; "" where one has nothing

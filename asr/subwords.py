@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from asr.errors import Error
 from asr.text import LETTERS, Alphabet
 
 SPACE = " "
@@ -54,15 +55,15 @@ def alphabet_of(symbols: Sequence[str], scores: Sequence[float] = ()) -> Alphabe
 def learn(texts: Iterable[str], size: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Normalised texts -> at most ``size`` units, the space and all letters among them, and their ln probabilities.
 
-    The same texts give the same units. Raises ValueError where sentencepiece is missing or the size is too small.
+    The same texts give the same units. Raises Error where sentencepiece is missing or the size is too small.
     """
     try:
         import sentencepiece
     except ImportError:
-        raise ValueError("sentencepiece is missing: pip install sentencepiece, or train on letters") from None
+        raise Error("sentencepiece is missing: pip install sentencepiece, or train on letters") from None
     words = [word for text in texts for word in text.split()]
     if size < 2 * len(LETTERS) or not words:
-        raise ValueError(f"{size} subwords of {len(words)} words are too few: take {2 * len(LETTERS)} or more")
+        raise Error(f"{size} subwords of {len(words)} words are too few: take {2 * len(LETTERS)} or more")
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(words), model_writer=model, model_type="unigram", vocab_size=size,

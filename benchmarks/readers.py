@@ -23,7 +23,7 @@ from asr.search.hotwords import HotwordError, read_commands, read_hotwords
 from asr.search.lexicon import Lexicon, LexiconError
 from asr.text_files import TextError, read_lines
 from asr.training import corpora
-from asr.training.configuration import read_config, read_lexicon
+from asr.training.config import read_config, read_lexicon
 from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import DetectorError
 from wakeword.detector import load as load_detector

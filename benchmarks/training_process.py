@@ -21,11 +21,10 @@ from asr.audio.features import LogMel
 from asr.model.network.ctc import CTCModel
 from asr.training import acoustic, fit
 from asr.training.augment import Augmenter
-from asr.training.configuration import read_config, read_lexicon, read_noises
-from asr.training.corpus import usable
+from asr.training.config import Stage, TrainOptions, read_config, read_lexicon, read_noises
+from asr.training.corpora import usable
 from asr.training.data import Audio, Utterance, read_manifest
 from asr.training.muon import Muon
-from asr.training.schedule import Stage, TrainOptions
 from benchmarks.stopwatch import Point, Stopwatch
 
 DEV = 4  # utterances of an evaluation, which is not measured

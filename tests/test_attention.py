@@ -21,7 +21,7 @@ from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.acoustic import losses
-from asr.training.schedule import Stage, TrainOptions
+from asr.training.config import Stage, TrainOptions
 
 torch.set_num_threads(1)
 LETTERS, SIZE = Alphabet(" ab"), 5

@@ -11,7 +11,7 @@ import torch
 from asr.model.network.ctc import ctc_loss
 from asr.search.lexicon import Lexicon
 from asr.text import collapse
-from asr.training.configuration import as_toml, read_config
+from asr.training.config import as_toml, read_config
 from asr.training.ctc_crf import CtcCrf, log_denominator, phoneme_trigram
 
 N = 4  # symbols, the blank among them

@@ -116,6 +116,36 @@ def test_a_changed_file_is_decoded_anew(tmp_path):
     assert len(Audio(utterances, tmp_path / "cache")[0]) == 3_000
 
 
+def test_a_file_of_equal_size_that_replaces_another_is_decoded_anew(tmp_path):
+    utterances = corpus(tmp_path)
+    before, status = Audio(utterances, tmp_path / "cache")[0], utterances[0].path.stat()
+    samples, rate = soundfile.read(utterances[0].path)
+    soundfile.write(utterances[0].path, samples / 2, rate)
+    os.utime(utterances[0].path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    assert utterances[0].path.stat().st_size == status.st_size
+    np.testing.assert_allclose(Audio(utterances, tmp_path / "cache")[0], before / 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("key", ["offset", "start"])
+def test_a_manifest_may_name_a_part_of_a_file(tmp_path, key):
+    ramp = np.linspace(0, 0.5, 3 * SAMPLE_RATE)
+    soundfile.write(tmp_path / "long.wav", ramp, SAMPLE_RATE)
+    rows = [{"audio_filepath": "long.wav", "duration": 0.5, "text": "b", key: start} for start in (0, 2.0)]
+    (tmp_path / "parts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = read_manifest(tmp_path / "parts.jsonl")
+    assert second.name == f"{tmp_path / 'long.wav'} at 2.00 s"
+    audio = Audio([first, second], tmp_path / "cache")
+    np.testing.assert_allclose(audio[0], ramp[:8_000], atol=1e-3)
+    np.testing.assert_allclose(audio[1], ramp[32_000:40_000], atol=1e-3)
+
+
+@pytest.mark.parametrize("more", [{"offset": -1}, {"offset": "x"}, {"offset": 1, "start": 2}, {"start": float("inf")}])
+def test_an_offset_that_is_none_names_the_line(tmp_path, more):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"audio_filepath": "a.wav", "duration": 1, "text": "", **more}))
+    with pytest.raises(ManifestError, match="line 1"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
 def test_missing_audio_files(tmp_path):
     utterances = corpus(tmp_path)
     for u in utterances[1:]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def corpus(tmp_path):
         lines = []
         for file, samples, text, more in rows:
             if samples is not None:
-                soundfile.write(tmp_path / file, samples, rate)
+                soundfile.write(tmp_path / file, samples, rate, "FLOAT" if np.isnan(samples).any() else "PCM_16")
             seconds = 1.0 if samples is None else len(samples) / rate
             lines.append({"audio_filepath": file, "duration": seconds, "text": text, "speaker": "ann", **more})
         (tmp_path / name).write_text("".join(json.dumps(r) + "\n" for r in lines))
@@ -60,6 +61,7 @@ def test_the_real_clips_are_in_order(capsys):
         (np.clip(SECOND * 30, -1, 1), "loud", {}, "clipped", 0),
         (SECOND * 1e-4, "soft", {}, "silent", 0),
         (np.tile(SECOND, 41), "long", {}, "long", 0),
+        (np.where(np.arange(16_000) == 5_000, np.nan, SECOND), "nan", {}, "not numbers", 1),
     ],
 )
 def test_each_problem_is_found(corpus, capsys, samples, text, more, kind, status):
@@ -77,6 +79,31 @@ def test_what_is_no_audio_and_telephone_rates(corpus, capsys, tmp_path):
     assert checked(capsys, path)[1][0]["rates"] == {"8000": 1}
     (tmp_path / "x.wav").write_text("no audio")
     status, [report] = checked(capsys, path)
+    assert status == 1 and kinds(report) == {"unreadable": 1}
+
+
+def test_a_wav_without_a_text_beside_it_is_counted_and_the_report_says_what_to_do(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        soundfile.write(tmp_path / f"{name}.wav", np.roll(SECOND, ord(name)), 16_000)
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.txt").write_text("two")
+    status, [report] = checked(capsys, str(tmp_path))
+    assert status == 0 and report["utterances"] == 3 and kinds(report) == {"no text": 1}
+    assert report["problems"][0]["where"] == [str(tmp_path / "c.wav")]
+    assert main(["data", "check", str(tmp_path)]) == 0
+    assert "write the text, or take it out" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg here")
+def test_m4a_is_read_where_there_is_ffmpeg_and_else_the_report_names_it(tmp_path, capsys, monkeypatch):
+    soundfile.write(tmp_path / "x.wav", SECOND, 16_000)
+    command = ["ffmpeg", "-loglevel", "error", "-i", str(tmp_path / "x.wav"), str(tmp_path / "x.m4a")]
+    subprocess.run(command, check=True)
+    (tmp_path / "x.wav").unlink()
+    (tmp_path / "x.txt").write_text("noise")
+    assert checked(capsys, str(tmp_path))[1][0]["hours"] * 3600 == pytest.approx(1, abs=0.1)
+    monkeypatch.setenv("PATH", "")
+    status, [report] = checked(capsys, str(tmp_path))
     assert status == 1 and kinds(report) == {"unreadable": 1}
 
 

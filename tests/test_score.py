@@ -120,6 +120,18 @@ def test_what_cannot_be_compared_is_one_sentence(files, capsys, reference, hypot
     assert main(["score", "nowhere", hyp]) == 2
 
 
+def test_numbers_and_other_scripts_count_as_words_and_it_is_said(files, capsys):
+    ref, hyp = files(ref="20\nпривет\n", hyp="30\nпривет\n")
+    assert main(["score", "--format", "json", ref, hyp]) == 0
+    shown = capsys.readouterr()
+    [found] = json.loads(shown.out)["systems"]
+    assert (found["words"], found["substituted"]) == (2, 50)
+    assert f"2 words of {ref} have digits or letters beside a-z and are compared as they are written" in shown.err
+    ref, hyp = files(ref="...\n-\n", hyp="a\nb\n")
+    assert main(["score", ref, hyp]) == 2
+    assert "holds a word: there is nothing to compare" in capsys.readouterr().err
+
+
 def test_names_are_told_apart_by_as_much_of_their_paths_as_it_takes():
     ours = [Text("a/1.wav", ""), Text("b/1.wav", ""), Text("b/2.wav", "")]
     theirs = [Text("/data/b/1.opus", ""), Text("/data/a/1.opus", "")]

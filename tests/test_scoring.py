@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.score import errors, interval, rate, word_errors
+from asr.errors import Error
+from asr.score import Edits, errors, interval, rate, wer, word_errors
 from recipes.english.synthesize import speakable_lines
 
 sentences = st.lists(st.sampled_from(["the", "cat", "sat", "mat"]), max_size=8).map(" ".join)
@@ -80,3 +81,36 @@ def test_only_lines_that_every_voice_reads_as_written_and_none_held_out(tmp_path
     path.write_bytes(lzma.compress("\n".join(LINES).encode()))
     assert speakable_lines(path, {"a held out sentence said otherwise"}) == LINES[:2]
     assert speakable_lines(path, set()) == LINES[:3]
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "errors"),
+    [
+        ("the cat sat", "The cat, sat!", 0),
+        ("20", "30", 1),
+        ("20", "20", 0),
+        ("I have 20 apples", "i have 30 apples", 1),
+        ("привет мир", "пока", 2),
+        ("привет", "Привет!", 0),
+        ("thirty", "", 1),
+        ("caf\u00e9", "cafe", 0),
+        ("20-30", "20 30", 0),
+        ("20kg", "30kg", 1),
+    ],
+)
+def test_words_without_a_letter_of_the_alphabet_count(reference, hypothesis, errors):
+    assert wer(reference, hypothesis).edits.total == errors
+
+
+def test_a_score_of_several_texts_has_an_interval():
+    found = wer(["the cat sat"] * 20 + ["a mat"], ["the cat sat"] * 20 + ["a rat"])
+    assert found.wer == pytest.approx(1 / 62) and found.low <= found.wer <= found.high < 0.1
+    assert (found.edits, found.utterances) == (Edits(1, 0, 0, 62), 21)
+
+
+def test_nothing_to_compare_is_one_sentence():
+    with pytest.raises(Error, match="2 references and 1 hypotheses"):
+        wer(["a", "b"], "a")
+    for nothing in ([], "", ["...", "-"]):
+        with pytest.raises(Error, match="hold no words"):
+            wer(nothing, nothing)

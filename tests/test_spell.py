@@ -28,7 +28,7 @@ from asr.model.checkpoint import (
 )
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
-from asr.training.configuration import read_config
+from asr.training.config import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe
 from recipes.attention.evaluate import Scored, tuned

@@ -14,12 +14,12 @@ from test_training import LEXICON, SENTENCES, spoken
 from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.cli import main
+from asr.errors import Error
 from asr.model.checkpoint import load_model, update_card
 from asr.training import log
-from asr.training.configuration import as_toml, read_config
-from asr.training.corpus import hold_out, usable
+from asr.training.config import as_toml, from_a_model, from_nothing, read_config
+from asr.training.corpora import hold_out, usable
 from asr.training.data import ManifestError, Utterance
-from asr.training.defaults import from_a_model, from_nothing
 
 ALL = (  # phonemes of English, as the packaged lexicon has them
     "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
@@ -234,5 +234,19 @@ def test_without_torch_a_training_is_refused_in_a_sentence(capsys, monkeypatch):
 )
 def test_a_table_of_the_wrong_shape_is_one_sentence(tmp_path, config):
     (tmp_path / "c.toml").write_text(config)
-    with pytest.raises(ValueError, match=r"must be (tables \[\[stages\]\]|a table \[model\])"):
+    with pytest.raises(Error, match=r"must be (tables \[\[stages\]\]|a table \[model\])"):
+        read_config(tmp_path / "c.toml", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('[train]\nlearning_rate = "fast"\n[[stages]]\nupdates = 1', "learning_rate must be like 0.001, not 'fast'"),
+        ("[model]\nlayers = true\n[[stages]]\nupdates = 1", "layers must be like 4, not True"),
+        ("[augment]\nsnr = 5\n[[stages]]\nupdates = 1", "snr must be like"),
+    ],
+)
+def test_a_value_of_another_kind_is_one_sentence(tmp_path, config, said):
+    (tmp_path / "c.toml").write_text(config)
+    with pytest.raises(Error, match=said):
         read_config(tmp_path / "c.toml", None)

@@ -19,12 +19,12 @@ from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.options import ModelOptions
 from asr.search.lexicon import Lexicon
-from asr.training import acoustic, fit, log, schedule
+from asr.training import acoustic, config, fit, log
 from asr.training.acoustic import Examples, RunProgress, train
 from asr.training.augment import Augmenter, AugmentOptions
+from asr.training.config import Stage, TrainOptions, learning_rate
 from asr.training.data import Audio, Utterance, read_manifest
 from asr.training.fit import TrainingError
-from asr.training.schedule import Stage, TrainOptions, learning_rate
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -367,7 +367,7 @@ def test_learning_rate():
     assert rate[20:100] == [1e-3] * 80
     assert rate[100] == 1e-3 and (np.diff(rate[100:150]) < 0).all() and 1e-5 < rate[149] < 4e-5
     assert rate[150:] == [1e-3] * 10
-    stages = [schedule.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)]
+    stages = [config.stage_at(u, o) for u in (0, 99, 100, 149, 150, 159)]
     assert stages == [(0, 0)] * 2 + [(1, 100)] * 2 + [(2, 150)] * 2
 
 
@@ -382,11 +382,11 @@ def test_a_plateau_halves_the_learning_rate():
 
 def test_random_latency():
     rng = np.random.default_rng(0)
-    drawn = [schedule.random_latency(Stage(1, streaming=0.4), rng) for _ in range(500)]
+    drawn = [config.random_latency(Stage(1, streaming=0.4), rng) for _ in range(500)]
     chunked = [d for d in drawn if d is not None]
     assert len(chunked) / 500 == pytest.approx(0.4, abs=0.07)
     assert len(set(chunked)) > 4 and all(isinstance(d, Latency) and d.chunk >= 1 and d.ahead >= 1 for d in chunked)
-    assert {schedule.random_latency(Stage(1), rng) for _ in range(50)} == {None}
+    assert {config.random_latency(Stage(1), rng) for _ in range(50)} == {None}
 
 
 def test_the_mean_is_that_of_the_augmented_data(corpus):

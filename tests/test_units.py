@@ -22,8 +22,7 @@ from asr.search.letters import LetterSearch
 from asr.search.lexicon import Lexicon
 from asr.subwords import Subwords, alphabet_of, learn
 from asr.text import LETTERS, Alphabet, Phonemes
-from asr.training.configuration import as_toml, read_config
-from asr.training.defaults import from_nothing
+from asr.training.config import as_toml, from_nothing, read_config
 from asr.training.run import Material, train_run
 
 TEXTS = ["the weather in the north", "then they gather there", "whether or not", "the other feather", "don't"] * 5

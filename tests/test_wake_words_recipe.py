@@ -12,8 +12,8 @@ import torch
 from loud import Loudness
 
 from asr.training.acoustic import evaluate, losses
+from asr.training.config import TrainOptions
 from asr.training.data import Utterance
-from asr.training.schedule import TrainOptions
 from recipes.wake_words import thresholds
 from recipes.wake_words.ear import Ear
 

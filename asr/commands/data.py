@@ -15,8 +15,7 @@ import numpy as np
 from asr.audio.features import SAMPLE_RATE
 from asr.commands.terminal import fail, table
 from asr.model.interface import FRAME_SECONDS
-from asr.training.corpora import UNKNOWN, read
-from asr.training.corpus import frames_needed, lost_symbols
+from asr.training.corpora import UNKNOWN, frames_needed, lost_symbols, read
 from asr.training.data import ManifestError, Utterance
 
 MAX_UTTERANCE_S = 40.0  # s that train without trouble: one long utterance makes a batch by itself
@@ -31,23 +30,25 @@ class Kind:
 
     said: str
     breaks: bool  # training fails, learns nothing from it, or its result cannot be believed
+    advice: str  # what to do
 
 
 KINDS = {
-    "missing": Kind("the audio file is missing", True),
-    "unreadable": Kind("the audio cannot be read", True),
-    "duration": Kind("the duration stated is wrong", True),
-    "too long": Kind("the text is too long for the audio: more letters than frames", True),
-    "no text": Kind("no text that the alphabet can write", False),
-    "symbols": Kind("digits, signs or letters that the alphabet lacks", False),
-    "long": Kind(f"longer than {MAX_UTTERANCE_S:.0f} s: needs a batch of its own", False),
-    "rate": Kind(f"sampled below {HALF_RATE} Hz", False),
-    "clipped": Kind("clipped: more than 0.1 % of the samples at full scale", False),
-    "silent": Kind("silent: below -60 dBFS", False),
-    "twice": Kind("the same audio as another utterance", False),
-    "in both": Kind("the same audio in training and test", True),
-    "said in both": Kind("the same speaker says the same in training and test", False),
-    "speaker in both": Kind("the speaker is in training and test", False),
+    "missing": Kind("the audio file is missing", True, "copy it there, or take its line out"),
+    "unreadable": Kind("the audio cannot be read", True, "convert it to wav or flac, or take it out"),
+    "not numbers": Kind("samples that are NaN, infinite or far too large", True, "write the file again"),
+    "duration": Kind("the duration stated is wrong", True, "correct it"),
+    "too long": Kind("more letters than frames: the loss would be infinite", True, "correct the text, or cut less"),
+    "no text": Kind("no text that the alphabet can write", False, "write the text, or take it out"),
+    "symbols": Kind("digits, signs or letters that the alphabet lacks", False, "write them as words"),
+    "long": Kind(f"longer than {MAX_UTTERANCE_S:.0f} s: needs a batch of its own", False, "cut it at pauses"),
+    "rate": Kind(f"sampled below {HALF_RATE} Hz", False, "keep it if users sound like that"),
+    "clipped": Kind("clipped: more than 0.1 % of the samples at full scale", False, "record with less gain"),
+    "silent": Kind("silent: below -60 dBFS", False, "take it out, or record anew"),
+    "twice": Kind("the same audio as another utterance", False, "take one out"),
+    "in both": Kind("the same audio in training and test", True, "take it out of one of them"),
+    "said in both": Kind("the same speaker says the same in training and test", False, "keep speakers apart"),
+    "speaker in both": Kind("the speaker is in training and test", False, "keep speakers apart"),
 }
 
 
@@ -125,22 +126,22 @@ def _text_problems(u: Utterance, report: Report) -> Iterator[str]:
 
 
 def _audio_problems(u: Utterance, report: Report) -> Iterator[str]:
-    import soundfile
-
     from asr.training.augment import loudness
-    from asr.training.data import read_samples
+    from asr.training.data import read_counted
 
     if not u.path.is_file():
         yield "missing"
         return
     try:
-        rate, samples = soundfile.info(u.path).samplerate, read_samples(u)
-    except (ManifestError, soundfile.LibsndfileError, OSError):
+        samples, bad, rate = read_counted(u)
+    except (ManifestError, OSError):
         yield "unreadable"
         return
     seconds = len(samples) / SAMPLE_RATE
     report.seconds += seconds
     report.rates[rate] += 1
+    if bad:
+        yield "not numbers"
     if abs(seconds - u.duration) > max(0.1, 0.02 * seconds):
         yield "duration"
     if frames_needed(u.text) > seconds / FRAME_SECONDS:
@@ -187,10 +188,11 @@ def as_text(report: Report) -> str:
     head = f"{report.path}: {report.utterances} utterances, {report.seconds / 3600:.2f} h, {speakers}; {rates}"
     if not report.problems:
         return f"{head}\nno problems"
-    rows: list[Sequence[object]] = [("count", "training", "what", "where")]
+    rows: list[Sequence[object]] = [("count", "training", "what", "where", "what to do")]
     for kind in KINDS:
         if found := report.problems.get(kind):
             effect = "breaks" if KINDS[kind].breaks else "goes on"
-            rows.append((len(found), effect, KINDS[kind].said, found[0] + (" ..." if len(found) > 1 else "")))
+            where = found[0] + (" ..." if len(found) > 1 else "")
+            rows.append((len(found), effect, KINDS[kind].said, where, KINDS[kind].advice))
     symbols = "  ".join(f"{symbol} {n}" for symbol, n in report.symbols.most_common(30))
     return f"{head}\n{table(rows)}" + (f"\nsymbols that are lost: {symbols}" if symbols else "")

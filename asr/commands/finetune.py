@@ -12,6 +12,7 @@ import numpy as np
 
 from asr.commands.terminal import say, table
 from asr.commands.train import add_data_options, find_lexicon, guarded, read_usable, tell
+from asr.errors import Error
 from asr.training.data import ManifestError, Utterance
 
 if TYPE_CHECKING:
@@ -58,9 +59,8 @@ class Judged:
 
 def finetune(options: argparse.Namespace) -> int:
     from asr.model.checkpoint import load_model, save_model
-    from asr.training.configuration import read_config, read_noises
-    from asr.training.corpus import hold_out
-    from asr.training.defaults import from_a_model
+    from asr.training.config import from_a_model, read_config, read_noises
+    from asr.training.corpora import hold_out
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
 
@@ -75,7 +75,7 @@ def finetune(options: argparse.Namespace) -> int:
     rest, dev = hold_out(rest, PICK, PICKED)
     lexicon = find_lexicon(options.lexicon) if base.options.phonemes else None
     if lexicon and (strange := set(lexicon.phonemes) - set(base.options.phonemes)):
-        raise ValueError(f"the lexicon has phonemes that {options.model} does not know: {' '.join(sorted(strange))}")
+        raise Error(f"the lexicon has phonemes that {options.model} does not know: {' '.join(sorted(strange))}")
     hours = sum(u.duration for u in rest) / 3600
     configuration = from_a_model(base.options, hours)
     if options.config:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from asr.commands.score_input import ScoreError, Text, match, normaliser, read_texts
 from asr.commands.score_report import Scored, as_json, as_text
 from asr.commands.terminal import fail, say
+from asr.score import unwritable
 
 
 def add_score(p: argparse.ArgumentParser) -> None:
@@ -59,10 +60,24 @@ def read_systems(options: argparse.Namespace) -> list[Scored]:
         raise ScoreError(f"no utterance of {options.reference} is in {options.hypotheses[0]}: their names differ")
     texts = [reference[i] for i in kept]
     wanted = [normalised(t.text) for t in texts]
+    if not any(text.split() for text in wanted):
+        raise ScoreError(f"no text of {options.reference} holds a word: there is nothing to compare")
+    for path, side in zip((options.reference, *options.hypotheses), (reference, *sides)):
+        _tell_unwritable(path, side, options.normalise)
     return [
         Scored.of(path, texts, wanted, [normalised(side[places[i]].text) if i in places else "" for i in kept])
         for path, side, places in zip(options.hypotheses, sides, found)
     ]
+
+
+def _tell_unwritable(path: str, side: Sequence[Text], normalise: str) -> None:
+    """Say which words are compared as they are written."""
+    lacking = [word for t in side for word in t.text.split() if unwritable(word)]
+    if lacking and normalise == "letters":
+        say(
+            f"{len(lacking)} words of {path} have digits or letters beside a-z and are compared as they are written, "
+            f"{_some(lacking)}: write numbers as they are said"
+        )
 
 
 def _tell_missing(

@@ -10,12 +10,12 @@ from pathlib import Path, PurePath
 
 from asr import audio
 from asr.errors import Error
-from asr.text import normalise
+from asr.score import words_of
 from asr.training import corpora
 from asr.training.data import ManifestError
 
 
-class ScoreError(Error, ValueError):
+class ScoreError(Error):
     """One sentence: why these texts cannot be compared."""
 
 
@@ -129,12 +129,15 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def normaliser(name: str) -> Callable[[str], str]:
-    """letters: a-z, apostrophe and space; whisper: OpenAI's for English; none: as it stands. Raises ScoreError."""
+    """letters: a-z, apostrophe and space, other words as written; whisper: OpenAI's, English; none: as it stands.
+
+    Raises ScoreError.
+    """
     if name == "whisper":
         try:
             from whisper_normalizer.english import EnglishTextNormalizer
         except ImportError:
             raise ScoreError("Whisper's normalisation needs a package: pip install whisper-normalizer") from None
         return EnglishTextNormalizer()
-    plain: dict[str, Callable[[str], str]] = {"letters": normalise, "none": str}
+    plain: dict[str, Callable[[str], str]] = {"letters": lambda text: " ".join(words_of(text)), "none": str}
     return plain[name]

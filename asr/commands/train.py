@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.terminal import clock, fail, positive, say
+from asr.errors import Error
 from asr.search.lexicon import Lexicon
 from asr.training import corpora
-from asr.training.data import ManifestError, Utterance
+from asr.training.data import Utterance
 
 if TYPE_CHECKING:
-    from asr.training.configuration import Configuration
+    from asr.training.config import Configuration
 
 HELD_OUT, MOST = 0.05, 400  # share and number of utterances that pick the best checkpoints
 
@@ -29,6 +30,8 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run: model.safetensors, log, curves")
     p.add_argument("--dev", type=Path, metavar="PATH", help="picks the best checkpoints (default: a part of DATA)")
     p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
+    p.add_argument("--start-from", metavar="MODEL", help="weights to begin with, of the same sizes: a packaged model "
+                   "or a checkpoint file (default: random)")  # fmt: skip
     p.set_defaults(run=lambda options: guarded(train, options))
 
 
@@ -45,7 +48,6 @@ def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Name
     """Exit status of the command; 2 with a sentence when something stopped it."""
     import torch
 
-    from asr.model.checkpoint import CheckpointError
     from asr.training.fit import start_distributed
 
     torch.set_num_threads(options.threads)
@@ -54,16 +56,16 @@ def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Name
         return command(options)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        return fail(what + "; what was saved before is whole: make room and start again, to go on from there" * full)
-    except (ManifestError, CheckpointError, ValueError) as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            what += "; what was saved before is whole: make room and start again, to go on from there"
+        return fail(what)
+    except Error as error:
         return fail(str(error))
 
 
 def train(options: argparse.Namespace) -> int:
-    from asr.training.configuration import read_config, read_noises
-    from asr.training.corpus import hold_out
-    from asr.training.defaults import from_nothing
+    from asr.training.config import from_nothing, read_config, read_noises
+    from asr.training.corpora import hold_out
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
 
@@ -79,7 +81,7 @@ def train(options: argparse.Namespace) -> int:
     configuration = read_config(options.config, lexicon) if options.config else from_nothing(hours, phonemes)
     tell(hours, dev, configuration)
     material = Material([s for s in sets if s], dev, read_noises(options.noise), lexicon)
-    path = train_run(material, configuration, options.out, None, options.device)
+    path = train_run(material, configuration, options.out, options.start_from, options.device)
     if ranks()[0] == 0:
         say(f"{path} is ready: asr transcribe --model {path}")
     return 0
@@ -87,7 +89,7 @@ def train(options: argparse.Namespace) -> int:
 
 def read_usable(path: str | Path) -> list[Utterance]:
     """Of a corpus, what can be trained on; what was left out is told. Raises ManifestError."""
-    from asr.training.corpus import usable
+    from asr.training.corpora import usable
 
     kept, told = usable(corpora.read(path), str(path))
     if told:
@@ -97,11 +99,11 @@ def read_usable(path: str | Path) -> list[Utterance]:
 
 def find_lexicon(path: Path | None) -> Lexicon | None:
     """The lexicon of a second head, on phonemes, which the search in words needs; None where there is none."""
-    from asr.training.configuration import read_lexicon
+    from asr.training.config import read_lexicon
 
     try:
         return read_lexicon(path)
-    except ValueError as error:
+    except Error as error:
         if path:
             raise
         say(f"{error}. Without it the model learns letters only")

@@ -22,12 +22,11 @@ from asr.score import rate, word_errors
 from asr.search.lexicon import Lexicon
 from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
-from asr.training.corpus import Joined
-from asr.training.data import Audio, Utterance, batches, chain, draw
+from asr.training.config import Stage, TrainOptions, learning_rate, random_latency, stage_at
+from asr.training.data import Audio, Joined, Utterance, batches, chain, draw
 from asr.training.fit import Plan, Progress, TrainingError, fit, pick_device, ranks, resume, save_state
 from asr.training.log import RunLog
 from asr.training.muon import Muon
-from asr.training.schedule import Stage, TrainOptions, learning_rate, random_latency, stage_at
 
 Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None]]  # frames, lengths, letters, phonemes
 Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it is heard

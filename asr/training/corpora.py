@@ -10,15 +10,20 @@ folder/*.txt        a text beside each audio file, of the same name
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from asr import audio
+from asr.model.interface import FRAME_SECONDS
 from asr.text import normalise
 from asr.training.data import ManifestError, Utterance, read_manifest
 
 UNKNOWN = "unknown"  # speaker
+SPOILT = 0.2  # share of a corpus that may be unusable before training is refused
 
 
 def read(path: str | Path) -> list[Utterance]:
@@ -100,14 +105,20 @@ def _kaldi(folder: Path) -> Iterator[Utterance]:
 
 
 def _beside_texts(folder: Path) -> Iterator[Utterance]:
-    """Audio below the folder that has a text; the folder it lies in names the speaker, if that is not the top one."""
-    for source in audio.find([str(folder)]):
+    """Audio below the folder, if any of it has a text: without one beside it its text is empty.
+
+    The folder it lies in names the speaker, if that is not the top one.
+    """
+    sources = audio.find([str(folder)])
+    for source in sources:
         if isinstance(source, audio.AudioError):
             raise ManifestError(f"{source}: give a manifest, or a folder with a .txt beside each audio file")
-        text = Path(source).with_suffix(".txt")
-        if text.is_file():
-            speaker = UNKNOWN if text.parent == folder else text.parent.relative_to(folder).parts[0]
-            yield _utterance(Path(source), " ".join(lines(text)), folder.name, speaker)
+    files = [Path(str(source)) for source in sources]
+    if any(file.with_suffix(".txt").is_file() for file in files):
+        for file in files:
+            text = file.with_suffix(".txt")
+            speaker = UNKNOWN if file.parent == folder else file.parent.relative_to(folder).parts[0]
+            yield _utterance(file, " ".join(lines(text)) if text.is_file() else "", folder.name, speaker)
 
 
 def _audio(stem: Path) -> Path:
@@ -140,3 +151,65 @@ def _text(path: Path) -> str:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
+
+
+# what of it can be trained on, and what is held out
+
+
+def usable(utterances: list[Utterance], where: str) -> tuple[list[Utterance], str]:
+    """-> those that something can be learnt from, and a sentence about the others, or "". Raises ManifestError."""
+    faults = [_fault(u) for u in utterances]
+    kept = [u for u, fault in zip(utterances, faults) if not fault]
+    counts = Counter(fault for fault in faults if fault)
+    told = ", ".join(f"{n} {fault}" for fault, n in counts.most_common())
+    if len(kept) < (1 - SPOILT) * len(utterances) or not kept:
+        first = next(u.name for u, fault in zip(utterances, faults) if fault)
+        raise ManifestError(
+            f"{where}: of {len(utterances)} utterances {told}, {first} the first; `asr data check` says more"
+        )
+    return kept, f"{where}: left out of {len(utterances)} utterances: {told}" if told else ""
+
+
+def _fault(u: Utterance) -> str:
+    if not u.path.is_file():
+        return "have no audio file"
+    if not u.text:
+        return "have no text"
+    if lost_symbols(u.raw):
+        return "have digits, signs or letters that the alphabet lacks"
+    return "have more letters than their audio has frames" if frames_needed(u.text) > u.duration / FRAME_SECONDS else ""
+
+
+def lost_symbols(text: str) -> list[str]:
+    """Those that are said aloud and of which no a-z remains: digits, letters of other scripts, % and & and the like."""
+    return [c for c in text if _is_said(c)]
+
+
+def _is_said(symbol: str) -> bool:
+    if normalise(symbol):
+        return False
+    kind = unicodedata.category(symbol)
+    return symbol in "&%@+=#*" or kind[0] == "N" or kind in ("Lu", "Ll", "Lt", "Lo", "Sc", "So")
+
+
+def frames_needed(text: str) -> int:
+    """By CTC: one for each letter, and a blank between two that are the same."""
+    return len(text) + sum(a == b for a, b in zip(text, text[1:]))
+
+
+def hold_out(utterances: list[Utterance], share: float, most: int) -> tuple[list[Utterance], list[Utterance]]:
+    """-> the rest, and about that share, ``most`` utterances at most: of whole speakers where there are ten or more.
+
+    What is said in one part is not said in the other by the same speaker. The choice depends on the data alone.
+    """
+    speakers = {u.speaker for u in utterances} - {UNKNOWN}
+    keys = [u.speaker if len(speakers) >= 10 and u.speaker != UNKNOWN else f"{u.speaker} {u.text}" for u in utterances]
+    sizes, wanted, chosen = Counter(keys), min(most, max(1, round(share * len(utterances)))), set()
+    for key in sorted(sizes, key=lambda k: hashlib.sha256(k.encode()).digest()):
+        if wanted > 0 and len(chosen) < len(sizes) - 1:
+            chosen.add(key)
+            wanted -= sizes[key]
+    return (
+        [u for u, key in zip(utterances, keys) if key not in chosen],
+        [u for u, key in zip(utterances, keys) if key in chosen],
+    )

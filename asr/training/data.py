@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from asr import audio
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.samples import clean_samples
 from asr.errors import Error
 from asr.files import atomic_write
 from asr.text import normalise
@@ -41,7 +44,11 @@ class Utterance:
 
 
 def read_manifest(path: str | Path) -> list[Utterance]:
-    """A JSONL file with audio_filepath (relative to it), duration (s), text; corpus and speaker if known."""
+    """A JSONL file with audio_filepath (relative to it), duration (s), text; corpus and speaker if known.
+
+    Where a row has `offset` (as NeMo writes it) or `start`, in seconds, the utterance is that part of the file.
+    Raises ManifestError.
+    """
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
@@ -53,18 +60,28 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
         try:
             row = json.loads(line)
-            audio, duration = path.parent / row["audio_filepath"], float(row["duration"])
-            raw = row.get("text", "")
+            file, duration = path.parent / row["audio_filepath"], float(row["duration"])
+            start, raw = _start(row), row.get("text", "")
             text = normalise(raw)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
-        if not duration > 0:
+        if not 0 < duration < math.inf:
             raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
+        if start is not None and not 0 <= start < math.inf:
+            raise ManifestError(f"{path}, line {number}: the offset must be 0 s or more, not {start}")
         corpus, speaker = row.get("corpus", path.stem), row.get("speaker", "unknown")
-        utterances.append(Utterance(audio, duration, text, corpus, speaker, raw))
+        utterances.append(Utterance(file, duration, text, corpus, speaker, raw, start))
     if not utterances:
         raise ManifestError(f"{path}: the manifest is empty")
     return utterances
+
+
+def _start(row: dict) -> float | None:
+    """Where in its file a manifest's row begins, in seconds; None where the row is the whole file."""
+    given = {float(row[key]) for key in ("offset", "start") if row.get(key) is not None}
+    if len(given) > 1:
+        raise ValueError("offset and start differ")
+    return given.pop() if given else None
 
 
 class Audio:
@@ -91,9 +108,27 @@ class Audio:
         return np.diff(self._ends, prepend=0) / SAMPLE_RATE
 
 
+class Joined:
+    """Several corpora's audio under one index."""
+
+    def __init__(self, parts: list[Audio], sizes: list[int]):
+        self._parts, self._starts = parts, np.cumsum([0, *sizes])
+        self.durations = np.concatenate([part.durations for part in parts])
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        part = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return self._parts[part][i - self._starts[part]]
+
+
+def measured(utterances: list[Utterance], audio: Audio | Joined) -> list[Utterance]:
+    """The same with the durations that their audio has: what manifests say may be wrong."""
+    return [replace(u, duration=float(seconds)) for u, seconds in zip(utterances, audio.durations, strict=True)]
+
+
 def _identity(u: Utterance) -> str:
-    part = "" if u.start is None else f" {u.start} {u.duration}"
-    return f"{u.path.resolve()} {u.path.stat().st_size}{part}"
+    """What the key of the cache is made of: a file that was replaced or written to is decoded anew."""
+    part, status = "" if u.start is None else f" {u.start} {u.duration}", u.path.stat()
+    return f"{u.path.resolve()} {status.st_size} {status.st_mtime_ns}{part}"
 
 
 def _present(utterances: list[Utterance]) -> list[Utterance]:
@@ -116,16 +151,32 @@ def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:
 
 
 def read_samples(u: Utterance) -> np.ndarray:
-    """(n,) float32 at 16 kHz. Raises ManifestError."""
+    """Any kind of audio file -> (n,) float32 at 16 kHz; samples that are no numbers are 0. Raises ManifestError."""
+    return read_counted(u)[0]
+
+
+def read_counted(u: Utterance) -> tuple[np.ndarray, int, int]:
+    """-> the samples (n,) at 16 kHz, how many were NaN, infinite or far too large, the file's own rate (Hz).
+
+    What libsndfile cannot read goes by way of ffmpeg. Raises ManifestError.
+    """
     try:
         with soundfile.SoundFile(u.path) as file:
             if u.start is not None:
                 file.seek(min(file.frames, round(u.start * file.samplerate)))
             count = -1 if u.start is None else round(u.duration * file.samplerate)
-            samples = file.read(count, "float32", always_2d=True)
-            return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE)
+            samples, bad = clean_samples(file.read(count, "float32", always_2d=True))
+            return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE), bad, file.samplerate
     except soundfile.LibsndfileError as error:
-        raise ManifestError(f"cannot read {u.path} ({error.error_string}): replace it or leave it out") from None
+        said = error.error_string
+    try:
+        samples = audio.load(str(u.path))
+    except audio.AudioError as error:
+        said += "; other kinds than wav, flac, ogg, mp3 need ffmpeg" if "install ffmpeg" in str(error) else ""
+        raise ManifestError(f"cannot read {u.path} ({said}): replace it or leave it out") from None
+    start = round((u.start or 0.0) * SAMPLE_RATE)
+    end = len(samples) if u.start is None else start + round(u.duration * SAMPLE_RATE)
+    return samples[start:end], 0, SAMPLE_RATE
 
 
 def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.Generator) -> list[int]:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,23 +16,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr import __version__
 from asr.errors import Error
+from asr.files import atomic_write_bytes
 from asr.model.checkpoint import load_model, save_model
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.subwords import learn
 from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter
-from asr.training.configuration import Configuration
-from asr.training.corpus import Joined, measured
+from asr.training.config import Configuration, TrainOptions, as_toml
 from asr.training.ctc_crf import CtcCrf, phoneme_trigram
-from asr.training.data import Audio, Utterance
-from asr.training.fit import load_weights, ranks
-from asr.training.priors import log_priors, spread
-from asr.training.record import keep_record
-from asr.training.schedule import TrainOptions
+from asr.training.data import Audio, Joined, Utterance, measured
+from asr.training.fit import TrainingError, load_weights, ranks
+from asr.training.posteriors import log_priors, spread
 
 PRIOR_CLIPS = 240
+ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -106,3 +113,61 @@ def _add_priors(path: Path, utterances: list[Utterance], audio: Joined) -> None:
     model, card = load_model(path)
     clips = spread(utterances, min(PRIOR_CLIPS, len(utterances)))
     save_model(model, path, card | {"log_priors": log_priors(model, (audio[i] for i in clips))})
+
+
+# the record of a run: config.toml and record.json beside its weights, so that it can be repeated
+
+
+def keep_record(
+    folder: Path, configuration: Configuration, sets: dict[str, Sequence[Utterance]], start: str | None
+) -> None:
+    """Write what the run is made of; a run that goes on adds when and how. Raises TrainingError if it differs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made_of = {
+        "seed": configuration[1].seed,
+        "started_from": start,
+        "data": {name: describe(utterances) for name, utterances in sets.items()},
+    }
+    path, config, text = folder / "record.json", folder / "config.toml", as_toml(configuration)
+    goes_on = path.exists() and (folder / "state.safetensors").exists()
+    record = json.loads(path.read_text()) if goes_on else {**made_of, "runs": []}
+    if goes_on and ({k: record[k] for k in made_of} != made_of or config.read_text() != text):
+        changed = [k for k in made_of if record[k] != made_of[k]] or ["configuration"]
+        raise TrainingError(
+            f"{folder} holds a run that began with another {changed[0].replace('_', ' ')}: name another folder, "
+            "or give the same again to go on with it"
+        )
+    record["runs"].append(circumstances())
+    atomic_write_bytes(config, text.encode())
+    atomic_write_bytes(path, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def describe(utterances: Sequence[Utterance]) -> dict:
+    """How much there is, and a fingerprint: the same for the same files with the same texts."""
+    listing = "\n".join(f"{u.name}\t{u.text}" for u in utterances)
+    return {
+        "utterances": len(utterances),
+        "hours": round(sum(u.duration for u in utterances) / 3600, 4),
+        "fingerprint": hashlib.sha256(listing.encode()).hexdigest()[:16],
+    }
+
+
+def circumstances() -> dict:
+    return {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": sys.argv,
+        "commit": commit(),
+        "versions": {"asr": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def commit() -> str:
+    """Of the source, "+" behind it where it was changed; "" where git doesn't know."""
+    try:
+        run = [
+            subprocess.run(["git", "-C", str(ROOT), *c], capture_output=True, text=True, timeout=20, check=True).stdout
+            for c in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return run[0].strip() + ("+" if run[1].strip() else "")

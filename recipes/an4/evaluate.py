@@ -30,8 +30,8 @@ from asr.search.letters import LetterSearch
 from asr.search.lexicon import Pronunciation
 from asr.search.words import LexiconSearch
 from asr.training import corpora
-from asr.training.configuration import read_lexicon
-from asr.training.corpus import hold_out
+from asr.training.config import read_lexicon
+from asr.training.corpora import hold_out
 from asr.training.data import ManifestError, Utterance
 from asr.training.posteriors import all_posteriors
 from recipes.english.evaluate import report

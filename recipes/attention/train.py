@@ -3,7 +3,7 @@
     python -m recipes.attention.train --out work/attention --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
 
 Encoding takes longer than a decoder's update: so each encoded batch of augmented speech is kept for a while, and the
-decoder learns from it several times. (Encoder and decoder together: recipes.english.train with a section [attention].)
+decoder learns from it several times. (Encoder and decoder together: asr train --config with a section [attention].)
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from asr.model.options import AttentionOptions
 from asr.score import rate, word_errors
 from asr.training.acoustic import Examples, pad
 from asr.training.augment import Augmenter
-from asr.training.configuration import read_config, read_noises
-from asr.training.corpus import Joined
-from asr.training.data import Audio, ManifestError, Utterance, batches, read_manifest
+from asr.training.config import read_config, read_noises
+from asr.training.data import Audio, Joined, ManifestError, Utterance, batches, read_manifest
 from asr.training.fit import Plan, Progress, Schedule, fit
 from asr.training.log import RunLog
 from asr.training.muon import Muon

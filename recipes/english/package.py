@@ -13,7 +13,7 @@ import torch
 from asr import audio
 from asr.model.checkpoint import load_model, save_model
 from asr.training.data import read_manifest
-from asr.training.priors import log_priors, spread
+from asr.training.posteriors import log_priors, spread
 
 CLIPS = 240  # of the training speech, as many of each corpus as there are
 

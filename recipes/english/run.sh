@@ -15,7 +15,8 @@ synthesize flite 6 2
 synthesize piper 2 3
 synthesize kokoro 1 4
 
-torchrun --nproc-per-node "$processes" -m recipes.english.train --out "$work/run" \
+torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/config.toml \
+    --out "$work/run" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
     "$work"/{kokoro,piper,flite,hibari}/manifest.jsonl

@@ -27,11 +27,9 @@ from asr.model.network.ctc import ctc_loss
 from asr.text import LETTERS, Alphabet
 from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter, AugmentOptions
-from asr.training.configuration import read_lexicon, read_noises
-from asr.training.corpus import Joined
-from asr.training.data import Audio, ManifestError, read_manifest
+from asr.training.config import Stage, TrainOptions, read_lexicon, read_noises
+from asr.training.data import Audio, Joined, ManifestError, read_manifest
 from asr.training.fit import TrainingError, start_distributed
-from asr.training.schedule import Stage, TrainOptions
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 AUGMENT = AugmentOptions(room=0.4, noise=0.6, snr=(0.0, 30.0), time_masks=1, band_masks=1, band_width=8)

@@ -14,7 +14,7 @@ python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl
     "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
 
-python -m recipes.english.train --out "$work/phonemes" --config "$here/second_look.toml" --dev "$data/speech/dev.jsonl" \
+python -m asr.cli train --out "$work/phonemes" --config "$here/second_look.toml" --dev "$data/speech/dev.jsonl" \
     --noise "$data/noise.jsonl" "$work/more.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
     "$work"/{piper,flite,hibari}/manifest.jsonl
 python -m recipes.wake_words.second_look "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"

@@ -1,4 +1,4 @@
-"""Package the second look's phonemes: a run of recipes.english.train with second_look.toml -> fp16, with a card.
+"""Package the second look's phonemes: a run of asr train with second_look.toml -> fp16, with a card.
 
 python -m recipes.wake_words.second_look RUN/model.safetensors
 """
