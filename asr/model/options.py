@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from asr.audio.features import LogMelOptions
 from asr.text import LETTERS
 
+KINDS = "gru", "lstm", "peephole"
 UNITS = "letters", "subwords", "phonemes"
 
 
@@ -44,6 +45,8 @@ class ModelOptions:
     deep_phonemes: bool = False  # the head of the phonemes reads the last layer beside its middle one
 
     def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"there is no recurrent layer called {self.kind!r}: choose from {', '.join(KINDS)}")
         if self.units not in UNITS:
             raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
         if self.deep_phonemes and self.units == "phonemes":

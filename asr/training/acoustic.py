@@ -252,7 +252,7 @@ def keep_best(model: CTCModel, wer: float, progress: RunProgress, keep: int, fol
     """Write a checkpoint, and enter it into the run's ``best`` if it is among so many."""
     name = f"update-{progress.update:06d}.safetensors"
     save_model(model, folder / name, {"dev_wer": wer})
-    progress.best = sorted([*map(tuple, progress.best), (wer, name)])[:keep]
+    progress.best = sorted([*((w, n) for w, n in progress.best), (wer, name)])[:keep]
 
 
 def remove_all_but_best(folder: Path, progress: RunProgress) -> None:

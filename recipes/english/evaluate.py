@@ -18,7 +18,8 @@ from asr.model.interface import Latency
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
-from asr.training.data import Utterance, read_manifest
+from asr.training.corpora import read
+from asr.training.data import Utterance
 from asr.training.posteriors import all_posteriors
 
 LATENCIES = (None, 1280, 640, 320, 160)  # ms
@@ -48,14 +49,13 @@ def report(utterances: list[Utterance], texts: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
+    parser.add_argument("manifest", type=Path, help="manifest, or another corpus as `asr train` reads them")
     parser.add_argument("--model", default="english")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the utterances take each N-th only")
     parser.add_argument("--full-only", action="store_true", help="leave out the streaming latencies")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    utterances = read_manifest(options.manifest)
-    utterances = utterances[:: options.every]
+    utterances = read(options.manifest)[:: options.every]
     model, card = load_model(options.model)
     decoders = {name: Decoder(model, card, wanted) for name, wanted in SYSTEMS.items()}
     corpora = list(dict.fromkeys(u.corpus for u in utterances))

@@ -25,7 +25,8 @@ import torch
 from asr.model.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
-from asr.training.data import ManifestError, read_manifest
+from asr.training.corpora import read
+from asr.training.data import ManifestError
 from asr.training.posteriors import all_posteriors
 from recipes.english.candidates import Candidates, Lister
 
@@ -48,7 +49,7 @@ def main() -> None:
     options = parser().parse_args()
     torch.set_num_threads(1)
     try:
-        path, utterances = locate(options.model), read_manifest(options.manifest)[:: options.every]
+        path, utterances = locate(options.model), read(options.manifest)[:: options.every]
         model, card = load_model(path)
     except (CheckpointError, ManifestError) as error:
         sys.exit(f"tune: {error}")
