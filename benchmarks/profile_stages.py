@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor
 
 import asr.language.rnn
+import asr.live.stream
 import asr.search.decoder
 from asr.align.segment import WordAligner
 from asr.audio.features import LogMel
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
 from asr.language.rnn import AdaptiveScores, RnnScorer
-from asr.live.stream import Stream
 from asr.model.interface import RECEPTIVE_FIELD, STRIDE
 from asr.model.network.ctc import CTCModel
 from asr.model.network.encoder import Subsampling
@@ -122,9 +122,7 @@ STREAM = (
     Point("words to show", Decoder, "likeliest"),
     Point("times and confidence", WordAligner, "segment"),
     Point("times and confidence", WordAligner, "timed"),
-    Point("the stream's own", Stream, "hear"),
-    Point("the stream's own", Stream, "step"),
-    Point("the stream's own", Stream, "results"),
+    Point("the stream's own", asr.live.stream, "_work_together"),
 )
 WAKE_WORD = (
     Point("front-end", LogMel, "_frames", log_mel),
