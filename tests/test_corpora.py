@@ -64,6 +64,35 @@ def as_folder(folder: Path) -> Path:
     return folder
 
 
+def tree(folder: Path, audio: str, texts: dict[str, str]) -> None:
+    """Write texts, and the clip of each row at the path that ``audio`` gives it."""
+    for row in ROWS:
+        path = folder / audio.format(id=Path(row["audio_filepath"]).stem, **row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DATA / row["audio_filepath"], path)
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("kind", ["ljspeech", "cmu-arctic", "vctk"])
+def test_trees_of_public_corpora_are_read(tmp_path, kind):
+    keys = {Path(row["audio_filepath"]).stem: row for row in ROWS}
+    if kind == "ljspeech":
+        table = "".join(f"{key}|printed|{row['raw_text']}\n" for key, row in keys.items())
+        tree(tmp_path, "wavs/{id}.opus", {"metadata.csv": table})
+    elif kind == "cmu-arctic":
+        table = "".join(f'( {key} "{row["raw_text"]}" )\n' for key, row in keys.items())
+        tree(tmp_path, "wav/{id}.opus", {"etc/txt.done.data": table})
+    else:
+        texts = {f"txt/{row['speaker']}/{key}.txt": row["raw_text"] + "\n" for key, row in keys.items()}
+        tree(tmp_path, "wav48_silence_trimmed/{speaker}/{id}_mic1.opus", texts)
+    found = read(tmp_path)
+    assert sorted(u.text for u in found) == sorted(normalise(r["text"]) for r in ROWS)
+    assert {u.corpus for u in found} == {kind} and all(u.path.is_file() and u.duration > 1 for u in found)
+    assert len({u.speaker for u in found}) == (4 if kind == "vctk" else 1)
+
+
 @pytest.mark.parametrize("write", [as_manifest, as_common_voice, as_librispeech, as_kaldi, as_folder])
 def test_every_format_gives_the_same_utterances(write, tmp_path):
     found = read(write(tmp_path))

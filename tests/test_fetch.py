@@ -2,13 +2,15 @@
 
 import http.server
 import subprocess
+import sys
 import tarfile
 import threading
+import types
 from pathlib import Path
 
 import pytest
 
-from recipes.fetch import FetchError, checksum, fetch
+from recipes.fetch import CORPORA, FetchError, checksum, corpus, fetch
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,6 +85,59 @@ def test_what_is_damaged_or_not_there_is_one_sentence(served, tmp_path):
         fetch(served[0], "0" * 32, tmp_path / "data")
     with pytest.raises(FetchError, match="cannot fetch .*: where there is no network, put the archive into"):
         fetch("http://127.0.0.1:1/none.tar.gz", "0" * 32, tmp_path / "data")
+
+
+class Datasets:
+    """As torchaudio.datasets: each class notes what it was asked for."""
+
+    def __init__(self, fault: Exception | None = None):
+        self.asked: list[tuple] = []
+        self.fault = fault
+
+    def __getattr__(self, name: str):
+        def download(root: Path, **options: object) -> None:
+            self.asked.append((name, root, options))
+            if self.fault:
+                raise self.fault
+
+        return download
+
+
+def with_torchaudio(monkeypatch, datasets: Datasets | None) -> None:
+    module = types.ModuleType("torchaudio") if datasets else None
+    if module:
+        module.datasets = datasets
+    monkeypatch.setitem(sys.modules, "torchaudio", module)
+
+
+def test_a_corpus_is_downloaded_by_torchaudio_and_one_that_is_there_is_not(tmp_path, monkeypatch):
+    datasets = Datasets()
+    with_torchaudio(monkeypatch, datasets)
+    assert corpus("librispeech", tmp_path / "new", "test-clean") == tmp_path / "new/LibriSpeech/test-clean"
+    assert corpus("ljspeech", tmp_path / "new") == tmp_path / "new/LJSpeech-1.1"
+    folder = tmp_path / "new"
+    assert datasets.asked == [
+        ("LIBRISPEECH", folder, {"url": "test-clean", "download": True}),
+        ("LJSPEECH", folder, {"download": True}),
+    ]
+    with_torchaudio(monkeypatch, None)
+    for name, (_, place) in CORPORA.items():
+        path = tmp_path / "there" / place.format(part="one")
+        path.mkdir(parents=True, exist_ok=True)
+        assert corpus(name, tmp_path / "there", "one") == path
+
+
+def test_where_torchaudio_does_not_load_or_download_one_sentence_says_what_to_do(tmp_path, monkeypatch):
+    with_torchaudio(monkeypatch, None)
+    with pytest.raises(FetchError, match="torchaudio, which would download it, does not load .*: unpack the corpus"):
+        corpus("vctk", tmp_path)
+    with pytest.raises(FetchError, match="people who have agreed to its terms"):
+        corpus("commonvoice", tmp_path, "en")
+    with pytest.raises(FetchError, match="say which part of librispeech"):
+        corpus("librispeech", tmp_path)
+    with_torchaudio(monkeypatch, Datasets(RuntimeError("hash differs")))
+    with pytest.raises(FetchError, match="cannot download cmu_arctic .hash differs.: unpack it as"):
+        corpus("cmu_arctic", tmp_path, "bdl")
 
 
 @pytest.mark.parametrize("script", sorted(ROOT.glob("recipes/*/*.sh")), ids=lambda path: path.parent.name)

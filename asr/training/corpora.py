@@ -4,6 +4,9 @@ x.jsonl             manifest: audio_filepath, duration, text; speaker and corpus
 x.tsv               Common Voice: path and sentence, audio in the folder clips beside it
 folder/wav.scp      Kaldi: text, utt2spk and segments beside it
 folder/*.trans.txt  LibriSpeech: READER/CHAPTER/READER-CHAPTER.trans.txt with audio beside each
+folder/metadata.csv LJ Speech: id|text as printed|text as read, audio in the folder wavs beside it
+folder/etc          CMU Arctic: etc/txt.done.data with ( id "text" ), audio in the folder wav
+folder/txt          VCTK: txt/SPEAKER/ID.txt, audio in wav48_silence_trimmed/SPEAKER/ID_mic1.flac
 folder/*.txt        a text beside each audio file, of the same name
 """
 
@@ -37,6 +40,9 @@ def read(path: str | Path) -> list[Utterance]:
         return read_manifest(path)
     if (path / "wav.scp").is_file():
         return _some(_kaldi(path), path)
+    for mark, reader in (("metadata.csv", _ljspeech), ("etc/txt.done.data", _arctic), ("txt", _vctk)):
+        if (path / mark).exists():
+            return _some(reader(path), path)
     if trans := sorted(path.rglob("*.trans.txt")):
         return _some(_librispeech(trans, path), path)
     return _some(_beside_texts(path), path)
@@ -47,7 +53,7 @@ def _some(found: Iterator[Utterance], path: Path) -> list[Utterance]:
     if not utterances:
         raise ManifestError(
             f"{path} holds no utterances: give a manifest (JSONL), a TSV file of Common Voice, a Kaldi data folder, "
-            "a LibriSpeech tree, or a folder with a .txt beside each audio file"
+            "a tree of LibriSpeech, LJ Speech, CMU Arctic or VCTK, or a folder with a .txt beside each audio file"
         )
     return utterances
 
@@ -102,6 +108,25 @@ def _kaldi(folder: Path) -> Iterator[Utterance]:
         except ValueError:
             raise ManifestError(f"{folder / 'segments'}: {key} needs a start and an end after it, in seconds") from None
         yield Utterance(file, end - start, normalise(text), folder.name, speaker, text, start)
+
+
+def _ljspeech(folder: Path) -> Iterator[Utterance]:
+    for line in lines(folder / "metadata.csv"):
+        key, *texts = line.split("|")
+        yield _utterance(_audio(folder / "wavs" / key), texts[-1] if texts else "", "ljspeech", folder.name)
+
+
+def _arctic(folder: Path) -> Iterator[Utterance]:
+    for line in lines(folder / "etc/txt.done.data"):
+        key, _, text = line.strip("() ").partition(" ")
+        yield _utterance(_audio(folder / "wav" / key), text.strip('" '), "cmu-arctic", folder.name)
+
+
+def _vctk(folder: Path) -> Iterator[Utterance]:
+    """The first microphone of each utterance; one speaker, p315, has no texts."""
+    for text in sorted((folder / "txt").glob("*/*.txt")):
+        file = folder / "wav48_silence_trimmed" / text.parent.name / f"{text.stem}_mic1"
+        yield _utterance(_audio(file), " ".join(lines(text)), "vctk", text.parent.name)
 
 
 def _beside_texts(folder: Path) -> Iterator[Utterance]:
