@@ -120,12 +120,72 @@ def test_a_form_that_is_none(server):  # noqa: F811
     assert [a.status_code for a in answers] == [400] * 6 and all(a.json()["error"]["message"] for a in answers)
 
 
+def test_names_of_fields_as_clients_write_them(server, wanted):  # noqa: F811
+    url = f"{server.url}/v1/audio/transcriptions"
+    for list_name in ("timestamp_granularities", "timestamp_granularities[]", "Timestamp_Granularities[0]"):
+        fields = {"Response_Format": "verbose_json", list_name: "word"}
+        found = httpx.post(url, data=fields, files={"File": CLIP.read_bytes()}, timeout=60).json()
+        assert found["text"] == wanted.text and "words" in found and "segments" not in found
+    shouting = (
+        b'--X\r\nCONTENT-DISPOSITION: FORM-DATA; NAME="FILE"; FILENAME="A"\r\n\r\n%s\r\n--X--\r\n' % CLIP.read_bytes()
+    )
+    answer = httpx.post(url, content=shouting, headers={"Content-Type": "Multipart/Form-Data; Boundary=X"}, timeout=60)
+    assert answer.json()["text"] == wanted.text
+
+
+def test_a_file_that_comes_as_a_text_says_how_to_send_it(server):  # noqa: F811
+    head = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+    for content in (b"@talk.wav", b"\0" * 100_000):
+        answer = httpx.post(
+            f"{server.url}/v1/audio/transcriptions",
+            content=head + content + b"\r\n--x--\r\n",
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        assert answer.status_code == 400 and "'file', with a file name" in answer.json()["error"]["message"]
+
+
+def test_translations_are_refused(client):
+    with pytest.raises(openai.BadRequestError, match="translates nothing: use /v1/audio/transcriptions"):
+        client.audio.translations.create(model="whisper-1", file=CLIP)
+
+
+@pytest.mark.parametrize("name, format", [("text", "txt"), ("srt", "srt"), ("vtt", "vtt")])
+def test_known_words_become_captions(server, wanted, name, format):  # noqa: F811
+    text = io.StringIO()
+    FORMATS[format].write(wanted, text)
+    segments = [[{"text": w.text, "start": w.start, "end": w.end} for w in s.words] for s in wanted.segments]
+    answer = httpx.post(f"{server.url}/v1/captions", json={"response_format": name, "segments": segments})
+    assert answer.text == text.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"[" * 9_000,
+        b'{"response_format": "srt", "segments": [[7]]}',
+        b'{"response_format": "docx", "segments": []}',
+        b'{"response_format": [], "segments": []}',
+        b'{"response_format": "srt", "segments": [[{"text": "a", "start": 0, "end": NaN}]]}',
+        b'{"response_format": "srt", "segments": [[{"text": "a", "start": 2, "end": 1}]]}',
+        b'{"response_format": "srt", "segments": [[{"text": null, "start": 0, "end": 1}]]}',
+    ],
+)
+def test_words_that_are_none_are_refused(server, content):  # noqa: F811
+    answer = httpx.post(f"{server.url}/v1/captions", content=content)
+    assert answer.status_code == 400 and "send JSON" in answer.json()["error"]["message"]
+
+
 def test_half_a_file_gives_the_half_with_a_warning(client, tmp_path):
     whole, half = tmp_path / "whole.wav", tmp_path / "half.wav"
     soundfile.write(whole, audio.load(str(CLIP)), 16_000, subtype="PCM_16")
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     found = ask(client, file=half)
     assert found.text == asr.load().transcribe(half).text and "the upload could be read for" in found.warning
+    assert list(ask(client, file=half, stream=True))[-1].warning == found.warning
+    captions = client.audio.transcriptions.with_raw_response.create(model="whisper-1", file=half, response_format="srt")
+    assert captions.headers["X-Warning"] == found.warning
 
 
 def test_video(client, tmp_path):

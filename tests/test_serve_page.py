@@ -1,5 +1,6 @@
 """The page in headless Chromium, whose microphone plays a real clip."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from serving import CLIP, eager, running
 
 import asr
 from asr import audio
+from asr.transcript import FORMATS
 
 PAUSE = np.zeros(24_000, np.float32)
 
@@ -46,6 +48,27 @@ def test_a_dropped_file_is_transcribed(page):
     words = page.wait("document.querySelector('#text .file')?.innerText")
     assert [w for w in words.split() if w.isalpha()] == asr.load().transcribe(CLIP).text.split()
     assert "0." in words  # word times
+
+
+def test_the_words_are_copied_and_saved(page):
+    """What would go to the clipboard and into files is caught here: a headless browser has neither."""
+    page.value("""
+        window.kept = [];
+        const clipboard = { writeText: async (text) => kept.push(["copy", text]) };
+        Object.defineProperty(navigator, "clipboard", { value: clipboard });
+        URL.createObjectURL = (blob) => { blob.text().then((text) => kept.push([null, text])); return "#"; };
+        HTMLAnchorElement.prototype.click = function () { window.saved = this.download; };
+    """)
+    page.choose("#file", CLIP)
+    page.wait("document.querySelector('#text section .save') !== null")
+    transcript = asr.load().transcribe(CLIP)
+    for number, format in enumerate(["copy", "txt", "srt", "vtt"], start=1):
+        page.value(f"document.querySelector('#text section .save [data-format={format}]').click()")
+        page.wait(f"kept.length == {number}")
+        wanted = io.StringIO()
+        FORMATS["txt" if format == "copy" else format].write(transcript, wanted)
+        assert page.value(f"kept[{number - 1}][1]") == wanted.getvalue()
+    assert page.value("saved") == "independence.vtt" and page.problems == []
 
 
 def test_the_microphone_is_heard_and_drawn(page):

@@ -79,6 +79,17 @@ def test_formats(server, listener, encoding, rate, channels):  # noqa: F811
     assert finals(answers) == [r.text for r in said(listener, data, PcmFormat(encoding, rate, channels))] != []
 
 
+def test_samples_that_are_none_are_told_and_what_follows_is_heard(server, listener):  # noqa: F811
+    clean = SOUND.astype("<f4").copy()
+    clean[100:103] = 0.0
+    broken = clean.copy()
+    broken[100:103] = np.nan, np.inf, 1e30
+    start = json.dumps({"type": "start", "encoding": "f32le", "partials": False})
+    answers = talk(server, start, broken.tobytes(), END)
+    assert finals(answers) == [r.text for r in said(listener, clean.tobytes(), PcmFormat("f32le"))] != []
+    assert answers[-1]["kind"] == "end" and answers[-1]["warning"].startswith("3 samples are NaN")
+
+
 def test_many_sockets_at_once(server, wanted):  # noqa: F811
     with ThreadPoolExecutor(8) as pool:
         everyone = pool.map(lambda n: talk(server, pcm(SOUND[: 3_000 * n]), pcm(SOUND[3_000 * n :]), END), range(8))

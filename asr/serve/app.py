@@ -27,7 +27,7 @@ from asr.commands.terminal import say
 from asr.serve.access import is_loopback
 from asr.serve.engine import HTTPError
 from asr.serve.service import ALIASES, Service
-from asr.serve.transcriptions import Transcriptions, error_body
+from asr.serve.transcriptions import Transcriptions, captions, error_body
 from asr.serve.websocket import LiveText
 
 PAGE = Path(__file__).parent / "page"
@@ -86,6 +86,7 @@ def application(service: Service, beside: Callable[[], Coroutine[None, None, Non
     routes = [
         Route("/v1/audio/transcriptions", Transcriptions(service), methods=["POST"]),
         Route("/v1/audio/translations", translations, methods=["POST"]),
+        Route("/v1/captions", captions, methods=["POST"]),
         Route("/v1/models", models),
         Route("/v1/models/{name}", model),
         Route("/v1/wake", wake),

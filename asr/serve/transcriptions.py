@@ -26,6 +26,7 @@ from asr.serve.service import ALIASES, RETRY_S, Service
 from asr.transcript import FORMATS, Segment, Transcript, Word
 
 MAX_FIELDS, MAX_FIELD_BYTES = 40, 64_000  # of a form
+MAX_WORDS_BYTES = 10_000_000  # of words that are made into captions: some 40 hours of speech
 MIN_CONFIDENCE = 1e-4  # confidence whose logarithm is still told
 CAPTIONS = {"text": "txt", "srt": "srt", "vtt": "vtt"}  # response_format: the format of asr.transcript
 ANSWERS = ("json", "text", "srt", "verbose_json", "vtt")
@@ -182,12 +183,43 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+async def captions(request: Request) -> Response:
+    """POST /v1/captions: words that are known already, as text, srt or vtt; the page saves what it shows.
+
+    The body is JSON: `response_format`, and `segments`, lists of words with `text`, `start` and `end` in s.
+    Raises HTTPError.
+    """
+    length = request.headers.get("content-length", "")
+    if not (length.isdecimal() and int(length) <= MAX_WORDS_BYTES):
+        raise HTTPError(413, f"send words with a Content-Length of at most {MAX_WORDS_BYTES} bytes", "size")
+    try:
+        content = json.loads(await request.body())
+        segments = [[_known_word(**word) for word in words] for words in content["segments"]]
+        format = CAPTIONS[content["response_format"]]
+    except (LookupError, RecursionError, TypeError, ValueError):
+        text = "send JSON: response_format (text, srt or vtt), and segments, lists of words with text, start and end"
+        raise HTTPError(400, text, "invalid_value") from None
+    spoken = tuple(Segment(words[0].start, words[-1].end, tuple(words)) for words in segments if words)
+    return _captions(Transcript("words", 0.0, spoken), format)
+
+
+def _known_word(text: str, start: float, end: float, **_: object) -> Word:
+    """Raises TypeError, ValueError."""
+    if not (isinstance(text, str) and 0 <= start <= end < math.inf):
+        raise ValueError
+    return Word(text, float(start), float(end), 1.0)
+
+
+def _captions(transcript: Transcript, format: str) -> Response:
+    text = io.StringIO()
+    FORMATS[format].write(transcript, text)
+    headers = {"X-Warning": transcript.warning.encode("ascii", "replace").decode()} if transcript.warning else {}
+    return PlainTextResponse(text.getvalue(), headers=headers)
+
+
 def _response(transcript: Transcript, wanted: TranscriptionRequest) -> Response:
     if wanted.format in CAPTIONS:
-        text = io.StringIO()
-        FORMATS[CAPTIONS[wanted.format]].write(transcript, text)
-        headers = {"X-Warning": transcript.warning.encode("ascii", "replace").decode()} if transcript.warning else {}
-        return PlainTextResponse(text.getvalue(), headers=headers)
+        return _captions(transcript, CAPTIONS[wanted.format])
     return JSONResponse(_plain(transcript) if wanted.format == "json" else _verbose(transcript, wanted.granularities))
 
 

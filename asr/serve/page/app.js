@@ -1,10 +1,11 @@
 // What the buttons and keys do.
 import { listen } from "./live.js";
-import { final, partial, plain } from "./text.js";
+import { Recording, plain } from "./text.js";
 
 const [talk, file, access, token, status, wake, times] = ["talk", "file", "access", "token", "status", "wake", "times"].map(
   (id) => document.getElementById(id),
 );
+let heard = null; // what the microphone hears
 let stop = null; // while the microphone is heard
 let words = []; // the wake words: name, phrase, threshold, colour
 let secret = sessionStorage.getItem("token") ?? "";
@@ -46,8 +47,8 @@ function light(name) {
 const on = {
   open: () => say("Listening: what you say appears below."),
   result: (result) => {
-    if (result.kind === "partial") partial(result);
-    if (result.kind === "final") final(result.words);
+    if (result.kind === "partial") heard.partial(result);
+    if (result.kind === "final") heard.final([result.words]);
     if (result.kind === "wake") light(result.name);
     if (result.kind === "error") say(result.message, true);
   },
@@ -70,6 +71,7 @@ async function toggle() {
   say("Waiting for the microphone ...");
   talk.disabled = true;
   try {
+    heard = new Recording(save("talk"));
     stop = await listen(secret, words, on);
   } catch (error) {
     pressed(false);
@@ -83,17 +85,43 @@ async function transcribe(chosen) {
   const form = new FormData();
   form.append("file", chosen);
   form.append("response_format", "verbose_json");
-  form.append("timestamp_granularities[]", "word");
+  for (const name of ["word", "segment"]) form.append("timestamp_granularities[]", name);
   say(`Transcribing ${chosen.name} ...`);
   try {
     const answer = await ask("/v1/audio/transcriptions", { method: "POST", body: form });
     const found = await answer.json();
     if (!answer.ok) return say(found.error.message, true);
-    final(found.words.map(({ word, ...rest }) => ({ text: word, ...rest })), "file");
-    say(found.warning ?? (found.words.length ? `${chosen.name}: ${found.duration} s.` : `${chosen.name}: no speech was found.`));
+    const words = found.words.map(({ word, ...rest }) => ({ text: word, ...rest }));
+    const recording = new Recording(save(chosen.name.replace(/\.[^.]*$/, "")));
+    recording.final(found.segments.map(({ text }) => words.splice(0, text.split(" ").length)), "file");
+    say(found.warning ?? (found.text ? `${chosen.name}: ${found.duration} s.` : `${chosen.name}: no speech was found.`));
   } catch (error) {
     say(`The file could not be sent: ${error.message}`, true);
   }
+}
+
+// The words of a recording, to the clipboard or into a file of that name.
+function save(name) {
+  return async (segments, format) => {
+    const response_format = { copy: "text", txt: "text" }[format] ?? format;
+    try {
+      const answer = await ask("/v1/captions", { method: "POST", body: JSON.stringify({ response_format, segments }) });
+      const text = await answer.text();
+      if (!answer.ok) return say(JSON.parse(text).error.message, true);
+      if (format === "copy") {
+        await navigator.clipboard.writeText(text);
+        return say("Copied.");
+      }
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+      link.download = `${name}.${format}`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      say(`Saved as ${link.download}.`);
+    } catch (error) {
+      say(navigator.clipboard ? `This did not work: ${error.message}` : "A browser copies on pages of localhost or https only: save it instead.", true);
+    }
+  };
 }
 
 talk.addEventListener("click", toggle);
