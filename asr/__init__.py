@@ -7,6 +7,7 @@ print(transcript.text, transcript.segments[0].words[0])
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import Error
@@ -14,17 +15,33 @@ from asr.errors import Error
 if TYPE_CHECKING:
     from asr.live.listener import Listener, ListenerOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
-    from asr.search.decoder import DecoderOptions
+    from asr.search.decoder import decoder
+    from asr.search.options import DecoderOptions
 
 __version__ = "0.1.0"
-__all__ = ["DecoderOptions", "Error", "Listener", "ListenerOptions", "Recognizer", "RecognizerOptions", "load"]
+_HOMES = {
+    "DecoderOptions": "asr.search.options",
+    "Listener": "asr.live.listener",
+    "ListenerOptions": "asr.live.listener",
+    "Recognizer": "asr.recognizer",
+    "RecognizerOptions": "asr.recognizer",
+    "decoder": "asr.search.decoder",
+    "load": "asr.recognizer",
+}
+__all__ = [
+    "DecoderOptions",
+    "Error",
+    "Listener",
+    "ListenerOptions",
+    "Recognizer",
+    "RecognizerOptions",
+    "decoder",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """The recogniser is imported when it is first asked for: commands that do without it start faster."""
-    if name in __all__:
-        from asr import recognizer
-        from asr.live import listener
-
-        return getattr(listener if name.startswith("Listener") else recognizer, name)
+    """What the package offers is imported when it is first asked for: commands that do without it start faster."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'asr' has no attribute {name!r}")

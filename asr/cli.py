@@ -14,6 +14,7 @@ from asr.commands.export import add_export
 from asr.commands.finetune import add_finetune
 from asr.commands.listen import add_listen
 from asr.commands.lm import add_lm
+from asr.commands.say_how import add_say_how
 from asr.commands.score import add_score
 from asr.commands.terminal import fail, say
 from asr.commands.train import add_train
@@ -30,6 +31,7 @@ COMMANDS = {  # name: what it does, and what adds its options; their modules imp
     "score": ("compare transcripts with what was said: error rates, alignments, a test of two systems", add_score),
     "export": ("write a model for machines without torch", add_export),
     "align": ("find when each word of a known text was said", add_align),
+    "say-how": ("show how words will be pronounced", add_say_how),
     "lm": ("train language models, score sentences, make some up", add_lm),
     "attention": ("spell a recording with the attention decoder, and draw where it looked", add_attention),
 }

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import asr
+from asr.cli import main
+from asr.language import arpa
 from asr.language.kneser_ney import TrainingOptions, train
+from asr.model.checkpoint import load_model
 from asr.search.base import LexiconOptions
+from asr.search.decoder import Decoder
+from asr.search.hotwords import Hotword
 from asr.search.lexicon import Lexicon, LexiconError, packaged
+from asr.search.options import DecoderOptions
 from asr.search.words import LexiconSearch
 from recipes.language_model.lexicon import inflected
 
@@ -228,3 +235,72 @@ def test_recombination_keeps_a_text_of_the_best_score(lm, seed):
     best = max(some, key=some.get)
     assert every[best] - 0.3 <= some[best] <= every[best] + 1e-6
     assert every[best] >= max(every.values()) - 0.3
+
+
+@pytest.mark.parametrize(
+    "word, first, another",
+    [
+        ("hdmi", "EY CH D IY EH M AY", "HH D M"),
+        ("bbc", "B IY B IY S IY", "B K"),
+        ("gpu", "JH IY P IY Y UW", "G P UW"),
+        ("nasa", "N AE S", "EH N EY EH S EY"),
+        ("usb", "Y UW EH S B IY", "Y UW EH S B IY"),
+        ("sepp", "S EH P", "EH S IY P IY P IY"),
+    ],
+)
+def test_acronyms_are_tried_spelt_and_as_a_word(word, first, another):
+    ways = packaged().ways(word)
+    assert ways[0].startswith(first) and any(way.startswith(another) for way in ways)
+
+
+def test_ones_own_lexicon_says_how_a_word_is_pronounced_and_nothing_else_does(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("# mine\nHDMI\tHH AH D M IY\nhdmi(2)  EY1 CH D\npear\tP IH R\n")
+    lexicon = packaged().overridden(Lexicon.read(tmp_path / "mine.txt"))
+    assert lexicon.ways("hdmi") == ["HH AH D M IY", "EY CH D"] and lexicon.ways("pear") == ["P IH R"]
+    assert lexicon.ways("pair") == ["P EH R"] and lexicon.pronounce("a pear") == ["AH", "P", "IH", "R"]
+    assert main(["say-how", "Pear", "bbc", "--lexicon", str(tmp_path / "mine.txt")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["pear\tP IH R\tyour lexicon", "bbc\tB IY B IY S IY\tletter by letter"]
+    assert main(["say-how", "p3ar"]) == 2 and "the alphabet has no '3'" in capsys.readouterr().err
+
+
+def test_hotwords_are_pronounced_as_ones_own_lexicon_says():
+    model, card = load_model()
+    options = DecoderOptions(hotwords=(Hotword("hdmi"), Hotword("zork")), pronunciations=(("hdmi", "HH AH D M IY"),))
+    decoder = Decoder(model, card, options)
+    assert decoder.pronounced("hdmi") == [[1 + model.options.phonemes.index(p) for p in "HH AH D M IY".split()]]
+    assert decoder.pronounced("zork") != [] == decoder.pronounced("zorkmid")
+    with pytest.raises(LexiconError, match="has the phoneme 'Q'"):
+        Decoder(model, card, DecoderOptions(pronunciations=(("hdmi", "Q"),)))
+    with pytest.raises(LexiconError, match="no phonemes are searched"):
+        Decoder(model, card, DecoderOptions(lexicon=False, pronunciations=(("hdmi", "HH"),)))
+    commands = Decoder(model, card, DecoderOptions(commands=("hdmi",), pronunciations=(("hdmi", "HH AH D"),)))
+    assert len(commands.pronounced("hdmi")[0]) == 3
+
+
+# a decoder of one's own
+
+
+def test_a_decoder_for_anyones_letters(lm, tmp_path):
+    labels = ["", " ", *"abelprt"]
+    rows = np.full((9, len(labels)), 0.02)
+    rows[np.arange(9), [labels.index("" if c == "_" else c) for c in "pe_arata_"[:9]]] = 0.9
+    log_probs = np.log(rows / rows.sum(1, keepdims=True)).astype(np.float32)
+    assert asr.decoder(labels)(log_probs)[0].text == "pearata"
+    arpa.write(lm, tmp_path / "lm.arpa")
+    fused, hot = asr.decoder(labels, lm=tmp_path / "lm.arpa"), asr.decoder(labels, lm, ["pearat"])
+    assert fused(log_probs, n=3)[0].score < asr.decoder(labels)(log_probs)[0].score
+    state = hot.start()
+    for row in log_probs:
+        state = hot.feed(state, row[None])
+    assert hot.finish(state, 3) == hot(log_probs, n=3) and hot.partial(state).words
+    with pytest.raises(asr.Error, match='the blank "" first'):
+        asr.decoder([*"abc", ""])
+
+
+def test_a_decoder_for_anyones_phonemes(lm):
+    lexicon = {"pear": ["P EH R"], "eat": ["IY T"], "a": ["AA"]}
+    decoder = asr.decoder(["", *PHONEMES], lm, lexicon=lexicon)
+    assert decoder(spoken("IY T AA P EH R"))[0].text == "eat a pear"
+    with pytest.raises(asr.Error, match="needs an n-gram model"):
+        asr.decoder(["", *PHONEMES], lexicon=lexicon)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from asr.text import normalise
 from wakeword.phrase.near_misses import near_misses
 from wakeword.phrase.phrases import PhraseError, check, variants, warning
-from wakeword.phrase.pronunciation import alike, pronounce, pronunciations, says
+from wakeword.phrase.pronunciation import alike, pronounce, pronunciations, says, ways
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_phrase_is_normalised(phrase, said):
         ("word " * 30, "30 words"),
         ("one two three four five six seven", "at most 6"),
         ("hmm", "cannot be pronounced"),
-        ("hey xkcd", '"xkcd" cannot be pronounced'),
+        ("hey xkcdfg", '"xkcdfg" cannot be pronounced'),
         ("asdfghjkl", "cannot be pronounced"),
         ("aaaaaah", "cannot be pronounced"),
         ("ba" * 100, "cannot be pronounced"),
@@ -120,3 +120,11 @@ def test_near_misses_are_of_every_kind():
 def test_most_near_misses_share_sounds_with_the_phrase():
     texts = near_misses("computer", 200, np.random.default_rng(0))
     assert np.mean(["com" in text.lower() or "put" in text.lower() for text in texts]) > 0.6
+
+
+def test_an_acronym_is_read_letter_by_letter_to_voices_and_listened_for_both_ways():
+    assert check("HDMI") == "hdmi" and warning("bbc") is None
+    assert {"hey aitch dee em eye", "Hey, aitch dee em eye."} <= set(variants("hey hdmi"))
+    assert "double you ex see" in variants("wxc")
+    assert "nasa" in variants("nasa") and "EH N EY EH S EY".split() in [list(way) for way in ways("nasa")]
+    assert ways("hdmi")[0] == tuple("EY CH D IY EH M AY".split()) and len(ways("hdmi")) > 1

@@ -91,7 +91,7 @@ def listen(options: argparse.Namespace) -> int:
         return 0
     detector = opened(options)
     confirmed = confirmation(detector, options)
-    if not options.then and (options.hotwords or options.commands or options.rejection is not None):
+    if not options.then and (options.hotwords or options.commands or options.lexicon or options.rejection is not None):
         raise UsageError("--hotwords, --commands and --rejection are for what follows the word: add --then transcribe")
     command = Program(options.run) if options.run is not None else None
     name = Path(options.model or slug(detector.phrase)).stem

@@ -17,6 +17,7 @@ def add_expectations(p: argparse.ArgumentParser) -> None:
         "--hotwords", metavar="FILE", help="words and phrases to expect, one a line, perhaps a tab and a weight (6)"
     )
     group.add_argument("--commands", metavar="FILE", help="the only things that can be said, one a line")
+    p.add_argument("--lexicon", metavar="FILE", help="how words are pronounced: lines of a word, a tab, phonemes")
     p.add_argument(
         "--rejection",
         type=_threshold,
@@ -48,12 +49,15 @@ def recognizer_options(
 
 def _expectations(options: argparse.Namespace) -> dict[str, Any]:
     from asr.search.hotwords import HotwordError, read_commands, read_hotwords
+    from asr.search.lexicon import Lexicon
 
     if options.rejection and not options.commands:
         raise HotwordError("--rejection needs --commands FILE: it says what is none of the commands")
+    found: dict[str, Any] = {}
+    if options.lexicon:
+        found["pronunciations"] = tuple(Lexicon.read(options.lexicon).pairs())
     if options.hotwords:
-        return {"hotwords": read_hotwords(options.hotwords)}
-    if not options.commands:
-        return {}
-    found: dict[str, Any] = {"commands": read_commands(options.commands)}
+        found["hotwords"] = read_hotwords(options.hotwords)
+    if options.commands:
+        found["commands"] = read_commands(options.commands)
     return found | ({"rejection": options.rejection} if options.rejection else {})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr.errors import Error
 from asr.model.checkpoint import MODELS
-from asr.search.letter_to_sound import VOWELS, guess
+from asr.search.letter_to_sound import guess
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 PACKAGED = MODELS / "english-lexicon.txt.xz"  # or not
@@ -21,6 +21,8 @@ LETTER_NAMES = {
     "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW", "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S",
     "y": "W AY", "z": "Z IY",
 }  # fmt: skip
+# words of English begin so; what does not, as "hdmi" and "gpu", is rather spelt than read
+_READABLE = re.compile("(s?[cpt][hlr]?|sp?[lmnqw]|[bfg][lr]|[dkpt]r|[dt]w|[gkp]n|[gprsw]h|[dt]hr?|[^aeiouy]?)[aeiouy]")
 _STRESS = str.maketrans("", "", "012")
 
 
@@ -96,12 +98,15 @@ class Lexicon(Mapping[str, list[str]]):
         """The same, and where each way comes from: what the lexicon lacks may be an acronym, spelt or read."""
         if word in self:
             return [(way, "lexicon") for way in self[word]]
-        by_rules = [(way, "by its spelling") for way in guess(word, self)]
-        letters = [c for c in word if c in LETTER_NAMES]
-        if not 1 < len(letters) <= MAX_ACRONYM_LETTERS:
-            return by_rules
-        spelt = [(" ".join(LETTER_NAMES[c] for c in letters), "letter by letter")]
-        return by_rules + spelt if any(c in VOWELS for c in letters) else spelt + by_rules
+        read = [(way, "by its spelling") for way in guess(word, self)]
+        if not 1 < len(word) <= MAX_ACRONYM_LETTERS or "'" in word:
+            return read
+        spelt = [(" ".join(LETTER_NAMES[c] for c in word), "letter by letter")]
+        return spelt + read if self.is_spelt(word) else read + spelt
+
+    def is_spelt(self, word: str) -> bool:
+        """True for an acronym that is read letter by letter: it is short, not listed, and begins as no word does."""
+        return word not in self and 1 < len(word) <= MAX_ACRONYM_LETTERS and not ("'" in word or _READABLE.match(word))
 
     def __getitem__(self, word: str) -> list[str]:
         return self._words[word]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from string import ascii_lowercase
 
 from asr.errors import Error
 from asr.text import normalise
-from wakeword.phrase.pronunciation import VOWELS, compounds, lexicon, pronounce, pronunciations
+from wakeword.phrase.pronunciation import VOWELS, compounds, lexicon, pronunciations, ways
 
 MAX_WORDS = 6
 MAX_WORD_LETTERS = 30  # letters
@@ -16,6 +17,8 @@ MIN_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "
 _SILENT = " .,;:!?…'’‘`´ʼ\"“”-–—"
 # what no English word holds: seven consonants in a row, a letter four times in a row
 _UNSAYABLE = re.compile(r"[bcdfghjklmnpqrstvwxz']{7}|(.)\1{3}")
+_NAMES = "ay bee see dee ee eff gee aitch eye jay kay ell em en oh pee cue are ess tee you vee double-you ex why zee"
+_READ_ALOUD = dict(zip(ascii_lowercase, _NAMES.split()))
 _GREETINGS = frozenset("hey hi hello ok okay yo hallo oh dear".split())  # a comma may follow
 
 
@@ -48,23 +51,29 @@ def _check_letters(phrase: str) -> None:
 
 
 def _sayable(word: str) -> bool:
-    """True if the word has a vowel sound, or looks as if it had."""
-    if ways := pronunciations(word):
-        return any(VOWELS.intersection(said) for said in ways)
+    """True if the word has a vowel sound, or looks as if it had, or is an acronym, read letter by letter."""
+    if lexicon().is_spelt(word):
+        return True
+    if known := pronunciations(word):
+        return any(VOWELS.intersection(said) for said in known)
     return bool(re.search("[aeiouy]", word)) and not _UNSAYABLE.search(word) and len(word) <= MAX_WORD_LETTERS
 
 
 def warning(phrase: str) -> str | None:
     """A sentence for the user of a phrase that will work badly; None for a good one."""
     text = normalise(phrase)
-    sounds = pronounce(text) or re.sub(r"[' ]|(.)(?=\1)|e\b", "", text)  # about a letter a phoneme
-    if len(sounds) >= MIN_PHONEMES:
+    if len(ways(text)[0]) >= MIN_PHONEMES:
         return None
     return f'"{text}" is very short: expect false alarms, or choose a longer phrase, such as "hey computer"'
 
 
 def variants(text: str) -> list[str]:
-    """Ways to write a normalised phrase that make synthesisers vary its melody, never its words."""
+    """Ways to write a normalised phrase that make synthesisers vary its melody, never its words.
+
+    Voices read acronyms in many ways, so they get the names of the letters.
+    """
+    text = " ".join(" ".join(_READ_ALOUD[c] for c in w) if lexicon().is_spelt(w) else w for w in text.split())
+    text = text.replace("-", " ")
     unknown = [word for word in text.split() if word not in lexicon()]  # voices guess at these: "snowboy", "snow boy"
     apart = [text.replace(word, " ".join(compounds(word)[0])) for word in unknown if compounds(word)]
     return [*punctuated(text), *apart]
