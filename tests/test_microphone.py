@@ -267,6 +267,27 @@ def test_losses_before_us_are_counted_and_told():
     assert microphone.overflows == 1 and said == ["sound lost 1 times so far by the device or its driver"]
 
 
+def test_a_reader_may_be_late_by_half_a_minute_and_more():
+    """At a load of ten a block can wait long: nothing of 30 s is lost, and what waited comes in order."""
+    with opened(sd := PortAudio(("X", 1, 16_000.0)), said := []) as microphone:
+        late = np.concatenate([NOISE[:, :1]] * 6)
+        sd.streams[0].hear(late)
+        np.testing.assert_array_equal(rest(microphone), late[:, 0])
+        assert len(late) > 30 * 16_000 and microphone.dropped == 0 and said == []
+
+
+def test_what_is_no_sound_becomes_silence_and_is_told():
+    broken = NOISE[:8_000].copy()
+    broken[100, 0], broken[200, 1], broken[300, 0] = np.nan, np.inf, 1e30
+    sd = PortAudio(("X", 2, 16_000.0))
+    sd.stereo_only = True
+    with opened(sd, said := []) as microphone:
+        sd.streams[0].hear(broken)
+        heard = rest(microphone)
+    np.testing.assert_allclose(heard, np.where(np.abs(broken) < 100, broken, 0).mean(1), atol=1e-6)
+    assert microphone.bad_samples == 3 and len(said) == 1 and said[0].startswith("microphone 'X': 3 samples are NaN")
+
+
 def test_a_device_that_gives_only_zeros_is_told_once():
     with opened(sd := PortAudio(("X", 1, 16_000.0)), said := []) as microphone:
         sd.streams[0].hear(np.zeros((96_000, 1), np.float32))

@@ -91,6 +91,16 @@ def test_block_size_does_not_show(greedy, speech, size):
     assert [s.confidence for s in pieces] == pytest.approx([s.confidence for s in whole], abs=1e-4)
 
 
+def test_what_is_no_sound_is_heard_as_silence(greedy, speech, caplog):
+    broken = speech.astype(np.float64)
+    broken[: RATE // 2 : 7], broken[-RATE // 2 :: 5] = np.nan, 1e300
+    silent = np.where(np.abs(broken) < 100, broken, 0).astype(np.float32)
+    assert list(greedy.segments(cut(broken, 9_000))) == list(greedy.segments(cut(silent, 9_000))) != []
+    assert caplog.text.count("NaN, infinite") == 1
+    whole = (speech * 32_767).astype(np.int16)
+    assert list(greedy.segments([whole])) == list(greedy.segments([whole / np.float32(32_768)]))
+
+
 def test_batching_does_not_show(greedy, speech):
     alone = Recognizer(greedy.model, greedy.aligner, replace(greedy.options, batch=0.0, gather=0.0))
     assert texts(alone.segments([speech])) == texts(greedy.segments([speech]))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
+from asr.audio.samples import SamplesError
 from asr.live.listener import Listener, ListenerOptions
 from asr.live.options import EndpointOptions
 from asr.live.stream import Result, StreamError
@@ -160,6 +161,21 @@ def test_what_a_driver_gives_instead_of_numbers_is_silence(greedy):
     broken = np.concatenate([np.full(RATE, np.nan, np.float32), np.full(RATE, np.inf, np.float32), SHORT])
     silent = np.concatenate([np.zeros(2 * RATE, np.float32), SHORT])
     assert seen(list(Listener(greedy).over([broken]))) == seen(list(Listener(greedy).over([silent])))
+
+
+def test_bad_samples_are_counted_and_reported_once(greedy, caplog):
+    stream = Listener(greedy).stream()
+    for _ in range(2):
+        stream.feed(np.array([0, np.nan, -np.inf, 1e9, 0.1]))
+    assert stream.bad_samples == 6 and caplog.text.count("NaN, infinite") == 1
+
+
+def test_whole_numbers_are_scaled(greedy):
+    whole = (SHORT * 32_767).astype(np.int16)
+    listener = Listener(greedy)
+    assert seen(list(listener.over([whole]))) == seen(list(listener.over([whole / np.float32(32_768)])))
+    with pytest.raises(SamplesError, match="complex128"):
+        listener.stream().feed(np.zeros(10, complex))
 
 
 def test_misuse_is_told(greedy):

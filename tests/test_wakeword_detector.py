@@ -9,12 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loud import loud_detector, stream
 from safetensors.torch import save_file
 
 from asr import audio
 from asr.audio.features import LogMel
+from asr.audio.samples import SamplesError
 from wakeword import detector as module
 from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
+from wakeword.listen import listen
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.train.training import save_detector
 
@@ -142,3 +145,25 @@ def test_a_phrase_that_a_recording_ends_with_is_heard():
     assert detector.feed(samples, detector.start())[0] == []  # it fires a moment later
     [found] = detector.detect(samples)
     assert found.time == pytest.approx(len(samples) / 16_000, abs=0.4)
+
+
+def test_what_is_no_sound_is_heard_as_silence_and_counted(caplog):
+    """NaN, infinite and absurdly large samples do not reach the network: what follows is detected."""
+    broken = stream()
+    broken[100:104] = np.nan, np.inf, -np.inf, 1e30
+    silent = np.where(np.abs(broken) < 100, broken, np.float32(0))
+    detector = loud_detector()
+    found, state = detector.feed(broken, detector.start())
+    assert found == detector.feed(silent, detector.start())[0] and len(found) == 2
+    assert state.bad_samples == 4 and caplog.text.count("NaN, infinite") == 1
+    assert detector.feed(broken, state)[1].bad_samples == 8 and caplog.text.count("NaN, infinite") == 1
+
+
+def test_whole_numbers_are_scaled():
+    whole = np.round(np.clip(stream(), -1, 1) * 32_767).astype(np.int16)
+    detector = loud_detector()
+    assert detector.detect(whole) == detector.detect(whole / np.float32(32_768)) != []
+    assert [len(h.samples) for h in listen(detector, [whole])] == [33_520, 40_000]
+    assert max(np.abs(h.samples).max() for h in listen(detector, [whole])) <= 1
+    with pytest.raises(SamplesError, match="uint8"):
+        detector.detect(np.zeros(100, np.uint8))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
-from asr.audio.samples import SlidingBuffer
+from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.live.listener import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, WakeWordDetector
@@ -72,7 +72,7 @@ def _wait(detector: WakeWordDetector, source: _Source, confirmed: Callable[[Hear
     kept_samples, delay_samples = round((BEFORE + 1) * SAMPLE_RATE), round(DETECTION_DELAY_S * SAMPLE_RATE)
     while (block := source.read()) is not None:
         found, state = detector.feed(block, state)
-        recent.append(block)
+        recent.append(clean_samples(block)[0])
         for detection in found:
             time = began / SAMPLE_RATE + detection.time
             end = round(time * SAMPLE_RATE) - began

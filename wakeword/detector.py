@@ -8,6 +8,7 @@ same detections.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
+from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
 from wakeword.network import Network
 from wakeword.phonemes.second_stage import SecondStage, second_stage_of
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION, READ = "wakeword", "2", ("1", "2")  # 1 knew no second look
 MODELS = Path(__file__).parent / "models"
 AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
+_log = logging.getLogger(__name__)
 
 
 class DetectorError(Error, ValueError):
@@ -62,12 +65,13 @@ class StreamState(NamedTuple):
     recent: np.ndarray  # (smooth - 1,) last raw scores
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
+    bad_samples: int = 0  # heard so far as silence: NaN, infinite or absurdly large
 
 
 class WakeWordDetector:
     """What turns scores into detections, which those who score inherit from.
 
-    A state is a named tuple with ``steps`` done so far, and ``quiet_until``.
+    A state is a named tuple with ``steps`` done so far, ``quiet_until`` and ``bad_samples``.
     """
 
     options: DetectorOptions
@@ -91,21 +95,27 @@ class WakeWordDetector:
         return self.card["phrase"]
 
     def feed(self, samples: np.ndarray, state: Any) -> tuple[list[Detection], Any]:
-        """(n,) float32 at 16 kHz -> the detections in all steps now complete, and the new state."""
+        """The next samples (n,) at 16 kHz, float32 in -1..1 or int16 -> the detections in all steps now complete, and
+        the new state. Raises asr.audio.samples.SamplesError for other types.
+        """
         _, found, state = self.step(samples, state)
         return found, state
 
     def step(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, list[Detection], Any]:
         """As ``feed``, and before the detections the score (m,) of each of those steps."""
+        samples, bad = clean_samples(samples)
+        if bad and not state.bad_samples:
+            _log.warning(BAD_SAMPLES)
         scores, state = self.scores(samples, state)
         first = state.steps - len(scores)
         fired, quiet_until = pick(scores, self.options, self.step_seconds, first, state.quiet_until)
         found = [Detection(self.time(i), float(scores[i - first])) for i in fired]
-        return scores, found, state._replace(quiet_until=quiet_until)
+        return scores, found, state._replace(quiet_until=quiet_until, bad_samples=state.bad_samples + bad)
 
     def detect(self, samples: np.ndarray) -> list[Detection]:
         """All detections in a whole recording (n,), also of a phrase that it ends with."""
-        return self.feed(np.concatenate([samples, AFTERWARDS]), self.start())[0]
+        found, state = self.feed(samples, self.start())
+        return found + self.feed(AFTERWARDS, state)[0]
 
 
 class Detector(WakeWordDetector):
@@ -146,7 +156,8 @@ class Detector(WakeWordDetector):
             scores = self.look.scores(scores, known, ends, state.steps)
             past = known[: len(past) + done][-self.look.frames :].copy()
         rest = frames[done:].copy()
-        return scores, StreamState(tail, rest, past, layers, recent, state.steps + count, state.quiet_until)
+        steps = state.steps + count
+        return scores, StreamState(tail, rest, past, layers, recent, steps, state.quiet_until, state.bad_samples)
 
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE
-from asr.audio.samples import SlidingBuffer
+from asr.audio.samples import SlidingBuffer, clean_samples
 from wakeword.detector import Detection, WakeWordDetector
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
@@ -38,7 +38,7 @@ def listen(detector: WakeWordDetector, blocks: Iterable[np.ndarray], keep: float
     kept_samples = int(keep * SAMPLE_RATE)
     for block in blocks:
         found, state = detector.feed(block, state)
-        recent.append(block)
+        recent.append(clean_samples(block)[0])
         for detection in found:
             end = round(detection.time * SAMPLE_RATE)
             yield Heard(detection, recent.rows(end - kept_samples, end))

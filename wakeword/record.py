@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.audio.samples import SlidingBuffer
+from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 
 HOP_SAMPLES = SAMPLE_RATE // 100  # samples of a log-mel frame
@@ -21,6 +21,7 @@ def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     activity, segmenter = VoiceActivity(LogMel()), Segmenter(SegmenterOptions(max_length=MAX_UTTERANCE_S))
     state, recent = activity.start(), SlidingBuffer()
     for block in blocks:
+        block, _ = clean_samples(block)
         recent.append(block)
         found, state = activity.feed(block, state)
         for span in segmenter.feed(found.probabilities):

@@ -38,6 +38,7 @@ class SpotState(NamedTuple):
     open: int  # steps that the encoder will still be given, if no more speech comes; 0: nobody speaks
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
+    bad_samples: int = 0  # heard so far as silence: NaN, infinite or absurdly large
 
 
 class Spotter(WakeWordDetector):

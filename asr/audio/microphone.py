@@ -17,6 +17,7 @@ import soxr
 
 from asr.audio.decoders import AudioError
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.samples import BAD_SAMPLES, clean_samples
 
 _BLOCK_TIMEOUT_S = 0.1  # s to wait for a block before looking whether the device is still there
 _RETRY_S = 1.0  # s between looks for a device that has gone
@@ -34,9 +35,11 @@ class MicrophoneError(AudioError):
 
 @dataclass(frozen=True)
 class MicrophoneOptions:
+    """Which input is opened, and what happens when its reader is late or the device goes away."""
+
     device: str | int | None = None  # number, or part of the name in any case; None is the system's default
     block: float = 0.08  # s of audio that the device hands over at a time
-    queue: float = 10.0  # s of audio kept for a reader who is late; what comes on top of that is dropped and counted
+    queue: float = 60.0  # s of audio kept for a reader who is late; what comes on top of that is dropped and counted
     wait: bool = True  # for a device that has disappeared; False: MicrophoneError
     stall: float = 5.0  # s without a block after which a device counts as disappeared
 
@@ -55,12 +58,12 @@ class Device:
     default: bool  # what the system records from when nothing else is asked for
 
     def __str__(self) -> str:
-        text = f"{self.number}: {self.name} ({self.api}, {self.channels} channels, {self.rate:g} Hz)"
-        return text + ", default" * self.default
+        default = ", default" if self.default else ""
+        return f"{self.number}: {self.name} ({self.api}, {self.channels} channels, {self.rate:g} Hz){default}"
 
 
 def devices() -> list[Device]:
-    """All inputs, in PortAudio's order; MicrophoneError where there is none."""
+    """All inputs, in PortAudio's order. Raises MicrophoneError where there is none."""
     sd = _sounddevice()
     default, apis = None, sd.query_hostapis()
     with suppress(sd.PortAudioError):  # there need not be one
@@ -76,17 +79,15 @@ def devices() -> list[Device]:
 
 
 def choose(wanted: str | int | None, found: Sequence[Device]) -> Device:
-    """The device of that number, of that name, or else the only one with that in its name."""
+    """The device of that number, of that name, or else the only one with that in its name. Raises MicrophoneError."""
     if wanted is None:
         return next((d for d in found if d.default), found[0])
     text = str(wanted).strip().lower()
+    matches = [d for d in found if d.name.lower() == text] or [d for d in found if text in d.name.lower()]
     if text.isdecimal():
         matches = [d for d in found if d.number == int(text)]
-    else:
-        matches = [d for d in found if d.name.lower() == text] or [d for d in found if text in d.name.lower()]
-    if len(matches) > 1:  # Windows lists a device once for each of its sound systems
-        usual = [d for d in matches if d.api == choose(None, found).api]
-        matches = usual if len(usual) == 1 else matches
+    usual = [d for d in matches if d.api == choose(None, found).api]
+    matches = usual if len(usual) == 1 else matches  # Windows lists a device once for each of its sound systems
     if len(matches) == 1:
         return matches[0]
     names = ", ".join(f"{d.number}: {d.name}" for d in matches or found)
@@ -94,7 +95,7 @@ def choose(wanted: str | int | None, found: Sequence[Device]) -> Device:
     raise MicrophoneError(f"{fault}: choose one of {names}")
 
 
-def _again(wanted: str | int | None, before: Device, found: Sequence[Device]) -> Device:
+def _same_device(wanted: str | int | None, before: Device, found: Sequence[Device]) -> Device:
     """The same device, under its new number; else another that was asked for, unless that was by number."""
     same = sorted((d for d in found if d.name == before.name), key=lambda d: d.number != before.number)
     return same[0] if same else choose(before.name if str(wanted).strip().isdecimal() else wanted, found)
@@ -112,22 +113,20 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
         """Raises MicrophoneError; ``say`` gets a sentence about each loss, and when the device goes and comes."""
         self.dropped = 0.0  # s of audio lost because the reader was late
         self.overflows = 0  # times that audio, nobody knows how much, was lost before it came here
+        self.bad_samples = 0  # that were NaN, infinite or absurdly large, and became silence
         self._options, self._say = options, say
         self._queue: SimpleQueue[np.ndarray] = SimpleQueue()
         self._stopping = self._ended = False
         self._away: float | None = None  # while the device is: the time up to which zeros have been given
-        self._told, self._tell_after = (0.0, 0), 0.0
+        self._reported, self._report_after = (0.0, 0, 0), 0.0
         self.device: Device = choose(options.device, devices())  # the one in use, or waited for
         self._open()
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Stop at once; what has not been read is gone."""
         self._ended = True
         self._hang_up()
-        self._tell_losses()
+        self._report_losses()
 
     def stop(self) -> None:
         """End the iteration after what has been heard so far; for other threads and signal handlers too."""
@@ -138,8 +137,8 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             if self._stopping:
                 self._hang_up()
             samples = self._next()
-            if self._ended or time.monotonic() >= self._tell_after:
-                self._tell_losses()
+            if self._ended or time.monotonic() >= self._report_after:
+                self._report_losses()
             if len(samples):
                 return samples
         raise StopIteration
@@ -150,7 +149,7 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             return self._resampled(self._queue.get(timeout=_BLOCK_TIMEOUT_S))
         if self._stopping and not self._stream:
             self._ended = True
-            return self._tail() if self._away is None else _NO_SAMPLES
+            return _NO_SAMPLES if self._away is not None else self._resampler.resample_chunk(_NO_SAMPLES, last=True)
         if self._stream and self._stream.active and time.monotonic() - self._heard < self._options.stall:
             return self._absence()
         if self._away is not None:
@@ -177,8 +176,10 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
         """PortAudio's thread: data (frames, channels), status: its CallbackFlags; must never wait."""
         self._heard = time.monotonic()
         self.overflows += bool(status.input_overflow)
+        samples, bad = clean_samples(data)
+        self.bad_samples += bad
         if self._queue.qsize() < self._options.queue / self._options.block:
-            self._queue.put(data.mean(1))
+            self._queue.put(samples.mean(1))
         else:
             self.dropped += frames / self.device.rate
 
@@ -192,17 +193,13 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             self._say(f"microphone {self.device.name!r} gives only zeros: it is muted, or this program may not use it")
         return self._resampler.resample_chunk(samples)
 
-    def _tail(self) -> np.ndarray:
-        """The end of what the device gave, which the resampler held back."""
-        return self._resampler.resample_chunk(_NO_SAMPLES, last=True)
-
     def _disappeared(self) -> np.ndarray:
         self._away, self._look_after = self._heard, 0.0
         if not self._options.wait:
             self._ended = True
             raise MicrophoneError(f"microphone {self.device.name!r} has disappeared: connect it and start again")
         self._say(f"microphone {self.device.name!r} has disappeared: waiting for it")
-        return self._tail()
+        return self._resampler.resample_chunk(_NO_SAMPLES, last=True)  # what it held back
 
     def _look(self) -> None:
         """Open the device that has gone, if it is back."""
@@ -212,7 +209,7 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
             sd._terminate()
         with suppress(sd.PortAudioError, MicrophoneError):
             sd._initialize()  # sees what has been connected since the last time
-            self.device = _again(self._options.device, self.device, devices())
+            self.device = _same_device(self._options.device, self.device, devices())
             self._open()
         self._look_after = time.monotonic() + _RETRY_S
 
@@ -224,14 +221,16 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
         self._away += len(zeros) / SAMPLE_RATE
         return zeros
 
-    def _tell_losses(self) -> None:
-        told, self._told = self._told, (self.dropped, self.overflows)
-        if self._told != told:
-            self._tell_after = time.monotonic() + _REPORT_INTERVAL_S
-        if self.dropped > told[0]:
+    def _report_losses(self) -> None:
+        reported, self._reported = self._reported, (self.dropped, self.overflows, self.bad_samples)
+        if self._reported != reported:
+            self._report_after = time.monotonic() + _REPORT_INTERVAL_S
+        if self.dropped > reported[0]:
             self._say(f"{self.dropped:.1f} s of sound dropped so far: it is not taken in time")
-        if self.overflows > told[1]:
+        if self.overflows > reported[1]:
             self._say(f"sound lost {self.overflows} times so far by the device or its driver")
+        if self.bad_samples > reported[2]:
+            self._say(f"microphone {self.device.name!r}: {self.bad_samples} {BAD_SAMPLES}")
 
 
 def _sounddevice():
@@ -279,8 +278,8 @@ def _explained(device: Device, error: Exception) -> MicrophoneError:
 
 def _forbidden() -> bool:
     """Linux: there are sound devices to record from, but not for this user."""
-    nodes = glob.glob("/dev/snd/pcm*c")
-    return bool(nodes) and not any(os.access(node, os.R_OK) for node in nodes)
+    readable = [os.access(node, os.R_OK) for node in glob.glob("/dev/snd/pcm*c")]
+    return readable != [] and not any(readable)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,21 +14,18 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.audio.features import FRAMES_PER_SECOND, LogMel
+from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
 
+_log = logging.getLogger(__name__)
 STEP = 4  # log-mel frames of 10 ms per probability: a step takes 40 ms
 STEPS_PER_SECOND = FRAMES_PER_SECOND // STEP
 PACKAGED = Path(__file__).parent.parent / "models" / "vad.safetensors"
 TENSORS = (
-    "project.weight",  # (STEP * n_mels, H)
-    "project.bias",
-    "gru.w_x",  # (H, 3H): reset, update, new
-    "gru.b_x",
-    "gru.w_h",  # (H, 3H)
-    "gru.b_h",
-    "out.weight",  # (H,)
-    "out.bias",
+    *("project.weight", "project.bias"),  # (STEP * n_mels, H), (H,)
+    *("gru.w_x", "gru.b_x", "gru.w_h", "gru.b_h"),  # (H, 3H) and (3H,): reset, update, new
+    *("out.weight", "out.bias"),  # (H,), ()
 )
 
 
@@ -76,8 +74,10 @@ class SpeechDetector:
         frames = np.concatenate([state.pending, frames])
         n = len(frames) // STEP
         stacked = frames[: n * STEP].reshape(n, STEP * self.n_mels)
-        hidden = self._hidden(stacked, state.hidden)
-        logits = hidden @ self._t["out.weight"] + self._t["out.bias"]
+        t = self._t
+        x = np.maximum(stacked @ t["project.weight"] + t["project.bias"], 0)
+        hidden = gru(x @ t["gru.w_x"] + t["gru.b_x"], state.hidden, t["gru.w_h"], t["gru.b_h"])  # (n, H)
+        logits = hidden @ t["out.weight"] + t["out.bias"]
         last = hidden[-1] if n else state.hidden
         return sigmoid(logits), DetectorState(frames[n * STEP :].copy(), last)
 
@@ -90,12 +90,6 @@ class SpeechDetector:
         """frames (T, n_mels) of a whole recording -> probabilities (ceil(T / STEP),)."""
         p, state = self.probabilities(frames, self.start())
         return np.concatenate([p, self.flush(state)])
-
-    def _hidden(self, stacked: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """(n, STEP * n_mels), h (H,) -> the hidden states (n, H)."""
-        t = self._t
-        x = np.maximum(stacked @ t["project.weight"] + t["project.bias"], 0)
-        return gru(x @ t["gru.w_x"] + t["gru.b_x"], h, t["gru.w_h"], t["gru.b_h"])
 
 
 class ActivityState(NamedTuple):
@@ -128,10 +122,17 @@ class VoiceActivity:
         self._frontend, self._detector = frontend, detector or SpeechDetector.load()
 
     def over(self, blocks: Iterable[np.ndarray]) -> Iterator[Activity]:
-        """The blocks of samples of a whole recording -> the steps that each of them completes, and those at the end."""
-        state = self.start()
+        """The blocks of samples of a whole recording -> the steps that each of them completes, and those at the end.
+
+        Bad samples are heard as silence, which is logged once. Raises asr.audio.samples.SamplesError.
+        """
+        state, bad = self.start(), 0
         for block in blocks:
-            activity, state = self.feed(block, state)
+            samples, more = clean_samples(block)
+            if more and not bad:
+                _log.warning(BAD_SAMPLES)
+            bad += more
+            activity, state = self.feed(samples, state)
             yield activity
         yield self.flush(state)
 
@@ -176,11 +177,7 @@ class SegmenterOptions:
     @property
     def padding_steps(self) -> int:
         """The padding in steps of 40 ms."""
-        return min(_steps(self.padding), self._silence_steps)
-
-    @property
-    def _silence_steps(self) -> int:
-        return max(1, _steps(self.min_silence))
+        return _steps(self.padding)
 
     def open_steps(self, probability: float, before: int) -> int:
         """For how many further steps a gate stays open if no speech follows; 0: it is closed.
@@ -188,7 +185,7 @@ class SegmenterOptions:
         probability: that the current step is speech; before: the answer of the step before.
         """
         if probability >= (self.off if before else self.on):
-            return self._silence_steps
+            return max(1, _steps(self.min_silence))
         return max(0, before - 1)
 
 
@@ -199,13 +196,6 @@ class Span(NamedTuple):
     end: int
     cut_left: bool = False
     cut_right: bool = False
-
-
-class Pause(NamedTuple):
-    """Silence within a segment: its first frame, and how many there are; 0 while there is speech."""
-
-    start: int
-    length: int
 
 
 class Segmenter:
@@ -228,7 +218,7 @@ class Segmenter:
         self._start: int | None = None  # of the current segment, its padding included
         self._open = 0  # steps for which the segment goes on without further speech
         self._onset = self._last = 0  # first step of its speech, end of its last
-        self._cut_left = False
+        self.cut_left = False  # the segment begins where speech that was too long has been cut
         self._p: list[float] = []  # of all steps since its start
 
     @property
@@ -243,11 +233,6 @@ class Segmenter:
         return STEP * start
 
     @property
-    def cut_left(self) -> bool:
-        """The open segment begins where speech that was too long has been cut."""
-        return self._cut_left
-
-    @property
     def sure_until(self) -> int:
         """Frames of the open segment up to this one stay in it, unless it becomes too long and is cut before.
 
@@ -256,23 +241,19 @@ class Segmenter:
         return STEP * min(self._now, self._last + self._padding)
 
     @property
-    def pause(self) -> Pause:
-        """The silence that the open segment ends with so far."""
-        return Pause(STEP * self._last, STEP * (self._now - self._last))
+    def pause(self) -> Span:
+        """The silence that the open segment ends with so far; of no length while there is speech."""
+        return Span(STEP * self._last, STEP * self._now)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
-        for p in np.asarray(probabilities, np.float64).tolist():
-            segment = self.step(p)
-            if segment:
-                yield segment
+        return filter(None, map(self.step, np.asarray(probabilities, np.float64).tolist()))
 
     def flush(self) -> Iterator[Span]:
         """End of the recording: the segment that is still open, if any."""
-        if self._start is not None:
-            segment = self._close(self._start, min(self._last + self._padding, self._now))
-            if segment:
-                yield segment
+        start, end = self._start, min(self._last + self._padding, self._now)
+        if start is not None and (segment := self._close(start, end)):
+            yield segment
 
     def step(self, p: float) -> Span | None:
         """The probability of the next step -> the segment that ends in it, if one does."""
@@ -294,7 +275,7 @@ class Segmenter:
         return None
 
     def _close(self, start: int, end: int) -> Span | None:
-        cut_left, spoken = self._cut_left, self._last - self._onset
+        cut_left, spoken = self.cut_left, self._last - self._onset
         self._idle()
         if spoken < self._min_speech and not cut_left:
             return None
@@ -309,9 +290,9 @@ class Segmenter:
         cut = start + offset
         if self._last <= cut:  # silent since then
             return self._close(start, cut)
-        segment = Span(STEP * start, STEP * cut, self._cut_left, True)
+        segment = Span(STEP * start, STEP * cut, self.cut_left, True)
         self._start = self._onset = self._free = cut
-        self._cut_left, self._p = True, self._p[offset:]
+        self.cut_left, self._p = True, self._p[offset:]
         return segment
 
 

@@ -180,7 +180,7 @@ class Stream:
 
     def _partial(self, utterance: Utterance) -> Iterator[Result]:
         partial, pause = utterance.advance(), self._endpointer.pause
-        if utterance.end_frame is None and pause.length >= PAUSE_FRAMES:
+        if utterance.end_frame is None and pause.end - pause.start >= PAUSE_FRAMES:
             partial = utterance.judged(partial, pause.start)
         if partial != utterance.shown:
             words = utterance.show(partial)

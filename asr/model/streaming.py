@@ -33,7 +33,7 @@ class EncoderState(NamedTuple):
     frames: np.ndarray  # (t, n_mels); the subsampling still needs them
     hidden: np.ndarray  # (m, D) subsampled frames from the next chunk on; their window is not complete
     layers: Layers  # the forward state of each layer before that chunk
-    ahead: Posteriors | None = None  # of the first of `hidden`, as the last window heard them: their own will hear more
+    ahead: Posteriors | None = None  # provisional outputs of the last window's look-ahead, the first of `hidden`
 
 
 class Chunk(NamedTuple):
@@ -47,8 +47,23 @@ class Chunk(NamedTuple):
 class StreamingEncoder:
     """The model's outputs for whole recordings in chunks, for any number of streams at a time.
 
-    Every cut of the frames gives the same log-probabilities within 1e-4. An output is there as soon as its
-    window of latency.chunk + latency.ahead encoder frames is.
+    Every cut of the frames gives the same log-probabilities within 1e-4. Windows overlap; at a latency of 320 ms a
+    window is a chunk of 2 encoder frames (40 ms each) and a look-ahead of 6:
+
+        frame     0    1    2    3    4    5    6    7    8    9    10   11
+        window 0  [chunk    | look-ahead                 ]
+        window 1            [chunk    | look-ahead                 ]
+        window 2                      [chunk    | look-ahead                 ]
+
+        forward   ---> begins with the state after the chunk before
+        backward  <--- begins with zeros at the end of the window
+
+        after 7   |final    |provisional                  |not yet heard
+        after 9   |final              |provisional                  |not yet heard
+
+    After frame 7 window 0 is complete: the outputs of its chunk are final, those of its look-ahead are provisional
+    (EncoderState.ahead). They may be shown at once, and are replaced when their own window, with its full right
+    context, is complete.
     """
 
     def __init__(self, model: AcousticModel, latency: Latency):
