@@ -19,6 +19,7 @@ from asr.commands.score import add_score
 from asr.commands.terminal import fail, say
 from asr.commands.train import add_train
 from asr.commands.transcribe import add_transcribe
+from asr.errors import Error
 from asr.serve.command import add_serve
 
 COMMANDS = {  # name: what it does, and what adds its options; their modules import torch only when they run
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
+    except Error as error:
+        return fail(str(error))
     except KeyboardInterrupt:
         say("stopped")
         return 130
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return fail("this needs torch, which is not installed: pip install torch")
+        return fail("this needs torch, which is not installed: pip install 'asr[train]'")
 
 
 def parser() -> argparse.ArgumentParser:

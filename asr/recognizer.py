@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -17,17 +16,16 @@ from asr.audio.samples import SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VadError, VoiceActivity
 from asr.language.ngram import NgramError
 from asr.language.open import LanguageError
-from asr.model.checkpoint import DEFAULT, CheckpointError, attach_attention
+from asr.model.checkpoint import DEFAULT, CheckpointError
 from asr.model.interface import STRIDE, AcousticModel, Latency
+from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors, encode
+from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import HotwordError
 from asr.search.lexicon import LexiconError
 from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
-
-if TYPE_CHECKING:
-    from asr.model.network.ctc import CTCModel
 
 # what `load` raises, each of one sentence for the user
 LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)
@@ -108,12 +106,7 @@ class Recognizer:
         self.decoder = aligner.decoder
         self._latency = Latency.of(options.latency) if options.latency else None
         self._activity = VoiceActivity(model.frontend)
-        self._judge = None
-        if options.attention:
-            from asr.attention.rescoring import AttentionJudge  # it brings torch with it
-
-            weight = self.decoder.weights.given["attention"]
-            self._judge = AttentionJudge(cast("CTCModel", model), weight, self._latency)
+        self.judge: Callable[[np.ndarray, slice, Sequence[Hypothesis]], Sequence[Hypothesis]] | None = None
 
     @classmethod
     def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
@@ -134,8 +127,8 @@ class Recognizer:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
         for piece, posteriors in self.posteriors(blocks):
             least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*posteriors)
-            if self._judge:
-                hypotheses = self._judge(piece.frames, piece.steps, hypotheses)
+            if self.judge:
+                hypotheses = self.judge(piece.frames, piece.steps, hypotheses)
             found = self.aligner.segment(hypotheses, posteriors, piece.start, loud, least)
             if found:
                 yield found
@@ -203,36 +196,20 @@ def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:
 def load(
     model: str | Path = DEFAULT, options: RecognizerOptions = RecognizerOptions(), threads: int | None = None
 ) -> Recognizer:
-    """A packaged model by name, a checkpoint file, or the folder that `asr export` has written, which needs no torch.
+    """A packaged model by name, or a checkpoint file.
 
-    threads: of the processor, for the model; None: as many as it likes. Raises one of LOAD_ERRORS.
+    threads: of the processor, for the model; None: one. Raises one of LOAD_ERRORS.
     """
-    acoustic, card = open_model(model, threads)
-    if options.attention:
-        _attach_attention(acoustic, model, options.decoder)
-    return Recognizer.of(acoustic, card, options)
-
-
-def _attach_attention(acoustic: AcousticModel, model: str | Path, decoder: DecoderOptions) -> None:
-    """Raises asr.model.checkpoint.CheckpointError, asr.search.options.WeightError."""
-    if decoder.beam == 1 or decoder.commands is not None:
+    search = options.decoder
+    if options.attention and (search.beam == 1 or search.commands is not None):
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
-    if Path(model).is_dir():
-        raise CheckpointError(f"{model} has no attention decoder: give the checkpoint it was exported from")
-    attach_attention(cast("CTCModel", acoustic), model)
+    recognizer = Recognizer.of(*load_model(model, threads), options)
+    if options.attention:
+        from asr.attention.rescoring import AttentionJudge  # it brings torch with it
+
+        weight = recognizer.decoder.weights.given["attention"]
+        recognizer.judge = AttentionJudge.load(model, weight, options.latency, threads)
+    return recognizer
 
 
-def open_model(model: str | Path, threads: int | None = None) -> tuple[AcousticModel, dict]:
-    """-> the acoustic model, run by ONNX or by torch, and its card. Raises asr.model.checkpoint.CheckpointError."""
-    if Path(model).is_dir():
-        from asr.model.onnx import load_exported
-
-        return load_exported(Path(model), threads)
-    from asr.model.checkpoint import load_model
-
-    found = load_model(model)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    return found
+open_model = load_model

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,11 @@ LONG_ENOUGH = 2e-3  # s of one measurement
 
 
 class Product(NamedTuple):
-    """(rows, inner) times (inner, columns), float32, by torch or by numpy."""
+    """(rows, inner) times (inner, columns), float32."""
 
     rows: int
     inner: int
     columns: int
-    engine: Literal["torch", "numpy"] = "numpy"
 
     @property
     def multiply_adds(self) -> int:
@@ -50,20 +49,13 @@ def speed(product: Product) -> float:
     random = np.random.default_rng(0)
     a = random.standard_normal((product.rows, product.inner), np.float32)
     b = random.standard_normal((product.inner, product.columns), np.float32)
-    multiply = _multiply(a, b, product.engine)
+
+    def multiply() -> object:
+        return a @ b
+
     multiply()
     times = max(1, round(LONG_ENOUGH / max(1e-7, _spent(multiply, 1))))
     return product.multiply_adds * times / median(_spent(multiply, times) for _ in range(9))
-
-
-def _multiply(a: np.ndarray, b: np.ndarray, engine: str) -> Callable[[], object]:
-    if engine == "numpy":
-        return lambda: a @ b
-    import torch
-
-    left, right = torch.from_numpy(a), torch.from_numpy(b)
-    out = left @ right
-    return lambda: torch.mm(left, right, out=out)
 
 
 def _spent(function: Callable[[], object], times: int) -> float:

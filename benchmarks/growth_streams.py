@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from asr.live.listener import Listener
 from asr.recognizer import load
 from benchmarks import measure
@@ -18,7 +16,6 @@ SECONDS = 10.0  # of each stream
 
 def by_number(numbers: Sequence[int], _: Path, options: argparse.Namespace) -> Iterator[dict]:
     """All streams bring a block of 80 ms at the same time; see benchmarks.streams."""
-    torch.set_num_threads(1)
     manifest, listener = measure.rows(options.manifest), Listener(load(options.model))
     sounds = [sound(manifest, seed, SECONDS) for seed in range(max(numbers))]
     for number in numbers:  # upwards: the peak is that of the process so far

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 import asr.language.rnn
 import asr.live.stream
@@ -17,9 +16,7 @@ from asr.audio.features import LogMel
 from asr.audio.vad import STEP, DetectorState, SpeechDetector
 from asr.language.rnn import AdaptiveScores, RnnScorer
 from asr.model.interface import RECEPTIVE_FIELD, STRIDE
-from asr.model.network.ctc import CTCModel
-from asr.model.network.encoder import Subsampling
-from asr.model.network.recurrent import LatencyControlled, State
+from asr.model.onnx import OnnxModel
 from asr.model.streaming import StreamingEncoder
 from asr.search.decoder import Decoder
 from benchmarks.arithmetic import Product
@@ -46,36 +43,26 @@ def activity(detector: SpeechDetector, frames: np.ndarray, state: DetectorState)
         yield Product(1, size, 3 * size)
 
 
-def subsampling(layers: Subsampling, x: Tensor) -> Products:
-    b, t, n_mels = x.shape
-    steps, channels = max(0, (t - RECEPTIVE_FIELD) // STRIDE + 1), layers.first.out_channels
-    yield Product(b * (2 * steps + 1) * ((n_mels - 1) // 2), 9, channels, "torch")
-    bands = layers.project.in_features // channels
-    yield Product(b * steps * bands, 9 * channels, channels, "torch")
-    yield Product(b * steps, layers.project.in_features, layers.project.out_features, "torch")
+def subsampling(model: OnnxModel, frames: np.ndarray) -> Products:
+    b, t, n_mels = frames.shape
+    steps, channels = max(0, (t - RECEPTIVE_FIELD) // STRIDE + 1), model.options.channels
+    rows, bands = (n_mels - 1) // 2, ((n_mels - 1) // 2 - 1) // 2
+    yield Product(b * (2 * steps + 1) * rows, 9, channels)
+    yield Product(b * steps * bands, 9 * channels, channels)
+    yield Product(b * steps, channels * bands, model.options.hidden)
 
 
-def recurrent(
-    layer: LatencyControlled, windows: Tensor, _: Tensor, chunk: int, state: State | None = None, last: bool = False
-) -> Products:
+def recurrent(model: OnnxModel, windows: np.ndarray, _: np.ndarray, chunk: int, layers: list) -> Products:
     """What goes in is one product for all frames, what goes from state to state one a step."""
-    b, n, width, inner = windows.shape
-    size = layer.forwards.hidden_size
-    ahead = 0 if last else width - chunk
-    yield Product(b * n * (chunk + ahead + width), inner, 3 * size, "torch")
-    for rows, steps in ((b, n * chunk), (b * n, ahead + width)):
-        for _ in range(steps):
-            yield Product(rows, size, 3 * size, "torch")
-
-
-def letters(model: CTCModel, hidden: list[Tensor]) -> Products:
-    yield Product(hidden[0].shape[:-1].numel(), model.head.in_features, model.head.out_features, "torch")
-
-
-def phonemes(model: CTCModel, hidden: list[Tensor]) -> Products:
-    if model.options.phonemes:
-        head = model.phoneme_head
-        yield Product(hidden[0].shape[:-1].numel(), head.in_features, head.out_features, "torch")
+    (b, n, width, _), o = windows.shape, model.options
+    for number in range(o.layers):
+        inner = o.hidden * (2 if number else 1)
+        yield Product(b * n * 2 * width, inner, 3 * o.hidden)
+        for rows, steps in ((b, n * chunk), (b * n, 2 * width - chunk)):
+            for _step in range(steps):
+                yield Product(rows, o.hidden, 3 * o.hidden)
+    for layers_read, symbols in zip(o.read, (len(model.alphabet), len(o.phonemes) + 1 if o.phonemes else 0)):
+        yield Product(b * n * width, len(layers_read) * 2 * o.hidden, symbols)
 
 
 def read_words(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, _: np.ndarray) -> Products:
@@ -103,10 +90,8 @@ def cell(layer: Any, x: np.ndarray, state: np.ndarray) -> Products:
 MODEL = (
     Point("front-end", LogMel, "_frames", log_mel),
     Point("voice activity", SpeechDetector, "probabilities", activity),
-    Point("convolutions", Subsampling, "forward", subsampling),
-    Point("recurrent layers", LatencyControlled, "forward", recurrent),
-    Point("heads", CTCModel, "letters", letters),
-    Point("heads", CTCModel, "phonemes", phonemes),
+    Point("convolutions", OnnxModel, "subsample", subsampling),
+    Point("recurrent layers and heads", OnnxModel, "advance", recurrent),
     Point("encoder, the rest", StreamingEncoder, "step"),
     Point("search", Decoder, "feed"),
     Point("n-best list", Decoder, "finish"),

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 
 from asr import audio
 from asr.live.listener import Listener
@@ -38,7 +37,6 @@ TINY = TriggerOptions(channels=1, hidden=1)  # next to no arithmetic, but all th
 
 def main() -> int:
     options = parser().parse_args()
-    torch.set_num_threads(1)
     machine, sound = measure.machine(), clips(options.manifest, options.seconds)
     recognizer, size = load(options.model, threads=1), round(BLOCK * RATE)
     blocks = np.split(sound, range(size, len(sound), size))

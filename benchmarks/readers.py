@@ -18,7 +18,8 @@ from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
 from asr.language import arpa, kneser_ney, ngram, ngram_file
 from asr.language.ngram import NgramError
-from asr.model.checkpoint import CheckpointError, load_model, save_model
+from asr.model.checkpoint import CheckpointError, save_model
+from asr.model.network.checkpoint import load_network
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
 from asr.search.lexicon import Lexicon, LexiconError
 from asr.text_files import TextError, read_lines
@@ -88,7 +89,7 @@ def _detector(path: Path) -> None:
 def _heard(path: Path) -> None:
     import torch
 
-    model, _ = load_model(path)
+    model, _ = load_network(path)
     with torch.inference_mode():
         model.encode(torch.zeros(1, 20, model.options.frontend.n_mels), torch.tensor([20]))
 

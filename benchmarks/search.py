@@ -21,7 +21,8 @@ import numpy as np
 
 from asr.language import arpa
 from asr.language.ngram_file import load as load_ngram
-from asr.model.checkpoint import MODELS, load_model
+from asr.model.checkpoint import MODELS
+from asr.model.onnx import load_model
 from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.options import Weights, weights_for
 from asr.training.data import Utterance, read_manifest

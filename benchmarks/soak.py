@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from asr import audio
 from asr.live.listener import Listener, ListenerOptions
@@ -87,7 +86,6 @@ Subject = Transcription | WakeWord
 
 def main() -> int:
     options = parser().parse_args()
-    torch.set_num_threads(1)
     machine, rows = measure.machine(), measure.rows(options.manifest)
     name, make = subjects(options)
     known = known_end(options.clip or rows[0]["audio_filepath"])

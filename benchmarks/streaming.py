@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from asr.align.words import AlignError, loudness
 from asr.live.listener import Listener
@@ -35,7 +34,6 @@ FULL = "full context"
 
 def main() -> int:
     options = parser().parse_args()
-    torch.set_num_threads(1)
     machine, recognizer = measure.machine(), load(options.model)
     sounds = streams(measure.rows(options.manifest)[:: options.every], options.clips, options.seed)
     said = [reference(recognizer, sound) for sound in sounds]

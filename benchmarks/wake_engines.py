@@ -58,7 +58,7 @@ def ours(name: str, _: bool) -> Loaded:
 
 
 def any_phrase(phrase: str, _: bool) -> Loaded:
-    from asr.model.checkpoint import load_model
+    from asr.model.onnx import load_model
     from wakeword.spotter import spotter
 
     return _scorer(spotter(load_model()[0], phrase))

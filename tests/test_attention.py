@@ -16,7 +16,7 @@ from torch import nn
 from asr.attention.decoder import EOS, AttentionDecoder, Memory, letter_frames
 from asr.attention.search import COVERED, SpellOptions, spell
 from asr.audio.features import LogMelOptions
-from asr.model.checkpoint import load_model
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.text import Alphabet
@@ -208,5 +208,5 @@ def test_the_loop_trains_and_saves_both(tmp_path):
     run = prepare(write_corpus(tmp_path / "tones"), options(2), replace(TONES, attention=SMALL))
     run.train(tmp_path / "run")
     assert rows(tmp_path / "run")[0]["attention_loss"] > 0
-    model, _ = load_model(tmp_path / "run" / "model.safetensors")
+    model, _ = load_network(tmp_path / "run" / "model.safetensors")
     assert model.attention.options == SMALL

@@ -15,7 +15,7 @@ from asr.cli import main
 from asr.model.checkpoint import CheckpointError, save_model
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
-from asr.recognizer import Recognizer, RecognizerOptions, Recording, _attach_attention
+from asr.recognizer import Recognizer, RecognizerOptions, Recording
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions
 from asr.search.options import WeightError, Weights
@@ -68,7 +68,7 @@ def packaged(weight: float) -> Recognizer:
 
 def test_the_packaged_decoder_judges_real_speech():
     recognizer, clip, words = packaged(100.0), DATA / CLIPS[0]["audio_filepath"], CLIPS[0]["text"].split()
-    frames, judge = recognizer.model.frontend(audio.load(str(clip))), AttentionJudge(recognizer.model, 1.0)
+    frames, judge = recognizer.model.frontend(audio.load(str(clip))), AttentionJudge.load("english", 1.0)
     swapped = " ".join(words[len(words) // 2 :] + words[: len(words) // 2])
     right, wrong = judge.ln_probability(frames, slice(None), [CLIPS[0]["text"], swapped])
     assert right > wrong + 5
@@ -80,13 +80,10 @@ def test_the_packaged_decoder_judges_real_speech():
     assert segment.text != packaged(0.0).transcribe(clip).segments[0].text  # what CTC alone prefers
 
 
-def test_a_search_is_needed_and_a_decoder(model, tmp_path):
+def test_a_search_is_needed_and_a_decoder(tmp_path):
     for decoder in (DecoderOptions(beam=1), DecoderOptions(commands=("yes",))):
         with pytest.raises(WeightError, match="nothing to rescore"):
             asr.load("english", RecognizerOptions(decoder, attention=True))
-    (tmp_path / "exported").mkdir()
-    with pytest.raises(CheckpointError, match="exported has no attention decoder"):
-        _attach_attention(model, tmp_path / "exported", DecoderOptions())
     save_model(CTCModel(), tmp_path / "bare.safetensors", {})
     with pytest.raises(CheckpointError, match="bare.safetensors has no attention decoder"):
         asr.load(tmp_path / "bare.safetensors", RecognizerOptions(attention=True))

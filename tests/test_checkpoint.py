@@ -14,8 +14,9 @@ from safetensors.torch import load, save, save_file
 import asr.model.checkpoint
 from asr.audio.features import LogMelOptions
 from asr.files import atomic_write_bytes
-from asr.model.checkpoint import CheckpointError, load_model, locate, save_model
+from asr.model.checkpoint import CheckpointError, locate, save_model
 from asr.model.interface import Latency
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.options import ModelOptions
@@ -43,7 +44,7 @@ def written(tmp_path_factory) -> Path:
 def test_round_trip(tmp_path, kind):
     model, path = make(kind), tmp_path / "m.safetensors"
     save_model(model, path, CARD)
-    loaded, card = load_model(path)
+    loaded, card = load_network(path)
     assert card == CARD and loaded.options == model.options and not loaded.training
     frames, lengths = torch.randn(2, 30, 20), torch.tensor([30, 22])
     for latency in (None, Latency(2, 1)):
@@ -54,7 +55,7 @@ def test_round_trip(tmp_path, kind):
 def test_half_the_bytes(tmp_path, written):
     model, path = make(), tmp_path / "half.safetensors"
     save_model(model, path, CARD, half=True)
-    loaded, _ = load_model(path)
+    loaded, _ = load_network(path)
     assert next(loaded.parameters()).dtype == torch.float32
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value.half().float())
@@ -72,7 +73,7 @@ def rewritten(source: Path, target: Path, **head: str | None) -> Path:
 
 def message(path: Path | str) -> str:
     with pytest.raises(CheckpointError) as caught:
-        load_model(path)
+        load_network(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -126,7 +127,7 @@ def test_a_flipped_byte_is_damage_or_harmless(tmp_path, written, data):
     content[position] ^= data.draw(st.integers(1, 255))
     (tmp_path / "m").write_bytes(content)
     try:
-        load_model(tmp_path / "m")
+        load_network(tmp_path / "m")
     except CheckpointError as error:
         assert str(tmp_path) in str(error)
 
@@ -149,8 +150,8 @@ def test_an_unknown_name_lists_the_packaged_models(tmp_path, monkeypatch):
     assert "no model called 'englsh'" in message("englsh")
     assert "(english, english-small)" in message("englsh") and "(english, english-small)" in message(tmp_path)
     assert locate("english-small") == tmp_path / "english-small.safetensors"
-    assert load_model("english-small")[1] == {"name": "english-small"} and load_model()[1] == {"name": "english"}
-    assert load_model(tmp_path / "english.safetensors")[1] == {"name": "english"}
+    assert load_network("english-small")[1] == {"name": "english-small"} and load_network()[1] == {"name": "english"}
+    assert load_network(tmp_path / "english.safetensors")[1] == {"name": "english"}
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import soundfile
 from asr.audio.vad import SpeechDetector, VadError
 from asr.cli import main
 from asr.commands import transcribe
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword, HotwordError
 

@@ -10,7 +10,8 @@ from asr.align.confidence import (
     search_evidence,
 )
 from asr.align.words import Aligned, Evidence
-from asr.model.checkpoint import CheckpointError, load_model
+from asr.model.checkpoint import CheckpointError
+from asr.model.onnx import load_model
 from asr.search.base import Hypothesis
 from recipes.english.calibration import calibration_error, fit, reliability
 

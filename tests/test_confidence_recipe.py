@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence
-from asr.model.checkpoint import load_model, locate, update_card
+from asr.model.checkpoint import locate, update_card
+from asr.model.network.checkpoint import load_network
 from asr.training.data import Utterance
 from recipes.english.calibration import area_under_roc, calibration_error
 from recipes.english.confidence import as_card
@@ -55,9 +56,9 @@ def test_table_and_picture(sample, tmp_path):
 def test_a_card_with_confidence_is_a_whole_checkpoint(sample, tmp_path):
     path = tmp_path / "model.safetensors"
     shutil.copy(locate("english"), path)
-    before, card = load_model(path)
+    before, card = load_network(path)
     update_card(path, {"confidence": as_card({(RECOGNISED, "greedy"): sample})})
-    after, changed = load_model(path)
+    after, changed = load_network(path)
     assert all((a == b).all() for a, b in zip(before.state_dict().values(), after.state_dict().values()))
     assert {**changed, "confidence": None} == {**card, "confidence": None}
     assert set(Confidence.of(changed, "greedy").calibrations) == {RECOGNISED}

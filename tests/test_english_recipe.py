@@ -10,7 +10,7 @@ from test_training import LEXICON, write_corpus
 
 from asr.cli import main
 from asr.errors import Error
-from asr.model.checkpoint import load_model
+from asr.model.network.checkpoint import load_network
 from asr.search import decoder
 from asr.search.lexicon import Lexicon, packaged
 from asr.training import log
@@ -73,7 +73,7 @@ def command(corpus, tmp_path, monkeypatch, capsys):
 
 def test_the_recipe_from_manifest_to_model(command, tmp_path, capsys):
     run = command()
-    model, card = load_model(run / "model.safetensors")
+    model, card = load_network(run / "model.safetensors")
     assert model.options.hidden == 8 and model.options.phonemes == ("AE", "B", "K")
     assert model.mean.std() > 0.1 and card["training"]["stages"][1] == {
         "updates": 1, "weights": {"tones": 2.0}, "streaming": 1.0, "decay": True,

@@ -20,7 +20,6 @@ FRONTS = {
 }  # they import their public names when these are asked for, and anyone may ask their version
 UPWARDS = {  # known offenders: (who, whom), and what mends it
     ("asr.model.network.ctc", "asr.attention.decoder"): "the attention decoder joins the model from outside",
-    ("asr.model.checkpoint", "asr.attention.decoder"): "the attention decoder's files are read in its own room",
 }
 CIRCLES: dict[frozenset[str], str] = {}  # known offenders, and what mends them
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.model.network.recurrent import LatencyControlled
+from asr.model.onnx import load_model
 from benchmarks import profiles
 from benchmarks.arithmetic import Product, multiply_adds, seconds
 from benchmarks.profile_stages import log_mel, recurrent
@@ -84,9 +84,12 @@ def test_twice_the_products_need_twice_the_time():
 
 def test_products_of_layers():
     """Of a full-context layer as in the textbook: inputs and states times three gates, both ways."""
-    layer, windows = LatencyControlled("gru", 12, 8), np.zeros((2, 1, 30, 12))
-    work = list(recurrent(layer, windows, None, 30))
-    assert sum(p.multiply_adds for p in work) == 2 * 2 * 30 * (12 + 8) * 3 * 8
+    (model, _), windows = load_model(), np.zeros((2, 1, 30, 320))
+    layers, size, symbols = model.options.layers, model.options.hidden, len(model.alphabet)
+    work = sum(p.multiply_adds for p in recurrent(model, windows, None, 30, []))
+    inner = size * (2 * layers - 1)
+    heads = 2 * 30 * 2 * size * (symbols + len(model.options.phonemes) + 1)
+    assert work == 2 * 2 * 30 * (inner + layers * size) * 3 * size + heads
     frames = list(log_mel(profiles.by_chance(profiles.TINY).frontend, np.zeros(0), 7))
     assert sum(p.multiply_adds for p in frames) == pytest.approx(7 * (1.25 * 400 * math.log2(400) + 201 * 40), rel=0.01)
 
@@ -99,8 +102,8 @@ def test_the_profile_of_three_paths(tmp_path, monkeypatch):
     for stages in found.values():
         parts = sum(float(row["CPU ms"]) for name, row in stages.items() if name != profiles.ALL)
         assert parts == pytest.approx(float(stages[profiles.ALL]["CPU ms"]))
-    assert {"reading FLAC", "recurrent layers", "search", "times and confidence"} <= found["file"].keys()
+    assert {"reading FLAC", "recurrent layers and heads", "search", "times and confidence"} <= found["file"].keys()
     assert {"words to show", "the stream's own"} <= found["stream"].keys()
-    assert float(found["file"]["recurrent layers"]["million multiply-adds"]) > 10
+    assert float(found["file"]["recurrent layers and heads"]["million multiply-adds"]) > 10
     assert float(found["wake word"]["recurrent layers"]["they need, ms"]) > 0
     assert (tmp_path / "profiles.png").stat().st_size

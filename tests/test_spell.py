@@ -14,18 +14,12 @@ from test_attention import MODEL, SMALL
 from test_training import MODEL as TONES
 from test_training import write_corpus
 
+from asr.attention.checkpoint import FORMAT as ATTENTION
+from asr.attention.checkpoint import attach_attention, save_attention
 from asr.attention.decoder import EOS, AttentionDecoder
 from asr.cli import main
-from asr.model.checkpoint import (
-    ATTENTION,
-    MODELS,
-    CheckpointError,
-    attach_attention,
-    load_model,
-    read_weights,
-    save_attention,
-    save_model,
-)
+from asr.model.checkpoint import MODELS, CheckpointError, read_weights, save_model
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.training.config import read_config
@@ -43,7 +37,7 @@ CLIPS = Path(__file__).parent / "data"
 def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
     model, path = CTCModel(MODEL).eval(), tmp_path / "joint.safetensors"
     save_model(model, path, {})
-    loaded, _ = load_model(path)
+    loaded, _ = load_network(path)
     attach_attention(loaded, path)
     assert loaded.options == MODEL
     hidden = torch.randn(4, model.encoder.size)
@@ -62,7 +56,7 @@ def test_models_without_attention_are_what_they_were():
         "attention" not in options.asdict()
         and ModelOptions.from_dict(json.loads(json.dumps(options.asdict()))) == options
     )
-    model, _ = load_model("english")
+    model, _ = load_network("english")
     assert model.attention is None and not [k for k in model.state_dict() if "attention" in k]
 
 
@@ -77,7 +71,7 @@ def apart(tmp_path) -> Path:
 
 
 def test_a_decoder_of_its_own_is_found_beside_the_encoder(apart):
-    model, _ = load_model(apart)
+    model, _ = load_network(apart)
     attach_attention(model, apart)
     assert model.attention.options == SMALL
     assert not model.attention.training
@@ -86,7 +80,7 @@ def test_a_decoder_of_its_own_is_found_beside_the_encoder(apart):
 def test_the_packaged_decoder_belongs_to_the_packaged_encoder():
     if not (MODELS / "english-attention.safetensors").exists():
         pytest.skip("no attention decoder is packaged")
-    model, _ = load_model("english")
+    model, _ = load_network("english")
     attach_attention(model, "english")
     assert model.attention
 
@@ -99,7 +93,7 @@ def message(model: CTCModel, path: Path) -> str:
 
 
 def test_a_decoder_that_belongs_elsewhere(apart, tmp_path):
-    model, _ = load_model(apart)
+    model, _ = load_network(apart)
     with torch.no_grad():
         model.encoder.norms[0].weight[0] += 0.1
     assert "another encoder" in message(model, apart) and "recipes.attention.train" in message(model, apart)
@@ -128,11 +122,11 @@ def test_the_recipe_makes_a_decoder_for_an_encoder(apart, tmp_path, monkeypatch,
     config.write_text("[attention]\nhidden = 8\n[train]\nbatch_seconds = 12\n[[stages]]\nupdates = 3\n")
     save_model(CTCModel(replace(TONES, layers=2)), apart, {}, half=True)
     with pytest.raises(CheckpointError, match="another encoder"):
-        attach_attention(load_model(apart)[0], apart)
+        attach_attention(load_network(apart)[0], apart)
     arguments = ["train", str(tones), "--dev", str(tones), "--out", str(tmp_path), "--encoder", str(apart)]
     monkeypatch.setattr("sys.argv", [*arguments, "--config", str(config)])
     recipe.main()
-    model, _ = load_model(apart)
+    model, _ = load_network(apart)
     attach_attention(model, apart)
     card = json.loads(read_weights(tmp_path / "one-attention.safetensors", ATTENTION, "")[1]["card"])
     assert card["updates"] == 3 and card["encoder"] == "one" and model.attention.options.hidden == 8
@@ -157,7 +151,7 @@ def untaught(tmp_path_factory) -> Path:
     """The packaged encoder with a decoder that knows nothing, and so spells something anyway."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(MODELS / "english.safetensors", folder / "english.safetensors")
-    model, _ = load_model(folder / "english.safetensors")
+    model, _ = load_network(folder / "english.safetensors")
     torch.manual_seed(2)
     options = AttentionOptions(hidden=8, memory=6, energy=5, embedding=4)
     model.attention = AttentionDecoder(model.encoder.size, model.alphabet, options)

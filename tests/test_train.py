@@ -15,7 +15,8 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.cli import main
 from asr.errors import Error
-from asr.model.checkpoint import load_model, update_card
+from asr.model.checkpoint import update_card
+from asr.model.network.checkpoint import load_network
 from asr.training import log
 from asr.training.config import as_toml, from_a_model, from_nothing, read_config
 from asr.training.corpora import hold_out, usable
@@ -66,7 +67,7 @@ def command(folder: Path, name: str, out: str, *more: str) -> int:
 
 def test_train_then_finetune_and_transcribe(folder, capsys):
     assert command(folder, "train", "run") == 0
-    model, card = load_model(folder / "run" / "model.safetensors")
+    model, card = load_network(folder / "run" / "model.safetensors")
     assert model.options.hidden == 8 and set(card["log_priors"]) == {"letters", "phonemes"}
     record = json.loads((folder / "run" / "record.json").read_text())
     assert record["seed"] == 1 and record["data"]["dev"]["utterances"] >= 1 and len(record["runs"]) == 1
@@ -79,13 +80,13 @@ def test_train_then_finetune_and_transcribe(folder, capsys):
     assert command(folder, "finetune", "mine.safetensors", *wanted) == 0
     shown = capsys.readouterr()
     assert "held out" in shown.out and "others" in shown.out and "mine.safetensors is ready" in shown.err
-    card = load_model(folder / "mine.safetensors")[1]
+    card = load_network(folder / "mine.safetensors")[1]
     assert set(card["wer_before_and_after"]) == {"held out", "others"} and card["weights"] == tuned
     assert main(["transcribe", "--quiet", "--model", str(folder / "mine.safetensors"), str(folder / "data/0.wav")]) == 0
 
-    whole = load_model(folder / "mine.safetensors")[0].state_dict()
+    whole = load_network(folder / "mine.safetensors")[0].state_dict()
     assert command(folder, "finetune", "mine.safetensors", *wanted, "--share", "0.25") == 0
-    mixed, card = load_model(folder / "mine.safetensors")
+    mixed, card = load_network(folder / "mine.safetensors")
     assert card["share"] == 0.25 and any(not torch.equal(whole[k], v) for k, v in model.state_dict().items())
     for name, value in mixed.state_dict().items():
         torch.testing.assert_close(value, 0.75 * model.state_dict()[name] + 0.25 * whole[name], atol=2e-3, rtol=1e-3)
@@ -93,12 +94,12 @@ def test_train_then_finetune_and_transcribe(folder, capsys):
 
 def test_a_run_goes_on_and_can_be_repeated_from_what_it_left(folder, capsys):
     assert command(folder, "train", "run") == 0
-    first = load_model(folder / "run" / "model.safetensors")[0].state_dict()
+    first = load_network(folder / "run" / "model.safetensors")[0].state_dict()
     assert command(folder, "train", "run") == 0
     assert len(json.loads((folder / "run" / "record.json").read_text())["runs"]) == 2
     (folder / "run" / "config.toml").rename(folder / "config.toml")
     assert command(folder, "train", "again") == 0
-    again = load_model(folder / "again" / "model.safetensors")[0].state_dict()
+    again = load_network(folder / "again" / "model.safetensors")[0].state_dict()
     assert all(torch.equal(first[k], again[k]) for k in first)
     (folder / "again" / "config.toml").rename(folder / "config.toml")
     assert command(folder, "train", "again", "--dev", str(folder / "data")) == 2

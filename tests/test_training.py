@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
-from asr.model.checkpoint import load_model
 from asr.model.interface import Latency
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.options import ModelOptions
 from asr.search.lexicon import Lexicon
@@ -132,7 +132,7 @@ def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
     logged = rows(trained)
     assert [r["update"] for r in logged] == [50, 100, 150]
     assert logged[-1]["loss"] < 0.1 * logged[0]["loss"] and logged[-1]["dev_loss"] < 0.1 * logged[0]["dev_loss"]
-    model, card = load_model(trained / "model.safetensors")
+    model, card = load_network(trained / "model.safetensors")
     assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 1.5e-2
     for text in SENTENCES:
         log_probs, _ = model(*acoustic.pad([model.frontend(spoken(text))]))
@@ -146,7 +146,7 @@ def test_log_and_curves_can_be_looked_at(trained):
 
 
 def test_the_best_are_kept_and_averaged(trained):
-    best = load_model(trained / "model.safetensors")[1]["averaged"]  # [WER, file] each
+    best = load_network(trained / "model.safetensors")[1]["averaged"]  # [WER, file] each
     kept = sorted(p.name for p in trained.glob("update-*.safetensors"))
     assert len(best) == 2 and sorted(name for _, name in best) == kept
     assert [wer for wer, _ in best] == pytest.approx(sorted(r["dev_wer"] for r in rows(trained))[:2], rel=1e-4)

@@ -13,8 +13,10 @@ from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtur
 from asr.cli import main
 from asr.errors import Error
 from asr.language import kneser_ney
-from asr.model.checkpoint import load_model, save_model
+from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
+from asr.model.onnx import load_model
 from asr.model.options import ModelOptions
 from asr.model.streaming import encode
 from asr.search.base import greedy
@@ -101,7 +103,7 @@ def test_greedy_and_the_beam_search_with_an_ngram_write_with_pieces():
 def test_a_checkpoint_brings_its_pieces_with_it(tmp_path):
     model = CTCModel(ModelOptions(symbols=PIECES, units="subwords", scores=SCORES, layers=1, hidden=8, channels=2))
     save_model(model, tmp_path / "m.safetensors", {})
-    read, _ = load_model(tmp_path / "m.safetensors")
+    read, _ = load_network(tmp_path / "m.safetensors")
     assert read.options == model.options and read.alphabet.encode("ether") == model.alphabet.encode("ether")
 
 
@@ -123,18 +125,14 @@ def test_phonemes_on_the_top_layer_take_the_letters_place():
 
 
 @pytest.mark.parametrize("units", ["subwords", "phonemes"])
-def test_exported_they_are_the_same(tmp_path, units):
-    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    from asr.model.onnx import load_exported
-    from asr.model.onnx_export import write
-
+def test_by_onnxruntime_they_are_the_same(tmp_path, units):
     more = {"symbols": PIECES, "scores": SCORES} if units == "subwords" else {}
     options = ModelOptions(phonemes=("AH", "B"), layers=3, hidden=8, channels=2, units=units, **more)
     model, frames = CTCModel(options).eval(), [np.random.default_rng(0).normal(size=(90, 80)).astype(np.float32)]
-    write(model, {}, tmp_path)
-    exported, _ = load_exported(tmp_path, threads=1)
-    assert exported.alphabet.encode("ether") == model.alphabet.encode("ether")
-    for found, wanted in zip(encode(exported, frames)[0], encode(model, frames)[0]):
+    save_model(model, tmp_path / "m.safetensors", {})
+    loaded, _ = load_model(tmp_path / "m.safetensors")
+    assert loaded.alphabet.encode("ether") == model.alphabet.encode("ether")
+    for found, wanted in zip(encode(loaded, frames)[0], encode(model, frames)[0]):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
@@ -153,7 +151,7 @@ def test_train_finetune_and_transcribe(folder, capsys, units):  # noqa: F811
     (folder / "config.toml").write_text(config.replace("[model]\n", f'[model]\nunits = "{units}"\npieces = 60\n'))
     assert command(folder, "train", "run") == 0
     path = folder / "run" / "model.safetensors"
-    model, card = load_model(path)
+    model, card = load_network(path)
     assert model.options.units == units and len(card["log_priors"]["letters"]) == len(model.alphabet)
     assert command(folder, "train", "run") == 0  # it goes on, with the same configuration
     again = read_config(folder / "run" / "config.toml", LEXICON)[0]
@@ -161,7 +159,9 @@ def test_train_finetune_and_transcribe(folder, capsys, units):  # noqa: F811
     for more in ([], ["--beam", "1"], ["--letters"], ["--format", "json"]):
         assert main(["transcribe", "--quiet", "--model", str(path), *more, str(folder / "data/0.wav")]) == 0
     assert command(folder, "finetune", "mine.safetensors", "--model", str(path)) == 0
-    assert load_model(folder / "mine.safetensors")[0].options == replace(model.options, phonemes=model.options.phonemes)
+    assert load_network(folder / "mine.safetensors")[0].options == replace(
+        model.options, phonemes=model.options.phonemes
+    )
 
 
 def test_what_units_lack_is_one_sentence(tmp_path):

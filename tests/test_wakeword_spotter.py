@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import audio
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from wakeword.cli import main
 from wakeword.detector import DetectorOptions
 from wakeword.phonemes.verify import keywords

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asr import audio
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from wakeword.phonemes.keyword import Keyword
 from wakeword.phonemes.verify import Verifier, keywords
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asr
-from asr.model.checkpoint import CheckpointError, load_model, locate, update_card
+from asr.model.checkpoint import CheckpointError, locate, update_card
+from asr.model.network.checkpoint import load_network
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
 from recipes.english import tune
@@ -69,7 +70,7 @@ def test_a_card_of_another_version_is_one_sentence(values):
 
 
 def test_weights_on_the_card_change_what_the_search_finds():
-    model, _ = load_model()
+    model, _ = load_network()
     rows = np.random.default_rng(1).dirichlet(np.full(len(model.options.phonemes) + 1, 0.1), 40).astype(np.float32)
     phonemes, letters = np.log(rows + 1e-4), np.full((40, len(model.alphabet)), -3.0, np.float32)
 
@@ -129,12 +130,12 @@ def command(tmp_path, monkeypatch):
 
 
 def test_the_command_leaves_a_card_that_searches_use(command, capsys):
-    before, card = load_model(command("--dry-run"))
+    before, card = load_network(command("--dry-run"))
     assert card["weights"] == {"letters": {"lm": 0.5}}
     path = command()
     out = capsys.readouterr()
     assert "| letters alone | prior " in out.out and "without attention" in out.err
-    after, card = load_model(path)
+    after, card = load_network(path)
     assert all((a == b).all() for a, b in zip(before.state_dict().values(), after.state_dict().values()))
     assert card["weights"]["letters"] == {"lm": 0.5} and set(card["weights"]["letters alone"]) == {"prior", "attention"}
     decoder = asr.load(path, asr.RecognizerOptions(asr.DecoderOptions(lm=False))).decoder

@@ -18,7 +18,7 @@ TOLERANCE = 1e-3  # of a score
 
 
 def add_export(p: argparse.ArgumentParser) -> None:
-    p.description = "Write a detector as ONNX, with its state as an input and an output. Needs the extra `export`."
+    p.description = "Write a detector as ONNX, with its state as an input and an output."
     p.add_argument("model", metavar="NAME_OR_FILE", help="packaged detector or a file")
     p.add_argument("--output", type=Path, metavar="FILE", help="to write (default: NAME.onnx)")
     p.add_argument("--check", nargs="+", required=True, metavar="FILE", help="audio in which both must hear the same")
@@ -38,10 +38,8 @@ def export(name: str | Path, output: Path, clips: Sequence[str]) -> tuple[float,
 
     Raises ExportError, wakeword.detector.DetectorError, asr.audio.files.AudioError.
     """
-    try:
-        from wakeword.graph import write
-    except ModuleNotFoundError as error:
-        raise ExportError(f"export needs {error.name}, which is not installed: export where it is") from None
+    from wakeword.graph import write
+
     path = locate(name)
     if output.suffix != ".onnx" or not output.absolute().parent.is_dir():
         raise ExportError(f"{output} cannot be written: name a file that ends in .onnx, in a folder that exists")

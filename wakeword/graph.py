@@ -1,52 +1,41 @@
-"""A detector as one ONNX graph, its card as metadata."""
+"""A detector as an ONNX graph, with its state as an input and an output and its card as metadata."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from asr.model.onnx import ExportError as TraceError
-from asr.model.onnx_export import trace
+from asr.model.graphs import recurrent
+from asr.model.onnx_graph import Graph
 from wakeword.detector import weights
-from wakeword.runtime import ExportError
-from wakeword.train.model import TriggerModel, TriggerOptions
-
-
-class Steps(nn.Module):
-    """frames (B, T, n_mels), states (layers, B, H) -> scores (B, n) that the word has just been said, new states."""
-
-    def __init__(self, model: TriggerModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, frames: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        logits, states = self.model(frames, list(states.split(1)))
-        return logits.sigmoid(), torch.cat(states)
 
 
 def write(path: Path, output: Path) -> None:
-    """The graph of a detector's file. Raises ExportError."""
+    """The graph of a detector's file: frames (B, T, n_mels), states (layers, B, H) -> scores (B, n), new states.
+
+    The states of LSTM cells are (2 layers, B, H): each layer's output and cell.
+    """
     tensors, head = weights(path)
-    o = TriggerOptions(**json.loads(head["options"]))
-    if o.kind != "gru":
-        raise ExportError(f"only detectors of GRU layers can be exported, this one has {o.kind} layers: train another")
-    model = TriggerModel(o)
-    model.load_state_dict({name: torch.from_numpy(tensor).float() for name, tensor in tensors.items()})
-    frames, states = torch.zeros(2, o.kernel + o.stride, o.n_mels), torch.zeros(o.layers, 2, o.hidden)
-    inputs = {"frames": (frames, "streams", "time"), "states": (states, None, "streams")}
-    try:
-        trace(Steps(model), output, inputs, {"scores": ("streams", "steps"), "new_states": (None, "streams")})
-    except TraceError as error:
-        raise ExportError(str(error)) from None
-    _describe(output, head)
-
-
-def _describe(path: Path, head: dict[str, str]) -> None:
-    import onnx
-
-    graph = onnx.load(str(path))
-    onnx.helper.set_model_props(graph, head)
-    onnx.save(graph, str(path))
+    tensors = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    options = json.loads(head["options"])
+    kind, hidden, parts = options["kind"], options["hidden"], 1 if options["kind"] == "gru" else 2
+    g, size = Graph("detector"), parts * options["layers"]
+    x = g("Sub", g.input("frames", "float32", "streams", "time", options["n_mels"]), g.constant(tensors["mean"]))
+    x = g("Transpose", g("Div", x, g.constant(tensors["deviation"])), perm=[0, 2, 1])
+    kernel, bias = (g.constant(tensors[f"convolution.{part}"]) for part in ("weight", "bias"))
+    x = g("Relu", g("Conv", x, kernel, bias, strides=[options["stride"]]))
+    x = g("Transpose", x, perm=[2, 0, 1])  # (n, B, C)
+    states = g.node("Split", g.input("states", "float32", size, "streams", hidden), outputs=size, axis=0)
+    new_states: list[str] = []
+    for number in range(options["layers"]):
+        layer = recurrent(g, tensors, f"layers.{number}", kind, hidden)
+        x, *state = layer(x, "", *states[number * parts : (number + 1) * parts])
+        x = g("Squeeze", x, g.constant([1]))
+        new_states += state
+    x = g("Add", g("MatMul", x, g.constant(tensors["output.weight"].T)), g.constant(tensors["output.bias"]))
+    scores = g("Transpose", g("Squeeze", g("Sigmoid", x), g.constant([2])), perm=[1, 0])
+    g.output("scores", scores, "float32", "streams", "steps")
+    g.output("new_states", g("Concat", *new_states, axis=0), "float32", size, "streams", hidden)
+    output.write_bytes(g.model(head))

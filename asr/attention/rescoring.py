@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from asr.attention.checkpoint import attach_attention
 from asr.model.interface import Latency
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.search.base import Hypothesis
 
@@ -22,6 +25,16 @@ class AttentionJudge:
     def __init__(self, model: CTCModel, weight: float, latency: Latency | None = None):
         self.model, self.weight, self.latency = model, weight, latency
 
+    @classmethod
+    def load(
+        cls, name: str | Path, weight: float, milliseconds: float | None = None, threads: int | None = None
+    ) -> AttentionJudge:
+        """With the decoder of a packaged model or a checkpoint file. Raises asr.model.checkpoint.CheckpointError."""
+        torch.set_num_threads(threads or 1)
+        model, _ = load_network(name)
+        attach_attention(model, name)
+        return cls(model, weight, Latency.of(milliseconds) if milliseconds else None)
+
     def __call__(self, frames: np.ndarray, steps: slice, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """frames (T, n_mels) -> the hypotheses for the encoder's ``steps``, best first."""
         by_attention = self.ln_probability(frames, steps, [h.text for h in hypotheses])
@@ -32,5 +45,5 @@ class AttentionJudge:
     def ln_probability(self, frames: np.ndarray, steps: slice, texts: list[str]) -> list[float]:
         """Of each text by the attention decoder, over some of the encoder's steps."""
         hidden, _ = self.model.encode(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), self.latency)
-        assert self.model.attention  # see asr.model.checkpoint.attach_attention
+        assert self.model.attention  # see asr.attention.checkpoint.attach_attention
         return self.model.attention.ln_probability(hidden[-1][0, steps], texts)

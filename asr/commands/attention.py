@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,14 +45,14 @@ def attention(options: argparse.Namespace) -> int:
     """Exit status 0 when the recording was read whole, 1 otherwise, 2 when nothing could start."""
     if options.plot and (trouble := _cannot_draw(options.plot)):
         return fail(trouble)
-    recognizer = _load(options.model)
-    if isinstance(recognizer, str):
-        return fail(recognizer)
+    loaded = _load(options.model)
+    if isinstance(loaded, str):
+        return fail(loaded)
     from asr.recognizer import Recording
 
     recording, found = Recording(options.file), []
     try:
-        for spelled in read(recognizer, recording):
+        for spelled in read(*loaded, recording):
             print(" ".join(spelled.text.split()), flush=True)
             if spelled.start < MAX_PICTURE_S:
                 found.append(spelled)
@@ -86,29 +86,30 @@ def _cannot_draw(path: str) -> str:
     return ""
 
 
-def _load(name: str) -> Recognizer | str:
-    """A recogniser whose model has an attention decoder, or a sentence that says why there is none."""
+def _load(name: str) -> tuple[Recognizer, CTCModel] | str:
+    """A recogniser and the same model with its attention decoder, or a sentence that says why there is none."""
+    from asr.attention.checkpoint import attach_attention
     from asr.audio.vad import SegmenterOptions
-    from asr.model.checkpoint import attach_attention
+    from asr.model.network.checkpoint import load_network
     from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
     from asr.search.decoder import DecoderOptions
 
     wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=MAX_SPAN_S))
     try:
         recognizer = load(name, wanted)
-        attach_attention(cast("CTCModel", recognizer.model), name)
+        network, _ = load_network(name)
+        attach_attention(network, name)
     except LOAD_ERRORS as error:
         return str(error)
-    return recognizer
+    return recognizer, network
 
 
-def read(recognizer: Recognizer, recording: Recording) -> Iterator[Spelled]:
+def read(recognizer: Recognizer, model: CTCModel, recording: Recording) -> Iterator[Spelled]:
     """The stretches of speech in which CTC hears a letter, too. Raises asr.audio.files.AudioError."""
     import torch
 
     from asr.attention.search import spell
 
-    model = cast("CTCModel", recognizer.model)
     assert model.attention  # see _load
     for piece, (letters, _) in recognizer.posteriors(recording.blocks()):
         if not letters.argmax(1).any():

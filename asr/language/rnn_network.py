@@ -18,6 +18,7 @@ from asr.language.adaptive_softmax import AdaptiveSoftmax
 from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
 from asr.language.shared_prefixes import shared_prefixes
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
+from asr.model.network.checkpoint import tensors
 from asr.model.network.recurrent import State, recurrent
 
 ROWS = 64  # texts that are read together
@@ -134,7 +135,7 @@ def load(path: Path | str = PACKAGED) -> RnnLanguageModel:
         options = json.loads(head["options"])
         options["bands"] = tuple(options["bands"])
         model = RnnLanguageModel(LanguageOptions(**options), json.loads(head["vocabulary"]))
-        model.load_state_dict(weights)
+        model.load_state_dict(tensors(weights))
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(Path(path), error) from None
     return model.eval()

@@ -19,7 +19,8 @@ from torch import Tensor
 from asr import __version__
 from asr.errors import Error
 from asr.files import atomic_write_bytes
-from asr.model.checkpoint import load_model, save_model
+from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.subwords import learn
@@ -75,7 +76,7 @@ def train_run(
     augmenter = Augmenter(augment_options, material.noises)
     examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)
     if start:
-        load_weights(model, begun_with(model, load_model(start)[0]), start)
+        load_weights(model, begun_with(model, load_network(start)[0]), start)
     else:
         measure_mean(model, examples)
     if train_options.crf:
@@ -110,7 +111,7 @@ def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
 
 def _add_priors(path: Path, utterances: list[Utterance], audio: Joined) -> None:
     """The search divides a model's outputs by what it expects before it hears anything: on its card."""
-    model, card = load_model(path)
+    model, card = load_network(path)
     clips = spread(utterances, min(PRIOR_CLIPS, len(utterances)))
     save_model(model, path, card | {"log_priors": log_priors(model, (audio[i] for i in clips))})
 

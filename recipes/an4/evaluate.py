@@ -20,8 +20,9 @@ import torch
 from asr.commands.train import HELD_OUT, MOST
 from asr.language import kneser_ney
 from asr.language.ngram import NgramModel
-from asr.model.checkpoint import CheckpointError, load_model
+from asr.model.checkpoint import CheckpointError
 from asr.model.interface import AcousticModel
+from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors
 from asr.score import rate, word_errors
 from asr.search.base import LexiconOptions, SearchOptions, greedy

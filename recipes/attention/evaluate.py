@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.attention.checkpoint import attach_attention
 from asr.attention.decoder import AttentionDecoder
 from asr.attention.search import SpellOptions, spell
 from asr.audio.files import load as load_audio
-from asr.model.checkpoint import CheckpointError, attach_attention, load_model
+from asr.model.checkpoint import CheckpointError
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.score import errors, word_errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
@@ -155,7 +157,7 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         utterances = read_manifest(options.manifest)[:: options.every]
-        model, card = load_model(options.model)
+        model, card = load_network(options.model)
         attach_attention(model, options.model)
     except (ManifestError, CheckpointError) as error:
         sys.exit(f"evaluate: {error}")

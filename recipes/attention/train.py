@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.attention.checkpoint import save_attention
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.model.checkpoint import CheckpointError, load_model, save_attention
+from asr.model.checkpoint import CheckpointError
+from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions
 from asr.score import rate, word_errors
@@ -133,7 +135,7 @@ def loss_of(decoder: AttentionDecoder, b: Encoded) -> tuple[Tensor, dict[str, fl
 
 def run(options: argparse.Namespace) -> None:
     wanted, train_options, augment_options = read_config(options.config, None)
-    encoder, card = load_model(options.encoder)
+    encoder, card = load_network(options.encoder)
     torch.manual_seed(train_options.seed)
     model = CTCModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}

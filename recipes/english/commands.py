@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.training.data import read_manifest
 from asr.training.posteriors import all_posteriors

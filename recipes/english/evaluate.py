@@ -11,10 +11,8 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-import torch
-
-from asr.model.checkpoint import load_model
 from asr.model.interface import Latency
+from asr.model.onnx import load_model
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
@@ -54,7 +52,6 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the utterances take each N-th only")
     parser.add_argument("--full-only", action="store_true", help="leave out the streaming latencies")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     utterances = read(options.manifest)[:: options.every]
     model, card = load_model(options.model)
     decoders = {name: Decoder(model, card, wanted) for name, wanted in SYSTEMS.items()}

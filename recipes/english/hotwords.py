@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from asr.language.ngram_file import load as load_ngram
-from asr.model.checkpoint import MODELS, load_model
+from asr.model.checkpoint import MODELS
+from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import LANGUAGE, Decoder, DecoderOptions

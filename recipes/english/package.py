@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from asr import audio
-from asr.model.checkpoint import load_model, save_model
+from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import load_network
 from asr.training.data import read_manifest
 from asr.training.posteriors import log_priors, spread
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("packaged", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, card = load_model(options.trained)
+    model, card = load_network(options.trained)
     speech = read_manifest(options.speech)
     chosen = (audio.load(str(speech[i].path)) for i in spread(speech, CLIPS))
     card |= {

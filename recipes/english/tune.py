@@ -22,7 +22,9 @@ from pathlib import Path
 
 import torch
 
-from asr.model.checkpoint import CheckpointError, attach_attention, load_model, locate, update_card
+from asr.attention.checkpoint import attach_attention
+from asr.model.checkpoint import CheckpointError, locate, update_card
+from asr.model.network.checkpoint import load_network
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
 from asr.training.corpora import read
@@ -50,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         path, utterances = locate(options.model), read(options.manifest)[:: options.every]
-        model, card = load_model(path)
+        model, card = load_network(path)
     except (CheckpointError, ManifestError) as error:
         sys.exit(f"tune: {error}")
     try:

@@ -21,7 +21,7 @@ from asr.files import atomic_write_bytes
 from asr.language.ngram import log_prob
 from asr.language.ngram_file import load as load_ngram
 from asr.language.rnn_network import PACKAGED, load
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights as SearchWeights

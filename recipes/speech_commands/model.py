@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
+from asr.model.network.checkpoint import tensors
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 FORMAT = "asr-keywords"
@@ -73,7 +74,7 @@ def load(path: str | Path) -> Classifier:
     try:
         options, classes = TriggerOptions(**json.loads(head["options"])), tuple(json.loads(head["classes"]))
         model = KeywordModel(classes, options)
-        model.load_state_dict(weights)
+        model.load_state_dict(tensors(weights))
         return Classifier(model, json.loads(head["card"]))
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None

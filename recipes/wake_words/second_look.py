@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asr.model.checkpoint import load_model, save_model
+from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import load_network
 from wakeword.phonemes.model import WEIGHTS
 
 CARD = {
@@ -23,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trained", type=Path)
     options = parser.parse_args()
-    model, card = load_model(options.trained)
+    model, card = load_network(options.trained)
     save_model(model, WEIGHTS, card | CARD, half=True)
     print(f"{WEIGHTS}: {WEIGHTS.stat().st_size / 1e6:.1f} MB")
 
