@@ -19,6 +19,7 @@ from asr.model.interface import Latency
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
+from asr.model.onnx import load_model
 from asr.model.options import ModelOptions
 
 torch.set_num_threads(1)
@@ -72,10 +73,13 @@ def rewritten(source: Path, target: Path, **head: str | None) -> Path:
 
 
 def message(path: Path | str) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        load_network(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    said = []
+    for read in (load_network, load_model):
+        with pytest.raises(CheckpointError) as caught:
+            read(path)
+        said.append(str(caught.value))
+    assert "\n" not in "".join(said) and [s.partition("(")[0] for s in said] == [said[0].partition("(")[0]] * 2
+    return said[0]
 
 
 def test_another_version(tmp_path, written):
@@ -126,10 +130,11 @@ def test_a_flipped_byte_is_damage_or_harmless(tmp_path, written, data):
     position = data.draw(st.integers(0, 8 + int.from_bytes(content[:8], "little")))
     content[position] ^= data.draw(st.integers(1, 255))
     (tmp_path / "m").write_bytes(content)
-    try:
-        load_network(tmp_path / "m")
-    except CheckpointError as error:
-        assert str(tmp_path) in str(error)
+    for read in (load_network, load_model):
+        try:
+            read(tmp_path / "m")
+        except CheckpointError as error:
+            assert str(tmp_path) in str(error)
 
 
 def test_weights_of_another_shape(tmp_path, written):

@@ -75,7 +75,7 @@ def test_an_export_replaces_an_older_one_and_nothing_else(small, tmp_path):
 def test_an_exported_folder_is_no_model(small, tmp_path, capsys):
     export(small, tmp_path / "out")
     assert main(["transcribe", "--model", str(tmp_path / "out"), CLIP]) == 2
-    assert "out is a folder: give the checkpoint" in capsys.readouterr().err
+    assert "out' (a folder): give a checkpoint file" in capsys.readouterr().err
 
 
 def test_no_such_model(tmp_path, capsys):

@@ -88,7 +88,7 @@ def test_products_of_layers():
     layers, size, symbols = model.options.layers, model.options.hidden, len(model.alphabet)
     work = sum(p.multiply_adds for p in recurrent(model, windows, None, 30, []))
     inner = size * (2 * layers - 1)
-    heads = 2 * 30 * 2 * size * (symbols + len(model.options.phonemes) + 1)
+    heads = 2 * 30 * 2 * size * (symbols + 2 * (len(model.options.phonemes) + 1))  # phonemes read two layers
     assert work == 2 * 2 * 30 * (inner + layers * size) * 3 * size + heads
     frames = list(log_mel(profiles.by_chance(profiles.TINY).frontend, np.zeros(0), 7))
     assert sum(p.multiply_adds for p in frames) == pytest.approx(7 * (1.25 * 400 * math.log2(400) + 201 * 40), rel=0.01)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,12 +41,6 @@ def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
     assert loaded.options == MODEL
     hidden = torch.randn(4, model.encoder.size)
     assert loaded.attention.ln_probability(hidden, ["ab"]) == model.attention.ln_probability(hidden, ["ab"])
-
-
-def test_an_exported_model_is_refused_before_torch_is_missed(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "asr.attention.decoder", None)
-    with pytest.raises(CheckpointError, match="no model called"):
-        attach_attention(CTCModel(replace(MODEL, attention=None)), tmp_path)
 
 
 def test_models_without_attention_are_what_they_were():

@@ -65,12 +65,11 @@ def locate(name: str | Path) -> Path:
     """A packaged model's name, or a path -> the checkpoint file."""
     packaged = MODELS / f"{name}.safetensors"
     path = packaged if packaged.is_file() else Path(name)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: give the checkpoint, which runs without an export, too")
     if not path.is_file():
         names = sorted(p.stem for p in MODELS.glob("english*.safetensors"))
         known = ", ".join(n for n in names if not n.endswith(("-attention", "-rnn"))) or "none"
-        raise CheckpointError(f"no model called {str(name)!r}: give a checkpoint file or a packaged model ({known})")
+        what = f"{str(name)!r}" + " (a folder)" * path.is_dir()
+        raise CheckpointError(f"no model called {what}: give a checkpoint file or a packaged model ({known})")
     return path
 
 

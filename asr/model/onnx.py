@@ -11,6 +11,7 @@ from asr.audio.features import LogMel
 from asr.model import graphs
 from asr.model.checkpoint import DEFAULT, damaged, load_weights, locate
 from asr.model.options import ModelOptions
+from asr.model.streaming import encode
 from asr.subwords import alphabet_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class OnnxModel:
         return np.zeros((self.options.layers * (1 if self._is_gru else 2), 1, self.options.hidden), np.float32)
 
     def subsample(self, frames: np.ndarray) -> np.ndarray:
-        return self._subsampling.run(None, {"frames": frames})[0]
+        return _run(self._subsampling, {"frames": frames})[0]
 
     def advance(
         self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[np.ndarray]
@@ -44,7 +45,7 @@ class OnnxModel:
         for i in range(0, windows.shape[1], step):
             some = slice(i, i + step)
             given = {"chunks": windows[:, some, :chunk], "ahead": windows[:, some, chunk:], "valid": valid[:, some]}
-            *found, states = self._layers.run(None, given | {"states": states})
+            *found, states = _run(self._layers, given | {"states": states})
             heads.append(found)
         letters, *phonemes = (np.concatenate(parts, 1)[:, :, :width] for parts in zip(*heads))
         return letters, phonemes[0] if phonemes else None, np.split(states, len(layers), 1)
@@ -58,9 +59,18 @@ def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[
     """A packaged model by name, or a checkpoint file -> the model and its card. Raises CheckpointError."""
     options, weights, card = load_weights(name)
     try:
-        return OnnxModel(options, weights, threads), card
-    except (KeyError, ValueError) as error:
+        model = OnnxModel(options, weights, threads)
+        encode(model, [model.mean_frame[None]])  # do the parts fit together?
+        return model, card
+    except (IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None
+
+
+def _run(graph: InferenceSession, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        return graph.run(None, given)
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ValueError(str(error)) from None
 
 
 def session(graph: bytes | Path, threads: int | None = None) -> InferenceSession:

@@ -21,7 +21,7 @@ def load_network(name: str | Path = DEFAULT) -> tuple[CTCModel, dict]:
     try:
         model = CTCModel(options)
         model.load_state_dict(tensors(weights))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None
     return model.eval(), card
 
