@@ -22,9 +22,11 @@ docs: .venv-test/ready
 .venv-test/ready: EXTRAS = [test,train,serve,cluster,lint,docs]
 
 # torch first, by itself: only there is its index of CPU builds looked at, the other packages come from PyPI
+.venv-test/ready: TORCH = $(@D)/bin/pip install --no-deps --constraint constraints.txt --extra-index-url $(CPU_TORCH) --timeout 15 --retries 2 torch
+
 .venv/ready .venv-test/ready: setup.cfg pyproject.toml constraints.txt $(wildcard asr/native/*.cpp asr/native/*.h)
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/pip install --no-deps --constraint constraints.txt --extra-index-url $(CPU_TORCH) --timeout 15 --retries 2 torch
+	$(TORCH)
 	$(@D)/bin/pip install --constraint constraints.txt --editable .$(EXTRAS)
 	touch $@
 

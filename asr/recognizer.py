@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +106,7 @@ class Recognizer:
         self.decoder = aligner.decoder
         self._latency = Latency.of(options.latency) if options.latency else None
         self._activity = VoiceActivity(model.frontend)
-        self.judge: Callable[[np.ndarray, slice, Sequence[Hypothesis]], Sequence[Hypothesis]] | None = None
+        self.judge: Callable[[np.ndarray, slice, list[Hypothesis]], list[Hypothesis]] | None = None
 
     @classmethod
     def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:

@@ -140,8 +140,8 @@ def recurrent(
     def add(x: str, lengths: str = "", *state: str) -> list[str]:
         given = [x, *constants, lengths, *state]
         if kind == "gru":
-            options = {"hidden_size": hidden, "direction": direction, "linear_before_reset": 1}
-            return graph.node("GRU", *given, outputs=2, **options)
+            sizes = {"hidden_size": hidden, "linear_before_reset": 1}
+            return graph.node("GRU", *given, outputs=2, direction=direction, **sizes)
         given += [""] * (7 - len(given)) + peepholes if peepholes else []
         return graph.node("LSTM", *given, outputs=3, hidden_size=hidden, direction=direction)
 

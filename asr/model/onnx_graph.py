@@ -57,14 +57,15 @@ class Graph:
     def node(self, operator: str, *inputs: str, outputs: int = 1, **attributes: int | float | str | list[int]) -> list:
         """An operator of ONNX; an empty name stands for an input that is left out."""
         names = [self._new_name() for _ in range(outputs)]
-        fields = [(1, name) for name in inputs] + [(2, name) for name in names] + [(4, operator)]
+        fields: list[tuple[int, str | bytes]] = [(1, name) for name in inputs]
+        fields += [(2, name) for name in names] + [(4, operator)]
         fields += [(5, _attribute(name, value)) for name, value in attributes.items()]
         self._fields.append((1, message(*fields)))
         return names
 
     def __call__(self, operator: str, *inputs: str, **attributes: int | float | str | list[int]) -> str:
         """A node with one output."""
-        return self.node(operator, *inputs, **attributes)[0]
+        return self.node(operator, *inputs, outputs=1, **attributes)[0]
 
     def input(self, name: str, kind: str, *shape: int | str) -> str:
         """kind: numpy's name of the type; shape: sizes, and names for those that are free."""
