@@ -227,7 +227,7 @@ def test_what_stops_them_is_one_sentence(folder, capsys, monkeypatch, arguments,
 def test_without_torch_a_training_is_refused_in_a_sentence(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["train", "data", "--out", "x"]) == 2
-    assert capsys.readouterr().err == "error: this needs torch, which is not installed: pip install torch\n"
+    assert capsys.readouterr().err == "error: this needs torch, which is not installed: pip install 'asr[train]'\n"
 
 
 @pytest.mark.parametrize(
