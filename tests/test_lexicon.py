@@ -14,7 +14,7 @@ import asr
 from asr.cli import main
 from asr.language import arpa
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.model.checkpoint import load_model
+from asr.model.onnx import load_model
 from asr.search.base import LexiconOptions
 from asr.search.decoder import Decoder
 from asr.search.hotwords import Hotword
