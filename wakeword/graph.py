@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from asr.model.graphs import recurrent
 from asr.model.onnx_graph import Graph
 from wakeword.detector import weights
@@ -18,7 +16,6 @@ def write(path: Path, output: Path) -> None:
     The states of LSTM cells are (2 layers, B, H): each layer's output and cell.
     """
     tensors, head = weights(path)
-    tensors = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     options = json.loads(head["options"])
     kind, hidden, parts = options["kind"], options["hidden"], 1 if options["kind"] == "gru" else 2
     g, size = Graph("detector"), parts * options["layers"]

@@ -48,8 +48,8 @@ def export(name: str | Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.absolute().parent, prefix=f".{folder.name}.") as work:
         new = Path(work) / "new"
         new.mkdir()
-        (new / SUBSAMPLING).write_bytes(graphs.subsampling(options, weights))
-        (new / LAYERS).write_bytes(graphs.layers(options, weights))
+        (new / SUBSAMPLING).write_bytes(graphs.subsampling(options, weights).model())
+        (new / LAYERS).write_bytes(graphs.layers(options, weights).model())
         (new / HEAD).write_text(json.dumps(head | {"card": card}))
         if folder.exists():
             os.replace(folder, Path(work) / "old")

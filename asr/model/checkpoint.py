@@ -74,7 +74,7 @@ def locate(name: str | Path) -> Path:
 
 
 def load_weights(name: str | Path = DEFAULT) -> tuple[ModelOptions, dict[str, np.ndarray], dict]:
-    """An acoustic model by its name, or its file -> its options, fp32 weights and card. Raises CheckpointError."""
+    """An acoustic model by its name, or its file -> its options, weights as stored and card. Raises CheckpointError."""
     path = locate(name)
     weights, head = read_weights(path, FORMAT, "acoustic model")
     try:
@@ -84,12 +84,12 @@ def load_weights(name: str | Path = DEFAULT) -> tuple[ModelOptions, dict[str, np
 
 
 def read_weights(path: Path, wanted: str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Weights as fp32, and the metadata. Raises CheckpointError; ``kind`` is what a file of the format is called."""
+    """Weights as stored, and the metadata. Raises CheckpointError; ``kind`` is what a file of the format is called."""
     try:
         with safe_open(path, framework="np") as file:
             head = file.metadata() or {}
             _check(head, path, wanted, kind)
-            return {key: file.get_tensor(key).astype(np.float32) for key in file.keys()}, head
+            return {key: file.get_tensor(key) for key in file.keys()}, head
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise damaged(path, error) from None
 

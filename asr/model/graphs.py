@@ -17,7 +17,7 @@ GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "peephole": (0, 3, 1, 2)}  # ON
 EPSILON = 1e-5  # of layer normalisation
 
 
-def subsampling(options: ModelOptions, weights: Weights) -> bytes:
+def subsampling(options: ModelOptions, weights: Weights) -> Graph:
     """frames (B, T, n_mels) -> hidden (B, T', D), T at least asr.model.interface.RECEPTIVE_FIELD."""
     g, n_mels = Graph("subsampling"), options.frontend.n_mels
     x = g("Sub", g.input("frames", "float32", "batch", "time", n_mels), g.constant(weights["mean"]))
@@ -29,10 +29,10 @@ def subsampling(options: ModelOptions, weights: Weights) -> bytes:
     x = g("Reshape", g("Transpose", x, perm=[0, 2, 1, 3]), g.constant([0, 0, project.shape[1]]))
     x = g("Add", g("MatMul", x, g.constant(project.T)), g.constant(weights["encoder.subsampling.project.bias"]))
     g.output("hidden", x, "float32", "batch", "steps", options.hidden)
-    return g.model()
+    return g
 
 
-def layers(options: ModelOptions, weights: Weights) -> bytes:
+def layers(options: ModelOptions, weights: Weights) -> Graph:
     """chunks (B, n, Nc, D) and what lies ahead of each (B, n, Nr, D), Nr at least 1; valid (B, n), how many frames of
     both are audio; states (layers, B, H), of LSTM cells (2 layers, B, H): each layer's output and cell.
 
@@ -47,7 +47,7 @@ def layers(options: ModelOptions, weights: Weights) -> bytes:
         g.output("phonemes", of_phonemes, "float32", "streams", "windows", "frames", "phoneme")
     states = g("Concat", *stack.states, axis=0)
     g.output("new_states", states, "float32", len(stack.states), "streams", options.hidden)
-    return g.model()
+    return g
 
 
 class _Stack:

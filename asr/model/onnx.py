@@ -10,6 +10,7 @@ import numpy as np
 from asr.audio.features import LogMel
 from asr.model import graphs
 from asr.model.checkpoint import DEFAULT, damaged, load_weights, locate
+from asr.model.onnx_graph import Graph
 from asr.model.options import ModelOptions
 from asr.model.streaming import encode
 from asr.subwords import alphabet_of
@@ -23,7 +24,7 @@ class OnnxModel:
 
     def __init__(self, options: ModelOptions, weights: graphs.Weights, threads: int | None = None):
         """threads: of the processor; None: one. Raises KeyError, ValueError where weights are missing or misshapen."""
-        self.options, self.mean_frame = options, weights["mean"]
+        self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
         self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
         self._subsampling = session(graphs.subsampling(options, weights), threads)
         self._layers = session(graphs.layers(options, weights), threads)
@@ -73,7 +74,7 @@ def _run(graph: InferenceSession, given: dict[str, np.ndarray]) -> list[np.ndarr
         raise ValueError(str(error)) from None
 
 
-def session(graph: bytes | Path, threads: int | None = None) -> InferenceSession:
+def session(graph: Graph | Path, threads: int | None = None) -> InferenceSession:
     """A graph or its file, ready to run on the processor. Raises ValueError where onnxruntime cannot take it."""
     import onnxruntime
 
@@ -82,8 +83,11 @@ def session(graph: bytes | Path, threads: int | None = None) -> InferenceSession
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     options.enable_cpu_mem_arena = False  # it keeps the largest of every shape it has seen
     options.log_severity_level = 4
-    content = graph.read_bytes() if isinstance(graph, Path) else graph
     try:
+        content = graph.read_bytes() if isinstance(graph, Path) else graph.model(inside=False)
+        if isinstance(graph, Graph):  # the weights are not copied
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in graph.weights.values()]
+            options.add_external_initializers(list(graph.weights), values)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise ValueError(str(error)) from None

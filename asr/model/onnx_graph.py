@@ -45,13 +45,15 @@ class Graph:
         self.name = name
         self._fields: list[tuple[int, bytes]] = []  # of onnx.GraphProto: nodes, initialisers, inputs, outputs
         self._names = 0
+        self.weights: dict[str, np.ndarray] = {}  # initialisers that a session takes as they are
 
     def constant(self, values: np.ndarray | Sequence[int]) -> str:
-        """Weights, or whole numbers."""
-        array = np.ascontiguousarray(values, None if isinstance(values, np.ndarray) else np.int64)
+        """Weights, in single precision, or whole numbers."""
         name = self._new_name()
-        dims = [(1, size) for size in array.shape]
-        self._fields.append((5, message(*dims, (2, TYPES[array.dtype.name]), (8, name), (9, array.tobytes()))))
+        if isinstance(values, np.ndarray):
+            self.weights[name] = np.ascontiguousarray(values, np.float32)
+        else:
+            self._fields.append((5, _tensor(name, np.array(values, np.int64))))
         return name
 
     def node(self, operator: str, *inputs: str, outputs: int = 1, **attributes: int | float | str | list[int]) -> list:
@@ -77,15 +79,23 @@ class Graph:
         self._fields.append((1, message((1, source), (2, name), (4, "Identity"))))
         self._fields.append((12, _value(name, kind, shape)))
 
-    def model(self, metadata: dict[str, str] = {}) -> bytes:
-        """The content of an .onnx file."""
-        graph, opset = message(*self._fields, (2, self.name)), message((1, ""), (2, OPSET))
+    def model(self, metadata: dict[str, str] = {}, inside: bool = True) -> bytes:
+        """The content of an .onnx file; inside: with the weights, which a session may also get beside it."""
+        weights = [(5, _tensor(name, weight, inside)) for name, weight in self.weights.items()]
+        graph, opset = message(*self._fields, *weights, (2, self.name)), message((1, ""), (2, OPSET))
         notes = [(14, message((1, key), (2, text))) for key, text in metadata.items()]
         return message((1, IR_VERSION), (2, "asr"), (7, graph), (8, opset), *notes)
 
     def _new_name(self) -> str:
         self._names += 1
         return f"v{self._names}"
+
+
+def _tensor(name: str, array: np.ndarray, inside: bool = True) -> bytes:
+    """An onnx.TensorProto, with its values or with a place for them."""
+    elsewhere = (13, message((1, "location"), (2, "memory"))), (14, 1)
+    values = ((9, array.tobytes()),) if inside else elsewhere
+    return message(*((1, size) for size in array.shape), (2, TYPES[array.dtype.name]), (8, name), *values)
 
 
 def _attribute(name: str, value: int | float | str | list[int]) -> bytes:

@@ -27,5 +27,5 @@ def load_network(name: str | Path = DEFAULT) -> tuple[CTCModel, dict]:
 
 
 def tensors(weights: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """What asr.model.checkpoint.read_weights gave, for load_state_dict."""
-    return {name: torch.from_numpy(weight) for name, weight in weights.items()}
+    """What asr.model.checkpoint.read_weights gave, in fp32, for load_state_dict."""
+    return {name: torch.from_numpy(weight).float() for name, weight in weights.items()}
