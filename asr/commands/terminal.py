@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 def add_model(p: argparse.ArgumentParser, name: str = "--model", what: str = "") -> None:
     """Which speech recogniser, for asr.load."""
-    which = "packaged model, checkpoint file, or folder that `asr export` wrote (default: english)"
+    which = "packaged model, or checkpoint file (default: english)"
     p.add_argument(name, default="english", metavar="NAME", help=what + which)
 
 

@@ -51,7 +51,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     add_expectations(p)
     p.add_argument("--latency", type=milliseconds(10_000), metavar="MS",
                    help="decode as a live stream with this latency would")  # fmt: skip
-    p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: all cores)")
+    p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: 1)")
     p.add_argument("--cluster", metavar="HOST:PORT", help="share the files out among the workers of a dask scheduler")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
     p.set_defaults(run=transcribe)
