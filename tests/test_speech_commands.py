@@ -133,7 +133,11 @@ def fresh(folder: Path) -> tuple[KeywordModel, corpus.Corpus]:
 
 
 SETTINGS = KeywordTraining(
-    epochs=8, batch=4, learning_rate=2e-2, warmup=5, speed=0.02, warp=0.02, room=0, colour=0, noise=0.2, snr=(20, 40)
+    epochs=8,
+    batch=4,
+    learning_rate=2e-2,
+    warmup=5,
+    sound=replace(KeywordTraining.sound, speed=0.02, warp=0.02, room=0, colour=0, noise=0.2, snr=(20, 40)),
 )
 
 

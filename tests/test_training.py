@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 TONES = {"a": 300, "b": 800, "c": 1_700, "d": 3_400}  # Hz
 SENTENCES = ["ab", "cab", "bad cab", "dab", "a bad dad", "add", "cad ab", "b a d"]
 LEXICON = Lexicon.parse(["ab AE B", "cab K AE B", "bad B AE D", "dab D AE B", "a AH", "add AE D", "cad K AE D"])
-QUIET = AugmentOptions(0, 0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
+QUIET = AugmentOptions(speed=0, warp=0, room=0, noise=0, colour=0, clip=0, level=(-20, -20), time_masks=0, band_masks=0)
 MODEL = ModelOptions(LogMelOptions(n_mels=20), tuple(" abcd"), (), "gru", 1, 32, 4, 0.0)
 BY_HEART = (Stage(75), Stage(75, decay=True))
 

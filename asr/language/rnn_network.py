@@ -108,7 +108,7 @@ def _rows(state: State | None, rows: list[int]) -> State | None:
     """The state (1, B, H) of some rows of a batch, in this order."""
     if state is None:
         return None
-    return tuple(s[:, rows] for s in state) if isinstance(state, tuple) else state[:, rows]
+    return (state[0][:, rows], state[1][:, rows]) if isinstance(state, tuple) else state[:, rows]
 
 
 def perplexity(model: RnnLanguageModel, texts: list[str]) -> float:

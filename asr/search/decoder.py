@@ -87,7 +87,8 @@ class Decoder:
     def _letters(self) -> Search:
         w, beam = self.weights.given, self.options.beam or SearchOptions.beam
         options = SearchOptions(beam, w.get("lm", SearchOptions.lm_weight), w.get("word", 0.0))
-        prior = w["prior"] * self._priors.get("letters", np.float32(0))
+        letters = self._priors.get("letters")
+        prior = 0.0 if letters is None else w["prior"] * letters
         return Letters(self.alphabet, options, self.lm, self.options.hotwords, prior, name=self.search)
 
     def _words(self) -> Search:

@@ -5,76 +5,110 @@ Everything takes a numpy generator, so that the same seed gives the same data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
 
 from asr.audio.features import SAMPLE_RATE
-from asr.training.sounds import MADE
+
+QUIET = 1e-3  # loudness below which speech counts as this loud: silence is not raised to a shout
 
 
 @dataclass(frozen=True)
-class AugmentOptions:
-    """How much an utterance is changed each time it is heard."""
+class SoundOptions:
+    """What happens to speech between a mouth and the samples of a file: how likely it is, and how much."""
 
     speed: float = 0.12  # tempo and pitch by 1 +- this much (Ko et al. 2015)
-    warp: float = 0.12  # formants by 1 +- this much (vocal tract length perturbation)
     room: float = 0.35  # probability of a simulated room
     noise: float = 0.6  # probability of background noise
-    snr: tuple[float, float] = (3.0, 30.0)  # dB
+    snr: tuple[float, float] = (3.0, 30.0)  # dB of the speech over the noise
     made: float = 0.25  # share of the backgrounds that are not recorded but made: music, hum, clicks, hiss
+    babble: float = 0.0  # probability of other people talking in the background
+    babble_snr: tuple[float, float] = (5.0, 25.0)  # dB of the speech over the talk
     colour: float = 0.4  # probability of a microphone's frequency response
+    level: tuple[float, float] = (-45.0, -10.0)  # dBFS of the loud parts of the speech
     clip: float = 0.05  # probability of an overdriven input
-    level: tuple[float, float] = (-45.0, -10.0)  # dBFS of the loud parts
+    hiss: float = 0.0  # probability of a microphone's own noise; else pauses may be digital silence
+
+
+@dataclass(frozen=True)
+class AugmentOptions(SoundOptions):
+    """How much an utterance is changed each time it is heard."""
+
+    warp: float = 0.12  # formants by 1 +- this much (vocal tract length perturbation)
     time_masks: int = 3  # SpecAugment (Park et al. 2019): masks a 4 s
     time_width: int = 20  # frames, at most
     band_masks: int = 2
     band_width: int = 20  # mel bands, at most
 
 
-class Augmenter:
-    """Waveform: speed, room, colour, noise, level. Frames: SpecAugment."""
+class Surroundings:
+    """Room, background, microphone and level, in the order in which sound meets them."""
 
-    def __init__(self, options: AugmentOptions, noises: list[np.ndarray]):
-        self.options, self._noises = options, noises
+    def __init__(self, options: SoundOptions, noises: Sequence[np.ndarray], talk: Sequence[np.ndarray] = ()):
+        """noises, talk: recordings (n,) of backgrounds and of other people; without noises all are made."""
+        self.options, self._noises, self._talk = options, noises, talk
 
-    def waveform(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """One or more utterances, one after the other with pauses between -> samples (n,)."""
-        o, parts = self.options, [_pause(rng, 0.4)]
-        for samples in utterances:
-            bent = speed(samples, rng.uniform(1 - o.speed, 1 + o.speed))
-            parts += [bent * rng.uniform(0.5, 1.0), _pause(rng, 0.8)]
-        x = np.concatenate(parts)
+    def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Dry speech (n,) -> (n,) float32 in -1..1."""
+        o = self.options
         if rng.random() < o.room:
             x = room(x, rng)
+        loud = max(loudness(x), QUIET)
+        if len(self._talk) and rng.random() < o.babble:
+            x = x + self.babble(len(x), rng) * loud * _gain(o.babble_snr, rng, -1)
+        if rng.random() < o.noise:
+            x = x + self.noise(len(x), rng) * loud * _gain(o.snr, rng, -1)
         if rng.random() < o.colour:
             x = colour(x, rng)
-        loud = loudness(x)
-        if self._noises and rng.random() < o.noise:
-            x = x + self._noise(len(x), rng) * loud * 10 ** (-rng.uniform(*o.snr) / 20)
-        x = x * (10 ** (rng.uniform(*o.level) / 20) / max(loud, 1e-5))
+        x = x * (_gain(o.level, rng) / loud)
         if rng.random() < o.clip:
-            limit = np.abs(x).max() * rng.uniform(0.2, 0.8)
+            limit = np.abs(x).max(initial=0) * rng.uniform(0.15, 0.8)
             x = np.clip(x, -limit, limit)
-        return np.round(np.clip(x, -1, 1) * 32767).astype(np.float32) / 32768
+        if rng.random() < o.hiss:
+            x = x + rng.standard_normal(len(x), np.float32) * _gain((-95, -60), rng)
+        return np.clip(x, -1, 1).astype(np.float32)
+
+    def noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n samples of one background at a loudness of 1; recorded ones are played slower or faster."""
+        if not len(self._noises) or rng.random() < self.options.made:
+            piece = MADE[str(rng.choice(list(MADE)))](rng, n).astype(np.float32)
+        else:
+            factor = rng.uniform(0.75, 1.35)
+            piece = np.resize(speed(_looped(_any(self._noises, rng), int(n * factor) + 1, rng), factor), n)
+        return piece / max(loudness(piece), 1e-4)
+
+    def babble(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n samples of one to four other people talking at once, in a room, at a loudness of 1."""
+        voices = (_looped(_any(self._talk, rng), n, rng) for _ in range(rng.integers(1, 5)))
+        talk = room(sum(voices, np.zeros(n, np.float32)), rng)
+        return talk / max(loudness(talk), 1e-4)
+
+
+class Augmenter(Surroundings):
+    """Utterances of the acoustic model. Waveform: speed and surroundings. Frames: SpecAugment."""
+
+    options: AugmentOptions
+
+    def __init__(self, options: AugmentOptions, noises: Sequence[np.ndarray]):
+        super().__init__(options if len(noises) else replace(options, noise=0.0), noises)
+
+    def waveform(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """One or more utterances with pauses between -> samples (n,), rounded as a 16-bit file has them."""
+        factor, parts = self.options.speed, [_pause(rng, 0.4)]
+        for samples in utterances:
+            faster = speed(samples, rng.uniform(1 - factor, 1 + factor))
+            parts += [faster * rng.uniform(0.5, 1.0), _pause(rng, 0.8)]
+        return np.round(self(np.concatenate(parts), rng) * 32767).astype(np.float32) / 32768
 
     def background(self, seconds: float, rng: np.random.Generator) -> np.ndarray:
         """Samples (n,) of noise alone, for examples in which nothing is said."""
         n = int(seconds * SAMPLE_RATE)
-        if not self._noises or rng.random() < 0.2:
+        if not len(self._noises) or rng.random() < 0.2:
             return rng.normal(0, 10 ** rng.uniform(-6, -2), n).astype(np.float32)
-        return np.clip(self._noise(n, rng) * 10 ** (rng.uniform(-60, -10) / 20), -1, 1)
-
-    def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n samples of one noise at a loudness of 1; recorded ones are played slower or faster."""
-        if rng.random() < self.options.made:
-            piece = MADE[str(rng.choice(list(MADE)))](rng, n).astype(np.float32)
-        else:
-            noise, factor = self._noises[rng.integers(len(self._noises))], rng.uniform(0.7, 1.4)
-            start = rng.integers(max(1, len(noise) - int(n * factor)))
-            piece = np.resize(speed(noise[start : start + int(n * factor) + 1], factor), n)
-        return piece / max(loudness(piece), 1e-4)
+        return np.clip(self.noise(n, rng) * _gain((-60, -10), rng), -1, 1)
 
     def frames(self, frames: np.ndarray, fill: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """SpecAugment on (T, n_mels); masked values become ``fill`` (n_mels,), the mean."""
@@ -120,6 +154,21 @@ def colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(np.fft.rfft(x, size) * response, size)[: len(x)].astype(np.float32)
 
 
+def _gain(decibels: tuple[float, float], rng: np.random.Generator, sign: int = 1) -> float:
+    """A random factor of so many decibels."""
+    return 10 ** (sign * rng.uniform(*decibels) / 20)
+
+
+def _any(clips: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    return clips[int(rng.integers(len(clips)))]
+
+
+def _looped(clip: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n samples from anywhere in a clip, again and again where it is shorter."""
+    start = rng.integers(max(1, len(clip) - n))
+    return np.resize(clip[start : start + n], n).astype(np.float32)
+
+
 def _pause(rng: np.random.Generator, longest: float) -> np.ndarray:
     return np.zeros(int(rng.uniform(0, longest) * SAMPLE_RATE), np.float32)
 
@@ -131,3 +180,93 @@ def loudness(x: np.ndarray) -> float:
         return float(np.sqrt((x**2).mean())) if len(x) else 0.0
     power = np.sort((x[:n].reshape(-1, 320) ** 2).mean(1))
     return float(np.sqrt(power[len(power) // 2 :].mean()))
+
+
+# sounds that are not speech, never the same twice: backgrounds beside recorded noise
+
+
+def coloured_noise(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Noise whose power falls with f^0 (white) to f^-2 (brown), at times with a slow swell."""
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    spectrum *= np.maximum(np.arange(len(spectrum)), n // 800) ** -rng.uniform(0, 1)
+    noise = np.fft.irfft(spectrum, n)
+    if rng.random() < 0.3:
+        swells = rng.uniform(0.05, 6) * np.arange(n) / SAMPLE_RATE + rng.random()
+        noise *= 1 + 0.9 * np.sin(2 * np.pi * swells)
+    return noise
+
+
+def hum(rng: np.random.Generator, n: int) -> np.ndarray:
+    """(n,) of mains hum, motors and beeps: a steady tone with random harmonics."""
+    base = rng.choice([50, 60, rng.uniform(40, 300), rng.uniform(300, 3000)])
+    t, tone = np.arange(n) / SAMPLE_RATE, np.zeros(n)
+    for k in range(1, rng.integers(2, 16)):
+        if k * base < 7900:
+            tone += rng.exponential(1 / k) * np.sin(2 * np.pi * (k * base * t + rng.random()))
+    if rng.random() < 0.3:  # switched on and off
+        tone *= np.repeat(rng.random(n // 4000 + 1) < 0.5, 4000)[:n]
+    return tone
+
+
+def clicks(rng: np.random.Generator, n: int) -> np.ndarray:
+    """(n,) of keys, knocks, ticks: short decaying bursts, at random or in time."""
+    out = np.zeros(n)
+    gap = int(SAMPLE_RATE * rng.uniform(0.1, 2))
+    starts = np.arange(rng.integers(gap), n, gap) if rng.random() < 0.5 else rng.integers(0, n, 1 + n // gap)
+    for start in starts:
+        length = min(n - start, int(SAMPLE_RATE * rng.uniform(0.002, 0.15)))
+        tone = np.sin(2 * np.pi * rng.uniform(100, 4000) / SAMPLE_RATE * np.arange(length))
+        burst = rng.standard_normal(length) * rng.random() + tone * rng.random()
+        out[start : start + length] += rng.uniform(0.2, 1) * burst * np.exp(-5 * np.arange(length) / length)
+    return out
+
+
+def music(rng: np.random.Generator, n: int) -> np.ndarray:
+    """(n,) of melody, chords and drums on a random scale, in random timbres and tempo."""
+    out, beat = np.zeros(n), int(SAMPLE_RATE * rng.uniform(0.15, 0.6))
+    scale = np.cumsum(rng.choice([1, 2, 2, 3], 24)) + rng.integers(28, 44)  # MIDI note numbers
+    parts = [(rng.integers(6, 24), 1, rng.uniform(0.4, 1.5)), (rng.integers(0, 8), 3, rng.uniform(1, 4))]
+    for low, voices, beats in parts[: rng.integers(1, 3)]:
+        timbre, note, start = _timbre(rng), int(low), 0
+        attack, decay = rng.uniform(0.005, 0.15), rng.uniform(0.5, 6)
+        vibrato = rng.choice([0, rng.uniform(0, 0.01)])
+        while start < n:
+            length = int(beat * beats * rng.choice([1, 1, 2, 4]))
+            note = int(np.clip(note + rng.integers(-3, 4), 0, 19))
+            for k in range(voices if rng.random() > 0.15 else 0):  # else a rest
+                hz = 440 * 2 ** ((scale[note + 2 * k] - 69) / 12)
+                add(out, start, _note(timbre, hz, length, attack, decay, vibrato))
+            start += length
+    if rng.random() < 0.5:
+        level, noise = rng.uniform(0.2, 2), rng.standard_normal(beat)
+        drum = noise * np.exp(-rng.uniform(5, 30) * np.arange(beat) / beat)
+        for start in range(0, n, beat):
+            if rng.random() < 0.7:
+                add(out, start, level * rng.random() * drum)
+    return out
+
+
+def _timbre(rng: np.random.Generator) -> np.ndarray:
+    """One period (256 points) of a tone with up to 12 random harmonics."""
+    phase, k = np.arange(256) / 256, np.arange(1, rng.integers(2, 13))
+    return (k ** -rng.uniform(0, 2) * rng.random(len(k))) @ np.sin(2 * np.pi * np.outer(k, phase))
+
+
+def _note(timbre: np.ndarray, hz: float, length: int, attack: float, decay: float, vibrato: float) -> np.ndarray:
+    t = np.arange(length) / SAMPLE_RATE
+    cycles = hz * (t + vibrato * np.sin(2 * np.pi * 5.5 * t) / (2 * np.pi * 5.5))
+    envelope = np.minimum(t / attack, 1) * np.exp(-decay * t) * np.minimum((t[-1] - t) / 0.01, 1)
+    return timbre[(256 * cycles).astype(int) % 256] * envelope
+
+
+def add(out: np.ndarray, start: int, part: np.ndarray) -> None:
+    part = part[: len(out) - start]
+    out[start : start + len(part)] += part
+
+
+MADE: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "coloured noise": coloured_noise,
+    "hum": hum,
+    "clicks": clicks,
+    "music": music,
+}

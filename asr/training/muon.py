@@ -22,31 +22,32 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every weight that has a gradient; a closure is not called."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
                     continue
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 rule = self._muon if group["rows"] else self._adam
-                p.add_(rule(p, group), alpha=-group["lr"])
+                p.add_(rule(p, p.grad, group), alpha=-group["lr"])
 
-    def _muon(self, p: Tensor, group: dict) -> Tensor:
+    def _muon(self, p: Tensor, gradient: Tensor, group: dict) -> Tensor:
         state, momentum = self.state[p], group["momentum"]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(p.grad, 1 - momentum)
-        update = p.grad.lerp(state["momentum"], momentum)  # Nesterov
+        state["momentum"].lerp_(gradient, 1 - momentum)
+        update = gradient.lerp(state["momentum"], momentum)  # Nesterov
         gates = orthogonal(update.view(-1, group["rows"], p.shape[1]))
         return gates.view_as(p) * (0.2 * max(group["rows"], p.shape[1]) ** 0.5)
 
-    def _adam(self, p: Tensor, group: dict) -> Tensor:
+    def _adam(self, p: Tensor, gradient: Tensor, group: dict) -> Tensor:
         state = self.state[p]
         if not state:
             state.update(step=torch.zeros(()), mean=torch.zeros_like(p), square=torch.zeros_like(p))
         state["step"] += 1
-        state["mean"].lerp_(p.grad, 0.1)
-        state["square"].mul_(0.98).addcmul_(p.grad, p.grad, value=0.02)
+        state["mean"].lerp_(gradient, 0.1)
+        state["square"].mul_(0.98).addcmul_(gradient, gradient, value=0.02)
         step = float(state["step"])
         mean, square = state["mean"] / (1 - 0.9**step), state["square"] / (1 - 0.98**step)
         return mean / (square.sqrt() + 1e-8)

@@ -26,7 +26,7 @@ from asr.search.lexicon import Lexicon
 from asr.subwords import learn
 from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter
-from asr.training.config import Configuration, TrainOptions, as_toml
+from asr.training.config import Configuration, TrainOptions, as_toml, read_config
 from asr.training.ctc_crf import CtcCrf, phoneme_trigram
 from asr.training.data import Audio, Joined, Utterance, measured
 from asr.training.fit import TrainingError, load_weights, ranks
@@ -132,8 +132,10 @@ def keep_record(
     path, config, text = folder / "record.json", folder / "config.toml", as_toml(configuration)
     goes_on = path.exists() and (folder / "state.safetensors").exists()
     record = json.loads(path.read_text()) if goes_on else {**made_of, "runs": []}
-    if goes_on and ({k: record[k] for k in made_of} != made_of or config.read_text() != text):
-        changed = [k for k in made_of if record[k] != made_of[k]] or ["configuration"]
+    changed = [name for name in made_of if record[name] != made_of[name]]
+    if goes_on and not changed and as_toml(read_config(config, None)) != text:  # of new settings it has the defaults
+        changed = ["configuration"]
+    if goes_on and changed:
         raise TrainingError(
             f"{folder} holds a run that began with another {changed[0].replace('_', ' ')}: name another folder, "
             "or give the same again to go on with it"

@@ -140,7 +140,10 @@ def run(options: argparse.Namespace) -> None:
     model = CTCModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}
     model.load_state_dict(weights, strict=False)
-    decoder = model.requires_grad_(False).eval().attention.requires_grad_(True)
+    model.requires_grad_(False).eval()
+    decoder = model.attention
+    assert decoder  # the options ask for one
+    decoder.requires_grad_(True)
     cache = options.out / "cache"
     corpora = [read_manifest(m) for m in options.manifests]
     audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])

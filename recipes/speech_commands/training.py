@@ -17,13 +17,10 @@ from torch.utils.data import Dataset
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.files import atomic_write_bytes
-from asr.training.augment import Augmenter, AugmentOptions, colour, loudness, room, speed
+from asr.training.augment import Augmenter, AugmentOptions, speed
 from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
 from recipes.speech_commands.model import CLIP, KeywordModel
-from wakeword.train.mixing import Mixer, Sounds
 from wakeword.train.training import BEST, STATE, loader
-
-MASKS = AugmentOptions(time_masks=4, time_width=15, band_masks=1, band_width=8)  # of SpecAugment: one in time, one band
 
 
 class Clip(Protocol):
@@ -48,13 +45,10 @@ class KeywordTraining:
     clip: float = 1.0  # norm of the gradient, at most
     smoothing: float = 0.05  # of the labels
     shift: float = 0.1  # s, to either side
-    speed: float = 0.12  # tempo and pitch by 1 +- this much
-    warp: float = 0.12  # formants by 1 +- this much
-    room: float = 0.2  # probability of a simulated room
-    colour: float = 0.3  # probability of a microphone's response
-    noise: float = 0.7  # probability of a background
-    snr: tuple[float, float] = (0.0, 30.0)  # dB
-    level: tuple[float, float] = (-45.0, -10.0)  # dBFS of the loud parts
+    sound: AugmentOptions = AugmentOptions(
+        room=0.2, colour=0.3, noise=0.7, snr=(0.0, 30.0), made=0.3, clip=0.0,
+        time_masks=4, time_width=15, band_masks=1, band_width=8,
+    )  # fmt: skip
     processes: int = 1
     seed: int = 1
 
@@ -73,8 +67,7 @@ class Examples(Dataset):
         """epoch None: the clips as they are, in order."""
         self.clips, self.options, self.epoch = clips, options, epoch
         self.frontend, self.classes = LogMel(model.options.frontend), {c: i for i, c in enumerate(model.classes)}
-        self.fill, self.mixer = model.mean.cpu().numpy(), Mixer(Sounds((), (), (), backgrounds))
-        self.masks = Augmenter(MASKS, [])
+        self.fill, self.augmenter = model.mean.cpu().numpy(), Augmenter(options.sound, backgrounds)
         shuffled = np.random.default_rng([options.seed, epoch or 0]).permutation(len(clips))
         self.order = np.arange(len(clips)) if epoch is None else shuffled
 
@@ -87,21 +80,15 @@ class Examples(Dataset):
         if self.epoch is None:
             return self.frontend(clip.samples()), self.classes[clip.label]
         o, rng = self.options, np.random.default_rng([self.options.seed, self.epoch, i])
-        frames = self.frontend.warped(self.another(clip.samples(), rng), rng.uniform(1 - o.warp, 1 + o.warp))
-        return self.masks.frames(frames, self.fill, rng), self.classes[clip.label]
+        warp = o.sound.warp
+        frames = self.frontend.warped(self.another(clip.samples(), rng), rng.uniform(1 - warp, 1 + warp))
+        return self.augmenter.frames(frames, self.fill, rng), self.classes[clip.label]
 
     def another(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(CLIP,) of the same word, by another voice, in another place."""
         o = self.options
-        x = _moved(speed(x, rng.uniform(1 - o.speed, 1 + o.speed)), int(o.shift * SAMPLE_RATE), rng)
-        if rng.random() < o.room:
-            x = room(x, rng)
-        if rng.random() < o.colour:
-            x = colour(x, rng)
-        if rng.random() < o.noise:
-            x = x + self.mixer.noise(len(x), rng) * max(loudness(x), 1e-3) * 10 ** (-rng.uniform(*o.snr) / 20)
-        x = x * (10 ** (rng.uniform(*o.level) / 20) / max(loudness(x), 1e-5))
-        return np.clip(x, -1, 1).astype(np.float32)
+        faster = speed(x, rng.uniform(1 - o.sound.speed, 1 + o.sound.speed))
+        return self.augmenter(_moved(faster, int(o.shift * SAMPLE_RATE), rng), rng)
 
 
 def _moved(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +34,12 @@ LICENCES = (
 
 
 class Detector(nn.Module):
+    mean: Tensor  # (n_mels,)
+    std: Tensor
+
     def __init__(self, size: int, mean: Tensor, std: Tensor):
         super().__init__()
-        self.register_buffer("mean", mean)  # (n_mels,)
+        self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.project = nn.Linear(STEP * len(mean), size)
         self.gru = nn.GRU(size, size, batch_first=True)
@@ -50,7 +54,7 @@ class Detector(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """The weights as asr.audio.vad reads them: normalisation in the first layer, matrices (in, out)."""
         weight = self.project.weight / self.std.repeat(STEP)
-        named = {
+        named: dict[str, Any] = {
             "project.weight": weight.T,
             "project.bias": self.project.bias - weight @ self.mean.repeat(STEP),
             "gru.w_x": self.gru.weight_ih_l0.T,
@@ -103,7 +107,8 @@ class CarriedLoss:
     """The loss of each batch. Streams last for hours: half of the mixes begin where another one ended."""
 
     def __init__(self, model: Detector):
-        self._model, self._hidden = model, None
+        self._model = model
+        self._hidden: Tensor | None = None
 
     def __call__(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         frames, labels = batch

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import safe_open
@@ -23,7 +24,7 @@ from asr.audio.features import LogMel
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
-from asr.model.network.ctc import ctc_loss
+from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.text import LETTERS, Alphabet
 from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter, AugmentOptions
@@ -148,10 +149,11 @@ def run(options: argparse.Namespace) -> None:
     corpora = [read_manifest(m) for m in options.manifests]
     audio = Joined([Audio(c, options.out / "cache") for c in corpora], [len(c) for c in corpora])
     augmenter = Augmenter(AUGMENT, read_noises(options.noise))
-    examples = Examples([u for c in corpora for u in c], audio, augmenter, ear, lexicon, training)
-    measure_mean(ear, examples)
+    as_model = cast("CTCModel", ear)  # it has all that training asks of one
+    examples = Examples([u for c in corpora for u in c], audio, augmenter, as_model, lexicon, training)
+    measure_mean(as_model, examples)
     dev = read_manifest(options.dev)
-    train(ear, examples, (dev, Audio(dev, options.out / "cache")), training, options.out)
+    train(as_model, examples, (dev, Audio(dev, options.out / "cache")), training, options.out)
     export(options.out / "state.safetensors", options.out / "ear.safetensors", ear.options.trunk)
 
 

@@ -58,7 +58,7 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
         parts += [np.zeros(int(rng.exponential(0.5) * SAMPLE_RATE), np.float32)]
     talk, n = np.concatenate(parts), 60 * SAMPLE_RATE
     if noisy:
-        background = np.concatenate([Mixer(sounds).noise(n, rng) for _ in range(-(-len(talk) // n))])
+        background = np.concatenate([Mixer(sounds).surroundings.noise(n, rng) for _ in range(-(-len(talk) // n))])
         talk = talk + background[: len(talk)] * 10 ** (rng.uniform(-55, -35) / 20)
     streams = np.resize(np.clip(talk, -1, 1), -(-len(talk) // n) * n).reshape(-1, n).astype(np.float32)
     return torch.from_numpy(np.stack([frontend(s) for s in streams]))

@@ -5,6 +5,7 @@ The network of the lecture (Ng, Sequence Models, week 3), small enough to listen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -44,10 +45,13 @@ class TriggerOptions:
 class TriggerModel(nn.Module):
     """One-way, so that every step can be given out as soon as it has been heard."""
 
+    mean: Tensor  # (n_mels,), as the deviation, over the training data
+    deviation: Tensor
+
     def __init__(self, options: TriggerOptions = TriggerOptions()):
         super().__init__()
         self.options = o = options
-        self.register_buffer("mean", torch.zeros(o.n_mels))  # of the log-mel bands over the training data
+        self.register_buffer("mean", torch.zeros(o.n_mels))
         self.register_buffer("deviation", torch.ones(o.n_mels))
         self.convolution = nn.Conv1d(o.n_mels, o.channels, o.kernel, o.stride)
         sizes = [o.channels] + [o.hidden] * (o.layers - 1)
@@ -55,7 +59,7 @@ class TriggerModel(nn.Module):
         self.dropout = nn.Dropout(o.dropout)
         self.output = nn.Linear(o.hidden, 1)
 
-    def trunk(self, frames: Tensor, states: list[State | None] | None = None) -> tuple[Tensor, list[State]]:
+    def trunk(self, frames: Tensor, states: Sequence[State | None] | None = None) -> tuple[Tensor, list[State]]:
         """frames (B, T, n_mels), a state for each layer -> hidden steps (B, n, H), n = (T - kernel) // stride + 1."""
         x = (frames - self.mean) / self.deviation
         x = self.dropout(torch.relu(self.convolution(x.transpose(1, 2))).transpose(1, 2))
@@ -66,7 +70,7 @@ class TriggerModel(nn.Module):
             new_states.append(state)
         return x, new_states
 
-    def forward(self, frames: Tensor, states: list[State | None] | None = None) -> tuple[Tensor, list[State]]:
+    def forward(self, frames: Tensor, states: Sequence[State | None] | None = None) -> tuple[Tensor, list[State]]:
         """-> logits (B, n) that the word has just been said, and the new states."""
-        x, states = self.trunk(frames, states)
-        return self.output(x).squeeze(-1), states
+        x, after = self.trunk(frames, states)
+        return self.output(x).squeeze(-1), after

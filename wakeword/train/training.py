@@ -93,22 +93,23 @@ class CarriedLoss:
     ended; at the first batch of a turn nothing has been heard."""
 
     def __init__(self, model: TriggerModel):
-        self._model, self._states = model, None
+        self._model = model
+        self._states: list | None = None
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         (frames, targets, weights), begins = batch
-        states = None if begins or self._states is None else self._kept(len(frames))
+        states = None if begins or self._states is None else self._kept(self._states, len(frames))
         with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.gru
             logits, self._states = self._model(frames, states)
         return loss_of(logits.float(), targets, weights), {}
 
-    def _kept(self, batch: int) -> list:
+    def _kept(self, states: list, batch: int) -> list:
         keep = (torch.rand(1, batch, 1) < 0.5).float()
 
         def cut(state: Tensor | tuple) -> Tensor | tuple:
             return tuple(cut(s) for s in state) if isinstance(state, tuple) else state.detach() * keep
 
-        return [cut(state) for state in self._states]
+        return [cut(state) for state in states]
 
 
 def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

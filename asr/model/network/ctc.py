@@ -23,6 +23,9 @@ PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as c
 class CTCModel(nn.Module):
     """Log-mel frames -> log-probabilities of letters and blank for every 40 ms."""
 
+    mean: Tensor  # (n_mels,), as the deviation, over the training data
+    deviation: Tensor
+
     def __init__(self, options: ModelOptions = ModelOptions()):
         super().__init__()
         self.options = options
@@ -73,7 +76,7 @@ class CTCModel(nn.Module):
         said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
         if said:
             known = list(said)
-            of_phonemes = self.phonemes([layer[known] for layer in hidden])
+            of_phonemes = self._phonemes([layer[known] for layer in hidden])
             on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
         if self.attention:
             spoken = letter_frames(log_probs, lengths, letters)
@@ -90,8 +93,9 @@ class CTCModel(nn.Module):
 
     def phonemes(self, hidden: list[Tensor]) -> Tensor | None:
         """The output of every layer -> log-probabilities of phonemes (B, T', P), if the model has that head."""
-        if not self.options.phonemes:
-            return None
+        return self._phonemes(hidden) if self.options.phonemes else None
+
+    def _phonemes(self, hidden: list[Tensor]) -> Tensor:
         return self.phoneme_head(_side_by_side(hidden, self.options.read[1])).float().log_softmax(-1)
 
     # asr.model.interface.AcousticModel: what files and streams use

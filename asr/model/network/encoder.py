@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -73,8 +75,8 @@ class Encoder(nn.Module):
         return [y[:, :, : latency.chunk].flatten(1, 2)[:, :t] for y in outputs], out_lengths
 
     def run(
-        self, windows: Tensor, valid: Tensor, chunk: int, states: list[State | None], whole: bool = False
-    ) -> tuple[list[Tensor], list[State | None]]:
+        self, windows: Tensor, valid: Tensor, chunk: int, states: Sequence[State | None], whole: bool = False
+    ) -> tuple[list[Tensor], list[State]]:
         """windows (B, n, Nc + Nr, D), valid (B, n), a state for each layer -> each layer's output, new states.
 
         Of the last layer's output there are only the chunks (B, n, Nc, 2H), unless the `whole` windows are wanted.

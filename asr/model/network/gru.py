@@ -17,7 +17,9 @@ class GRU(nn.GRU):
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """x (B, T, D), state (1, B, H), zero where there is none -> y (B, T, H) and the state after it."""
         if state is None:
             state = x.new_zeros(1, x.shape[0], self.hidden_size)

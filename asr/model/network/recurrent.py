@@ -7,7 +7,7 @@ serves any number of streams.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,42 +83,43 @@ class LatencyControlled(nn.Module):
 
     def forward(
         self, windows: Tensor, valid: Tensor, chunk: int, state: State | None = None, last: bool = False
-    ) -> tuple[Tensor, State | None]:
+    ) -> tuple[Tensor, State]:
         """windows (B, n, Nc + Nr, D), valid (B, n) frames of each that are audio, Nc, state.
 
         -> y (B, n, Nc + Nr, 2H), and the forward state after the last chunk. Of the ``last`` layer nobody needs
         the look-ahead: y (B, n, Nc, 2H).
         """
         b, n, w, d = windows.shape
-        y_chunks, states, state = self._chunks(windows[:, :, :chunk], state)
+        y_chunks, states, after = self._chunks(windows[:, :, :chunk], state)
         if w > chunk and not last:
             ahead = self.forwards(windows[:, :, chunk:].flatten(0, 1), states)[0]
             y_chunks = torch.cat([y_chunks, ahead.reshape(b, n, w - chunk, -1)], 2)
         flip = _flip_index(valid.flatten(), w)  # (B n w,)
         y, _ = self.backwards(windows.flatten(0, 2)[flip].reshape(-1, w, d))
         y = y.flatten(0, 1)[flip].reshape(b, n, w, -1)[:, :, : y_chunks.shape[2]]
-        return torch.cat([y_chunks, y.to(y_chunks.dtype)], -1), state
+        return torch.cat([y_chunks, y.to(y_chunks.dtype)], -1), after
 
     def _chunks(self, x: Tensor, state: State | None) -> tuple[Tensor, State, State]:
         """x (B, n, Nc, D) -> the forward layer's y (B, n, Nc, H), its state after each of the B n chunks, and after
         the last."""
         if isinstance(self.forwards, nn.GRU):  # whose output is its state: all chunks in one pass
-            y, state = self.forwards(x.flatten(1, 2), state)
+            y, after = self.forwards(x.flatten(1, 2), state)
             y = y.reshape(*x.shape[:3], -1)
-            return y, y[:, :, -1].flatten(0, 1)[None], state
-        done, states = [], []
+            return y, y[:, :, -1].flatten(0, 1)[None], after
+        done: list[Tensor] = []
+        states: list[State] = []
         for chunk in x.unbind(1):
             y, state = self.forwards(chunk, state)
             done.append(y)
             states.append(state)
-        return torch.stack(done, 1), _interleave(states), state
+        return torch.stack(done, 1), _interleave(states), states[-1]
 
 
-def _interleave(states: list[State]) -> State:
+def _interleave(states: Sequence[State]) -> State:
     """n states of (1, B, H) -> one of (1, B n, H), in the order of flattened windows."""
     if isinstance(states[0], tuple):
-        return tuple(_interleave(list(part)) for part in zip(*states))
-    return torch.stack(states, 2).flatten(1, 2)
+        return cast("State", tuple(_interleave(part) for part in zip(*states)))
+    return torch.stack(cast("list[Tensor]", states), 2).flatten(1, 2)
 
 
 def _flip_index(valid: Tensor, width: int) -> Tensor:
@@ -132,8 +133,8 @@ def _flip_index(valid: Tensor, width: int) -> Tensor:
 def joined(states: Sequence[State]) -> State:
     """The states (1, 1, H) of B streams -> one of (1, B, H)."""
     if isinstance(states[0], tuple):
-        return tuple(torch.cat(part, 1) for part in zip(*states))
-    return torch.cat(tuple(states), 1)
+        return cast("State", tuple(torch.cat(part, 1) for part in zip(*states)))
+    return torch.cat(cast("list[Tensor]", list(states)), 1)
 
 
 def apart(state: State) -> list[State]:
