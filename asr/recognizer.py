@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from asr import audio
 from asr.align.segment import WordAligner
@@ -75,29 +76,6 @@ class Piece:
         return self.frames[self.lead : self.lead + self.span.end - self.span.start]
 
 
-@dataclass
-class Recording:
-    """A file ("-": standard input) while it is read."""
-
-    path: str
-    progress: Callable[[float], None] | None = None  # is told the seconds read so far
-    seconds: float = 0.0  # read so far
-    warning: str = ""  # what was wrong, if it broke off
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Raises asr.audio.files.AudioError when there is no usable audio."""
-        heard = 0  # samples
-        try:
-            for block in audio.blocks(self.path):
-                heard += len(block)
-                self.seconds = heard / SAMPLE_RATE
-                yield block
-                if self.progress:
-                    self.progress(self.seconds)
-        except audio.AudioCutOff as error:
-            self.warning = str(error)
-
-
 class Recognizer:
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
 
@@ -113,15 +91,21 @@ class Recognizer:
         """With the search that the options ask for. Raises what Decoder and WordAligner do."""
         return cls(model, WordAligner(Decoder(model, card, options.decoder), card), options)
 
-    def transcribe(self, source: str | Path, progress: Callable[[float], None] | None = None) -> Transcript:
-        """What is said in a file ("-": standard input). ``progress`` is told the seconds read so far.
+    def transcribe(
+        self,
+        source: audio.Source | ArrayLike | audio.Recording,
+        progress: Callable[[float], None] | None = None,
+        rate: int = SAMPLE_RATE,
+    ) -> Transcript:
+        """What is said in a file ("-": standard input), in the bytes of one, in an open one, or in an array of samples.
 
-        A file that breaks off gives the text up to there; the transcript's ``warning`` says so.
-        Raises asr.audio.files.AudioError when there is no usable audio.
+        Samples are (n,) or (n, channels); integers of 16 and 32 bits are scaled. progress: is told the seconds read so
+        far. rate: of an array, Hz. A source that breaks off gives the text up to there; ``warning`` says so.
+        Raises asr.audio.AudioError when there is no usable audio.
         """
-        recording = Recording(str(source), progress)
-        segments = tuple(self.segments(recording.blocks()))
-        return Transcript(recording.path, recording.seconds, segments, recording.warning)
+        recording = source if isinstance(source, audio.Recording) else audio.recording(source, rate)
+        segments = tuple(self.segments(told(recording, progress)))
+        return Transcript(recording.name, recording.seconds, segments, recording.warning, tuple(recording.notes))
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
@@ -170,6 +154,14 @@ class Recognizer:
     def log_probs(self, frames: list[np.ndarray]) -> list[Posteriors]:
         """Log-mel frames (T, n_mels) of several spans -> log-probabilities of letters (T', V), phonemes (T', P)."""
         return encode(self.model, frames, self._latency)
+
+
+def told(recording: audio.Recording, progress: Callable[[float], None] | None) -> Iterator[np.ndarray]:
+    """The blocks of a recording; progress is told the seconds when one has been dealt with."""
+    for block in recording.blocks():
+        yield block
+        if progress:
+            progress(recording.seconds)
 
 
 def _piece(span: Span, frames: SlidingBuffer) -> Piece:

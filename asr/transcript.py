@@ -58,6 +58,7 @@ class Transcript:
     duration: float  # seconds
     segments: tuple[Segment, ...]
     warning: str = ""  # what was wrong with the audio, if it could be read in part only
+    notes: tuple[str, ...] = ()  # what was chosen or left out: a channel, a track
 
     @property
     def text(self) -> str:

@@ -11,11 +11,12 @@ from test_attention import MODEL
 import asr
 from asr import audio
 from asr.attention.rescoring import AttentionJudge
+from asr.audio import Recording
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError, save_model
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
-from asr.recognizer import Recognizer, RecognizerOptions, Recording
+from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions
 from asr.search.options import WeightError, Weights

@@ -224,7 +224,8 @@ def test_ffmpeg_ends_when_the_reader_stops(write, monkeypatch):
     path = convert(write("a.wav", noise(60)), "a.mkv")
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
     next(audio.blocks(path, 0.1))
-    assert [process.poll() is None for process in started] == [False]
+    assert "ffmpeg" in [process.args[0] for process in started]
+    assert not [process for process in started if process.poll() is None]
 
 
 @needs_ffmpeg
@@ -296,7 +297,12 @@ def test_samples_that_are_no_sound(write, bad):
     samples = tone(3)
     samples[40_000] = bad
     path = write("a.wav", samples, subtype="FLOAT")
-    assert error_of(path) == f"{path} holds samples that are NaN, infinite or absurdly large"
+    got, warning = collect(path)
+    assert (
+        warning == f"{path}: 1 samples are NaN, infinite or above 100 times full scale: silence is heard in their place"
+    )
+    assert got[40_000] == 0
+    np.testing.assert_array_equal(np.delete(got, 40_000), np.delete(samples, 40_000))
 
 
 def test_an_absurd_rate(write):
@@ -364,17 +370,6 @@ def test_garbage_within_a_file(write):
         file.write(os.urandom(2000))
     got, fault = collect(path)
     assert "it is damaged" in fault and 3 * RATE < len(got) < 6 * RATE
-
-
-@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
-def test_joined_recordings_are_not_passed_over_in_silence(write, suffix):
-    path = write(f"a.{suffix}", noise(60))
-    with open(path, "rb") as file:
-        once = file.read()
-    with open(path, "ab") as file:
-        file.write(once)
-    got, fault = collect(path)
-    assert "several recordings are joined" in fault and len(got) == 60 * RATE
 
 
 @needs_ffmpeg

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import IO, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import ArrayLike
 
 from asr.audio.decoders import (
+    PIECE,
     UNKNOWN,
     AudioCutOff,
     AudioError,
     FFmpegDecoder,
+    Mixer,
     NonSeekableSoundFile,
+    RawDecoder,
     SoundFileDecoder,
-    probed_duration,
+    Wanted,
+    probe,
 )
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.joined import Part, PartFile, parts
+from asr.audio.samples import BAD_SAMPLES
 
 STDIN = "-"
 SUFFIXES = frozenset(  # what a folder is searched for; a file named by the user may be called anything
@@ -31,7 +41,7 @@ SUFFIXES = frozenset(  # what a folder is searched for; a file named by the user
     ".mp4 .m4v .mov .mkv .webm .avi .wmv .flv .mpg .mpeg .ogv .3gp".split()
 )
 
-_MAX_AMPLITUDE = 1e9  # beyond any scale samples are stored in; its power still fits a float32
+Source: TypeAlias = str | os.PathLike | bytes | bytearray | memoryview | IO[bytes]
 
 
 def find(paths: Sequence[str]) -> list[str | AudioError]:
@@ -61,26 +71,150 @@ def _below(folder: str) -> list[str | AudioError]:
     return sorted(files) + unread or [AudioError(f"folder {folder} holds no audio files")]
 
 
-def blocks(source: str, seconds: float = 10.0) -> Iterator[np.ndarray]:
-    """Yield the audio of a file, or of standard input ("-"), as (n,) float32 at 16 kHz.
+@dataclass(frozen=True)
+class Samples:
+    """Sound that is in memory: (n, channels), and its rate in Hz."""
 
-    Every block but the last holds ``seconds`` of the mean of the channels. Samples beyond
-    full scale stay as they are. Raises AudioError, and AudioCutOff after the last block of
-    a file that is shorter than it should be.
+    values: np.ndarray
+    rate: int
+    name = "the array"
+
+
+class SamplesDecoder:
+    """Mono pieces of samples in memory."""
+
+    def __init__(self, samples: Samples, mixer: Mixer):
+        self.rate, self.frames, self.fault = samples.rate, len(samples.values), ""
+        self._values, self._mixer = samples.values, mixer
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self._values), PIECE):
+            yield self._mixer(self._values[start : start + PIECE])
+
+
+Decoder: TypeAlias = "SoundFileDecoder | FFmpegDecoder | RawDecoder | SamplesDecoder"
+
+
+class Recording:
+    """A source of audio while it is read: a path, "-" for standard input, the bytes of a file, or an open file.
+
+    After the last block ``seconds`` is its length, ``warning`` says what was wrong with it ("": nothing), and ``notes``
+    say what was left out or chosen.
     """
-    name = "standard input" if source == STDIN else source
-    with _opened(source, name) as file:
-        decoder = _decoder(file, name)
-        pieces = _resampled(_sane(decoder, name), decoder.rate)
-        yield from _regrouped(pieces, max(1, round(seconds * SAMPLE_RATE)))
-    if not decoder.frames:
-        raise AudioError(f"{name} holds no audio" + (f": {decoder.fault}" if decoder.fault else ""))
-    if decoder.fault:
-        heard = decoder.frames / decoder.rate
-        raise AudioCutOff(f"{name} could be read for {heard:.1f} s only: {decoder.fault}")
+
+    def __init__(self, source: Source | Samples, wanted: Wanted = Wanted(), raw: tuple[int, int, int] | None = None):
+        """raw: rate, bytes of a sample and channels, where the source has no header."""
+        self.name = _name(source)
+        self.seconds, self.warning = 0.0, ""
+        self.notes: list[str] = []
+        self._source, self._wanted, self._raw = source, wanted, raw
+
+    def blocks(self, seconds: float = 10.0) -> Iterator[np.ndarray]:
+        """Blocks (n,) float32 at 16 kHz; all but the last hold so many seconds. Samples beyond full scale are kept.
+
+        Raises AudioError where there is no usable audio.
+        """
+        heard, used, faults = 0, list[Decoder](), list[str]()
+        mixer = Mixer(self._wanted.channel)
+        source = self._source
+        with nullcontext() if isinstance(source, Samples) else self._opened() as file:
+            decoders = self._decoders(file, mixer) if file else [SamplesDecoder(source, mixer)]
+            for block in _regrouped(_all(decoders, used, faults, self.notes), max(1, round(seconds * SAMPLE_RATE))):
+                heard += len(block)
+                self.seconds = heard / SAMPLE_RATE
+                yield block
+        if not any(decoder.frames for decoder in used):
+            raise AudioError(f"{self.name} holds no audio" + (f": {faults[0]}" if faults else ""))
+        if faults:
+            self.warning = f"{self.name} could be read for {self.seconds:.1f} s only: {faults[0]}"
+        elif mixer.bad:
+            self.warning = f"{self.name}: {mixer.bad} {BAD_SAMPLES}"
+        if mixer.cancelled:
+            self.notes.append(f"{self.name}: its channels cancel out, so one is heard: --channel N takes another")
+
+    def _opened(self) -> IO[bytes]:
+        """The source, open and seekable: what comes through a pipe is first copied to disk, unless it is raw."""
+        source = self._source
+        try:
+            if source == STDIN:
+                return sys.stdin.buffer if self._raw else _spooled(sys.stdin.buffer)
+            if isinstance(source, (bytes, bytearray, memoryview)):
+                return _spooled(io.BytesIO(source))
+            if not isinstance(source, (str, os.PathLike)):
+                return _spooled(source)
+            file = open(source, "rb")
+            if self._raw or file.seekable():
+                return file
+            with file:
+                return _spooled(file)
+        except OSError as error:
+            raise AudioError(f"{self.name} cannot be read: {error.strerror}") from error
+
+    def _decoders(self, file: IO[bytes], mixer: Mixer) -> Iterator[Decoder]:
+        """One for each recording in the file."""
+        if self._raw:
+            yield RawDecoder(file, *self._raw, mixer)
+            return
+        if not os.fstat(file.fileno()).st_size:
+            raise AudioError(f"{self.name} is empty")
+        found = parts(file)
+        for part in found:
+            yield self._decoder(file, part if len(found) > 1 or part.header else None, mixer)
+
+    def _decoder(self, file: IO[bytes], part: Part | None, mixer: Mixer) -> Decoder:
+        decoder: Decoder
+        try:
+            decoder = SoundFileDecoder(PartFile(file, part) if part else file, mixer)
+        except soundfile.LibsndfileError:
+            whole = _spooled(PartFile(file, part)) if part else file
+            decoder = FFmpegDecoder(whole.name, self.name, self._wanted, mixer)
+            decoder.file = whole  # which is deleted when it is closed
+        if not 1_000 <= decoder.rate <= 1_000_000:
+            raise AudioError(f"{self.name} claims a sample rate of {decoder.rate} Hz: its header is damaged")
+        return decoder
 
 
-def load(source: str) -> np.ndarray:
+def recording(source: Source | ArrayLike | Iterable, rate: int = SAMPLE_RATE) -> Recording:
+    """A path, "-", the bytes of a file, an open file, or samples (n,) or (n, channels) at ``rate`` Hz.
+
+    Raises AudioError, which names the type of what is none of these.
+    """
+    if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read"):
+        return Recording(source)
+    samples = np.asarray(source) if hasattr(source, "__array__") or isinstance(source, (list, tuple)) else None
+    if samples is None or samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf":
+        shape = "" if samples is None else f" of the shape {samples.shape}"
+        kind = type(source).__name__
+        raise AudioError(f"there is no audio in a {kind}{shape}: give a path, bytes, an open file, or samples (n,)")
+    return Recording(Samples(samples.reshape(len(samples), -1), rate))
+
+
+def _name(source: Source | Samples) -> str:
+    if source == STDIN:
+        return "standard input"
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return str(getattr(source, "name", "")) or f"the {type(source).__name__}"
+
+
+def _all(decoders: Iterable[Decoder], used: list[Decoder], faults: list[str], notes: list[str]) -> Iterator[np.ndarray]:
+    """The samples of several recordings one after the other, at 16 kHz; what is to be told of them goes into lists."""
+    for decoder in decoders:
+        used.append(decoder)
+        yield from _resampled(decoder, decoder.rate)
+        faults += [decoder.fault] if decoder.fault else []
+        notes += [decoder.note] if isinstance(decoder, FFmpegDecoder) and decoder.note else []
+
+
+def blocks(source: Source, seconds: float = 10.0) -> Iterator[np.ndarray]:
+    """The blocks of a Recording; raises AudioCutOff after the last where it has a warning."""
+    recording = Recording(source)
+    yield from recording.blocks(seconds)
+    if recording.warning:
+        raise AudioCutOff(recording.warning)
+
+
+def load(source: Source) -> np.ndarray:
     """All of ``blocks(source)`` as one (n,) float32 array."""
     return np.concatenate([np.zeros(0, np.float32), *blocks(source)])
 
@@ -93,21 +227,7 @@ def duration(source: str) -> float | None:
         with open(source, "rb") as file, NonSeekableSoundFile(file.fileno(), closefd=False) as sound:
             return sound.frames / sound.samplerate if sound.frames < UNKNOWN else None
     except (OSError, soundfile.LibsndfileError):
-        return probed_duration(source)
-
-
-def _opened(source: str, name: str) -> IO[bytes]:
-    """The source, open and seekable: what comes through a pipe is first copied to disk."""
-    try:
-        if source == STDIN:
-            return _spooled(sys.stdin.buffer)
-        file = open(source, "rb")
-        if file.seekable():
-            return file
-        with file:
-            return _spooled(file)
-    except OSError as error:
-        raise AudioError(f"{name} cannot be read: {error.strerror}") from error
+        return probe(source).seconds
 
 
 def _spooled(pipe: IO[bytes]) -> IO[bytes]:
@@ -115,25 +235,6 @@ def _spooled(pipe: IO[bytes]) -> IO[bytes]:
     shutil.copyfileobj(pipe, copy)
     copy.seek(0)
     return copy
-
-
-def _decoder(file: IO[bytes], name: str) -> SoundFileDecoder | FFmpegDecoder:
-    if not os.fstat(file.fileno()).st_size:
-        raise AudioError(f"{name} is empty")
-    try:
-        decoder: SoundFileDecoder | FFmpegDecoder = SoundFileDecoder(file)
-    except soundfile.LibsndfileError:
-        decoder = FFmpegDecoder(file.name, name)
-    if not 1_000 <= decoder.rate <= 1_000_000:
-        raise AudioError(f"{name} claims a sample rate of {decoder.rate} Hz: its header is damaged")
-    return decoder
-
-
-def _sane(pieces: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
-    for piece in pieces:
-        if not np.abs(piece).max(initial=0) < _MAX_AMPLITUDE:  # also true of NaN
-            raise AudioError(f"{name} holds samples that are NaN, infinite or absurdly large")
-        yield piece
 
 
 def _resampled(pieces: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:

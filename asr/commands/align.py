@@ -90,9 +90,8 @@ def _read(path: str) -> str:
 def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcript:
     """The text's words with their times. Raises asr.audio.files.AudioError, asr.align.words.AlignError."""
     from asr.align.recording import align_speech
-    from asr.recognizer import Recording
 
-    recording = Recording(path)
+    recording = audio.Recording(path)
     stretches = speech(recognizer, recording.blocks())
     said = [word for token in script for word in token.said]
     segments = tuple(_segments(align_speech(stretches, said, recognizer.aligner), script, recognizer.aligner))

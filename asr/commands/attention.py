@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asr.audio.files import AudioError
+from asr.audio import AudioError, Recording
 from asr.commands.terminal import fail, say
 from asr.model.interface import FRAME_SECONDS
 
 if TYPE_CHECKING:
     from asr.model.network.ctc import CTCModel
-    from asr.recognizer import Recognizer, Recording
+    from asr.recognizer import Recognizer
 
 MAX_SPAN_S = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences
 MAX_PICTURE_S = 20.0  # s of a recording that a picture has room for
@@ -48,8 +48,6 @@ def attention(options: argparse.Namespace) -> int:
     loaded = _load(options.model)
     if isinstance(loaded, str):
         return fail(loaded)
-    from asr.recognizer import Recording
-
     recording, found = Recording(options.file), []
     try:
         for spelled in read(*loaded, recording):

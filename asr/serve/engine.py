@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asr.audio import AudioError
-from asr.recognizer import Recognizer, Recording
+from asr.audio import AudioError, Recording
+from asr.recognizer import Recognizer
 from asr.transcript import Segment, Transcript
 
 FAILED = "the server failed at this {}; its log says more"
