@@ -134,7 +134,7 @@ class Job:
             yield block
 
     def _named(self, text: str) -> str:
-        return text.replace(self.recording.path, "the upload")
+        return text.replace(self.recording.name, "the upload")
 
 
 class Files:
