@@ -20,10 +20,14 @@ def normalise(text: str) -> str:
     Accents are dropped ("café" -> "cafe"); every other symbol becomes a space.
     Digits are not spelled out: write "twenty one", not "21".
     """
-    text = unicodedata.normalize("NFKD", text.translate(_QUOTES).lower())
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    text = _NOT_A_LETTER.sub(" ", text)
+    text = _NOT_A_LETTER.sub(" ", folded(text))
     return " ".join(_LOOSE_APOSTROPHE.sub(" ", text).split())
+
+
+def folded(text: str) -> str:
+    """In lower case, without accents, with plain apostrophes."""
+    text = unicodedata.normalize("NFKD", text.translate(_QUOTES).lower())
+    return "".join(c for c in text if not unicodedata.combining(c))
 
 
 class Alphabet:

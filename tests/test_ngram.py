@@ -1,6 +1,9 @@
 """N-gram models: Kneser-Ney by hand and by summing up, pruning, ARPA and the compact file."""
 
+import bz2
+import gzip
 import itertools
+import lzma
 import math
 import random
 
@@ -11,6 +14,10 @@ from asr.language import arpa
 from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
 from asr.language.ngram import SPECIAL, NgramError, log_prob, perplexity
 from asr.language.ngram_file import load, save
+from asr.language.open import LanguageError, open_language, with_spoken_words
+from asr.model.onnx import load_model
+from asr.search.decoder import Decoder
+from asr.search.options import DecoderOptions
 
 NOUNS, VERBS = ["pear", "apple", "salad", "dog", "cat", "child"], ["eats", "sees", "likes", "has"]
 
@@ -195,3 +202,57 @@ def test_no_words_and_bad_options():
         train(["", " "])
     with pytest.raises(NgramError, match="may not fall"):
         train(["a"], TrainingOptions(min_counts=(1, 2, 1)))
+
+
+OTHERS = (
+    "  made by another toolkit\r\n\\data\\ \r\nngram  1 =\t5\r\nngram 2= 1\r\n\r\n\\1-grams: \r\n"
+    "-1.5\t<UNK>\r\n-99 <s>\t-0.5\r\n"
+    "-0.7\t</s>\r\n-0.3   a\t -0.2\r\n-0.9\tnew\u00a0york\r\n\r\n\\2-grams :\r\n-0.4\t<s> a\r\n\r\n\\End\\\r\n"
+)
+
+
+@pytest.mark.parametrize("packed", ["", "gz", "bz2", "xz"])
+def test_arpa_of_other_toolkits(tmp_path, packed):
+    """Blanks and tabs in headers and lines, <UNK>, Windows line ends, a word with a no-break space, compressed."""
+    pack = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[packed]
+    path = tmp_path / "lm.anything"
+    path.write_bytes(pack(OTHERS.encode()))
+    model = arpa.read(path)
+    assert model.words == [*SPECIAL, "a", "new\u00a0york"]
+    assert log_prob(model, "a") / math.log(10) == pytest.approx(-0.4 - 0.2 - 0.7, abs=1e-5)
+    assert model.score((), "zebra")[0] / math.log(10) == pytest.approx(-1.5, abs=1e-5)
+    assert open_language(str(path)).knows("a")
+    if packed:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(NgramError, match="cut off or damaged"):
+            arpa.read(path)
+
+
+def test_words_in_capitals_are_read_as_the_recogniser_writes_them(caplog):
+    model = train(
+        ["A CAF\u00c9", "a tree", "Tree O\u2019NEILL 9 A"], TrainingOptions(order=2, min_word=1, min_counts=(1, 1))
+    )
+    folded = with_spoken_words(model, "capitals")
+    assert {"a", "cafe", "tree", "o'neill"} <= set(folded.words) and {"A", "Tree", "9"} <= set(folded.words)
+    assert folded.number("a") == model.number("a") and folded.number("o'neill") == model.number("O\u2019NEILL")
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("capitals: 2 of 10 words are read in lower case")
+    assert "capitals: 3 of 10 words cannot be recognised" in second
+    with pytest.raises(LanguageError, match="no word of numbers can be recognised"):
+        with_spoken_words(train(["1 2 3"], TrainingOptions(order=1, min_word=1, min_counts=(1,))), "numbers")
+    plain = train(["a tree"], TrainingOptions(order=1, min_word=1, min_counts=(1,)))
+    assert with_spoken_words(plain, "plain") is plain and len(caplog.records) == 2
+
+
+def test_a_model_in_capitals_decodes_as_one_in_small_letters(tmp_path):
+    sentences = ["eat a pear", "a bee", "eat tea", "tea a pear"]
+    for name, lines in {"small": sentences, "large": [line.upper() for line in sentences]}.items():
+        arpa.write(train(lines, TrainingOptions(order=2, min_word=1, min_counts=(1, 1))), tmp_path / f"{name}.arpa")
+    acoustic, card = load_model()
+    rows = np.random.default_rng(1).dirichlet(np.full(len(acoustic.options.phonemes) + 1, 0.1), 40)
+    letters, phonemes = np.full((40, len(acoustic.alphabet)), -3.0, np.float32), np.log(rows + 1e-4).astype(np.float32)
+    small, large = (
+        Decoder(acoustic, card, DecoderOptions(beam=16, language=str(tmp_path / f"{name}.arpa")))(letters, phonemes)
+        for name in ("small", "large")
+    )
+    assert [h.text for h in large] == [h.text for h in small] and large[0].score == pytest.approx(small[0].score)

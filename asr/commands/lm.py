@@ -185,13 +185,13 @@ def train_rnn(options: argparse.Namespace) -> None:
 
 def score_lines(options: argparse.Namespace) -> None:
     """A line for each sentence: log10 probability, perplexity, the sentence."""
-    model, lines = open_language(options.model), _lines(options)
+    model, lines = open_language(options.model, options.raw), _lines(options)
     for line, score in zip(lines, model.ln_probability(lines)):
         print(f"{score / LN10:.4f}\t{per_token(score, len(model.tokens(line)) + 1):.2f}\t{line}")
 
 
 def print_perplexity(options: argparse.Namespace) -> None:
-    model, lines = open_language(options.model), _lines(options)
+    model, lines = open_language(options.model, options.raw), _lines(options)
     tokens = [token for line in lines for token in model.tokens(line)]
     unknown = sum(not model.knows(token) for token in tokens)
     value = per_token(sum(model.ln_probability(lines)), len(tokens) + len(lines))

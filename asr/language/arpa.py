@@ -1,9 +1,13 @@
-"""Read and write n-gram models as ARPA files, the text format that SRILM and KenLM share."""
+"""Read and write n-gram models as ARPA files, the text format that SRILM, KenLM and others share."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import math
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +21,8 @@ from asr.language.packed import Level
 LN10 = math.log(10)
 ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability
 UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
+BLANKS = " \t\r\n"  # what separates; other white space, as in "new\u00a0york", belongs to words
+COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first bytes of the file
 
 
 def write(model: NgramModel, path: Path | str) -> None:
@@ -47,12 +53,19 @@ def _texts(contexts: list[str], level: Level, words: list[str]) -> list[str]:
 
 
 def read(path: Path | str) -> NgramModel:
-    """Read an ARPA file. Raises NgramError, with the place, if it is cut off or contradicts itself."""
+    """Read an ARPA file, plain or packed by gzip, bzip2 or xz.
+
+    Raises NgramError, with the place, if it is cut off or contradicts itself.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
-            return _Reader(file, path).model()
+        with open(path, "rb") as file:
+            opened = COMPRESSED.get(file.read(2), open)
+        with opened(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
+            return _Reader(lines, path).model()
     except FileNotFoundError:
         raise NgramError(f"there is no ARPA file {path}") from None
+    except (gzip.BadGzipFile, EOFError, lzma.LZMAError, zlib.error):
+        raise NgramError(f"{path} is cut off or damaged: unpack it to see how far it goes") from None
     except OSError as error:
         raise NgramError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -78,8 +91,8 @@ class _Reader:
     def _next(self) -> tuple[int, str]:
         """The next line that is not empty, and its number."""
         for number, line in self._lines:
-            if line := line.strip():
-                return number, line
+            if line := line.strip(BLANKS):
+                return number, line if line[0] != "\\" else re.sub(r"[ \t]", "", line).lower()
         raise self._fail("it ends before \\end\\")
 
     def _until(self, header: str) -> None:
@@ -93,7 +106,7 @@ class _Reader:
             number, line = self._next()
             if line == "\\1-grams:" and sizes:
                 return sizes
-            match = re.fullmatch(r"ngram (\d+) *= *(\d+)", line)
+            match = re.fullmatch(r"ngram[ \t]+(\d+)[ \t]*=[ \t]*(\d+)", line)
             if not match or int(match[1]) != len(sizes) + 1:
                 raise self._fail(f"line {number} should say 'ngram {len(sizes) + 1}=' and a number")
             sizes.append(int(match[2]))
@@ -116,11 +129,11 @@ class _Reader:
         return self._sorted(rows, scores.astype(np.float32))
 
     def _entry(self, n: int, number: int, line: str) -> tuple[list[int], float, float]:
-        fields = line.split()
+        fields = re.split(r"[ \t]+", line)
         try:
             if len(fields) not in (n + 1, n + 2):
                 raise ValueError
-            words = fields[1 : n + 1]
+            words = [w.lower() if w.lower() in SPECIAL else w for w in fields[1 : n + 1]]  # some write <UNK>
             ids = [self._ids.setdefault(w, len(self._ids)) if n == 1 else self._ids[w] for w in words]
             log_prob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else 0.0
             if not (log_prob <= ROUNDING and backoff < math.inf):  # nor NaN

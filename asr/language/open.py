@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 
 from asr.errors import Error
 from asr.language import arpa, ngram, ngram_file
-from asr.language.characters import CharacterLanguage, of_characters, spaced, unspaced
-from asr.language.ngram import END, START, UNKNOWN, NgramModel
+from asr.language.characters import SPACE_TOKEN, CharacterLanguage, of_characters, spaced, unspaced
+from asr.language.ngram import END, SPECIAL, START, UNKNOWN, NgramModel
 from asr.model.checkpoint import MODELS
+from asr.text import LETTERS, folded
 
 DEFAULT = "english-lm"
+_log = logging.getLogger(__name__)
 
 
 class LanguageError(Error, ValueError):
@@ -133,8 +136,11 @@ class RnnLanguage:
         return (" " if self.model.options.unit == "word" else "").join(self.model.vocabulary[i] for i in ids)
 
 
-def open_language(name: str) -> Language:
-    """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors. Raises LanguageError, NgramError."""
+def open_language(name: str, raw: bool = False) -> Language:
+    """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors. Raises LanguageError, NgramError.
+
+    raw: leave the words of n-grams as they are, where they are not written as the recogniser writes words.
+    """
     packaged = [p for p in (MODELS / f"{name}.npz", MODELS / f"{name}.safetensors") if p.is_file()]
     path = packaged[0] if packaged else Path(name)
     if not path.is_file():
@@ -145,9 +151,10 @@ def open_language(name: str) -> Language:
             first = file.read(9)
     except OSError as error:
         raise LanguageError(f"cannot read {path}: {error.strerror}") from None
-    if first.startswith(b"PK"):
-        return _of_ngrams(ngram_file.load(path))
-    return _open_rnn(path) if first[8:] == b"{" else _of_ngrams(arpa.read(path))
+    if first[8:] == b"{" and not first.startswith(b"PK"):
+        return _open_rnn(path)
+    model = ngram_file.load(path) if first.startswith(b"PK") else arpa.read(path)
+    return _of_ngrams(model if raw or packaged else with_spoken_words(model, str(path)))
 
 
 def open_ngrams(name: str | Path) -> NgramModel | CharacterLanguage:
@@ -156,6 +163,35 @@ def open_ngrams(name: str | Path) -> NgramModel | CharacterLanguage:
     if not isinstance(found, NgramLanguage):
         raise LanguageError(f"{name} is a recurrent model: the search takes n-grams, as `asr lm train` makes them")
     return CharacterLanguage(found.model) if isinstance(found, CharacterNgrams) else found.model
+
+
+def with_spoken_words(model: NgramModel, name: str) -> NgramModel:
+    """The model with its words in lower case, plain apostrophes and no accents, as the recogniser writes words.
+
+    Where several become one, the word that is so already stays, or else the likeliest. What was changed, and how many
+    words cannot be recognised, is logged as a warning. Raises LanguageError where that is all of them.
+    """
+    words, likeliest = list(model.words), np.argsort(-model.unigrams.log_prob, kind="stable").tolist()
+    taken = {word for word in words if _sayable(word)}
+    for i in likeliest:
+        new = words[i] if i < len(SPECIAL) or words[i] in taken else folded(words[i])
+        if new not in taken and _sayable(new):
+            taken.add(new)
+            words[i] = new
+    changed = sum(a != b for a, b in zip(words, model.words))
+    useless = [word for word in words[len(SPECIAL) :] if not _sayable(word) and word != SPACE_TOKEN]
+    if not taken:
+        raise LanguageError(f"no word of {name} can be recognised: they have to be written in letters a to z, as said")
+    if changed:
+        _log.warning("%s: %d of %d words are read in lower case and without accents", name, changed, len(words))
+    if useless:
+        said = f"such as {useless[0]!r}: they have other signs than a to z, or are another word's form"
+        _log.warning("%s: %d of %d words cannot be recognised, %s", name, len(useless), len(words), said)
+    return NgramModel(words, model.packed) if changed else model
+
+
+def _sayable(word: str) -> bool:
+    return set(word) <= set(LETTERS) - {" "} and word.strip("'") != ""
 
 
 def _of_ngrams(model: NgramModel) -> NgramLanguage:
