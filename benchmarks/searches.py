@@ -23,7 +23,7 @@ from asr.language.ngram_file import load as load_ngram
 from asr.model.checkpoint import MODELS
 from asr.search.base import LexiconOptions, SearchOptions
 from asr.search.compiled import lexicon_search
-from asr.search.ctc_score import ctc_scores
+from asr.search.ctc_paths import ctc_scores
 from asr.search.letters import LetterSearch
 from asr.search.lexicon import Pronunciation, packaged
 from asr.text import BLANK, LETTERS, Alphabet

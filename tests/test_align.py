@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import audio
-from asr.align.viterbi import viterbi
 from asr.align.words import AFTER, AlignError, Sound, align, loudness
 from asr.recognizer import load
+from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet, collapse
 
 ALPHABET = Alphabet()

@@ -6,8 +6,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.search import ctc_score
-from asr.search.ctc_score import ctc_scores
+from asr.search import ctc_paths
+from asr.search.ctc_paths import ctc_scores
 from asr.text import BLANK
 
 SYMBOLS = 5
@@ -16,8 +16,8 @@ SYMBOLS = 5
 @pytest.fixture(autouse=True, params=["compiled", "in numpy"])
 def both_ways(request, monkeypatch):
     if request.param == "in numpy":
-        monkeypatch.setattr(ctc_score, "native", None)
-    elif ctc_score.native is None:
+        monkeypatch.setattr(ctc_paths, "native", None)
+    elif ctc_paths.native is None:
         pytest.skip("installed without a compiler")
 
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.align import viterbi as module
-from asr.align.viterbi import viterbi
+from asr.search import ctc_paths as module
+from asr.search.ctc_paths import viterbi
 from asr.text import collapse
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakeword.phonemes.keyword import Keyword
+from asr.search.ctc_paths import Keyword
 
 
 def said(symbols: str, sure: float = 0.9) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from asr import audio
 from asr.model.onnx import load_model
-from wakeword.phonemes.keyword import Keyword
+from asr.search.ctc_paths import Keyword
 from wakeword.phonemes.verify import Verifier, keywords
 
 DATA = Path(__file__).parent / "data"

@@ -14,9 +14,9 @@ from asr.audio.features import SAMPLE_RATE
 from asr.audio.vad import STEP, ActivityState, SegmenterOptions, VoiceActivity
 from asr.model.interface import AcousticModel, Latency
 from asr.model.streaming import Chunk, EncoderState, StreamingEncoder
+from asr.search.ctc_paths import Keyword
 from wakeword.detector import DetectorOptions, WakeWordDetector, threshold_for
-from wakeword.phonemes.keyword import Keyword, heard
-from wakeword.phonemes.verify import keywords
+from wakeword.phonemes.verify import heard, keywords
 from wakeword.phrase.phrases import check
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 

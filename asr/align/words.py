@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asr.align.viterbi import viterbi
 from asr.errors import Error
 from asr.model.interface import STRIDE
+from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet
 
 WIDTH = 1000.0  # ln; see viterbi. A wrong letter costs about 5, and a passage that the text lacks some hundred

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr.align.viterbi import viterbi
 from asr.model.interface import FRAME_SECONDS
 from asr.model.network.recurrent import recurrent
 from asr.model.options import AttentionOptions
+from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet
 
 EOS = BLANK  # this decoder needs no blank: index 0 begins and ends a text

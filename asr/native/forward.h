@@ -1,4 +1,4 @@
-// asr.search.ctc_score.ctc_scores of one text: CTC's forward algorithm on probabilities that are scaled at every frame.
+// asr.search.ctc_paths.ctc_scores of one text: CTC's forward algorithm on probabilities that are scaled at every frame.
 #pragma once
 #include <cmath>
 

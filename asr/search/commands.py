@@ -13,7 +13,7 @@ import numpy as np
 
 from asr.model.streaming import Posteriors
 from asr.search.base import Hypothesis, Partial, Search
-from asr.search.ctc_score import ctc_scores
+from asr.search.ctc_paths import ctc_scores
 from asr.search.hotwords import HotwordError
 from asr.search.lexicon import Lexicon
 from asr.text import Alphabet

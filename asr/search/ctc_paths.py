@@ -1,18 +1,136 @@
-"""The likeliest CTC path that spells given symbols, for recordings of any length.
+"""Paths through CTC's outputs that spell given symbols (Graves et al. 2006): the likeliest path, how probable a text is
+by all its paths, and how well the best path of a keyword fits that may begin at any frame.
 
-Scores go forward through all frames, and are kept before every BLOCK of them only; the steps are found again block
-by block on the way back, where a path can have come from few states. Memory so grows with T / BLOCK, not with T.
+The likeliest path is found in recordings of any length: scores go forward through all frames, and are kept before every
+BLOCK of them only; the steps are found again block by block on the way back, where a path can have come from few
+states. Memory so grows with T / BLOCK, not with T.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from asr.native import search as native
 from asr.text import BLANK
 
 BLOCK = 256  # frames whose steps are kept at a time
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The states of a text, in the order that paths go through them: state 2k + 1 is symbol k, the even states are the
+    blanks around the symbols. A path stays in a state, goes to the next one, or leaves out the blank between two
+    symbols that are not the same.
+    """
+
+    columns: np.ndarray  # (S,) of the log-probabilities
+    skip: np.ndarray  # (S,) 0 where the blank before a symbol may be left out, else -inf
+
+    @classmethod
+    def of(cls, symbols: Sequence[int], blanks: np.ndarray | int = BLANK) -> Lattice:
+        """blanks (L + 1,): another column for some blank states."""
+        columns = np.empty(2 * len(symbols) + 1, np.intp)
+        columns[::2], columns[1::2] = blanks, symbols
+        skip = np.full(len(columns), -np.inf, np.float32)
+        skip[3::2] = np.where(columns[3::2] != columns[1:-2:2], 0.0, -np.inf)
+        return cls(columns, skip)
+
+    def forward(
+        self,
+        scores: np.ndarray,
+        log_probs: np.ndarray,
+        low: int = 0,
+        entry: float = -np.inf,
+        combine: np.ufunc = np.maximum,
+        steps: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
+        """The scores (ln) of the states low, low + 1, ... after each frame; the next frame overwrites them.
+
+        scores: before the first frame of log_probs (T, V). combine: maximum for the best path, logaddexp for all.
+        entry: the score of the state before them, at any frame.
+        steps (T, len(scores)) int8 takes the number of states that the best path steps over to get to each: 0, 1 or 2.
+        """
+        here = slice(low, low + len(scores))
+        columns, skip = self.columns[here], self.skip[here]
+        padded = np.full(len(columns) + 2, -np.inf, scores.dtype)  # two states in front
+        padded[1] = entry
+        now = padded[2:]
+        now[:] = scores
+        for t, row in enumerate(log_probs):
+            by_one, by_two = padded[1:-1], padded[:-2] + skip
+            total = combine(now, by_one)
+            if steps is not None:
+                np.greater(by_one, now, out=steps[t], casting="unsafe")
+                steps[t][by_two > total] = 2
+            combine(total, by_two, out=total)
+            np.add(total, row[columns], out=now)
+            yield now
+
+
+def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:
+    """ln probability (N,) of N texts, each the symbols of one; -inf where the frames do not suffice.
+
+    log_probs (T, V), natural log. The compiled way scales probabilities at every frame: paths do not count while they
+    are e^-708 times less likely than another start of their text. So the score of a text that is nowhere near what was
+    said comes out too low.
+    """
+    if not len(log_probs):
+        return np.array([-np.inf if target else 0.0 for target in targets])
+    if native is None:
+        return np.array([_ctc_score(log_probs.astype(np.float64), target) for target in targets])
+    probabilities = np.exp(log_probs.astype(np.float64))
+    symbols = np.array([symbol for target in targets for symbol in target], np.int32)
+    first = np.cumsum([0, *map(len, targets)], dtype=np.int64)
+    return np.array(native.ctc_scores(probabilities, probabilities.shape[1], symbols, first))
+
+
+def _ctc_score(log_probs: np.ndarray, target: list[int]) -> float:
+    lattice = Lattice.of(target)
+    start = np.full(len(lattice.columns), -np.inf)
+    start[0] = 0.0  # as if the frame before the first had been the first blank
+    for scores in lattice.forward(start, log_probs, combine=np.logaddexp):
+        pass
+    return float(np.logaddexp.reduce(scores[-2:]))
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """The symbols of one way to say a phrase, as the acoustic model's head numbers them.
+
+    For every frame: the best path that says the symbols and ends here, against the model's best path of any content
+    over the same frames (a keyword-filler network: Rose & Paul 1990; with CTC: Hwang et al. 2015).
+    """
+
+    symbols: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not self.symbols or BLANK in self.symbols:
+            raise ValueError("a keyword needs at least one symbol, and none of them the blank")
+
+    @staticmethod
+    def of(phonemes: Sequence[str], symbols: Sequence[str]) -> Keyword:
+        """A phrase's phonemes, where the head's are ``symbols``, numbered from 1. ValueError for one it has not."""
+        return Keyword(tuple(symbols.index(p) + 1 for p in phonemes))
+
+    def start(self) -> np.ndarray:
+        """The state: the log-score of the best path into each symbol and the blank after it, (2 L,)."""
+        return np.full(2 * len(self.symbols), -np.inf)
+
+    def feed(self, log_probs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """log_probs (T, V), state -> scores (T,) in 0..1, and the new state.
+
+        A score is the geometric mean, over the phrase's symbols, of the ratio between the phrase's path and the best
+        path: 1 where the model hears exactly the phrase. A path may enter the first symbol at any frame, at no cost.
+        """
+        relative, scores = log_probs - log_probs.max(-1, keepdims=True), np.empty(len(log_probs), np.float32)
+        for t, now in enumerate(Lattice.of(self.symbols).forward(state, relative, low=1, entry=0.0)):
+            scores[t] = np.exp(now[-2] / len(self.symbols))
+            state = now
+        return scores, state.copy()
 
 
 @dataclass(frozen=True)
@@ -24,63 +142,27 @@ class Front:
     offset: float = 0.0
 
 
-@dataclass(frozen=True)
-class Trellis:
-    """State 2k + 1 is symbol k; the even states are the blanks around the symbols."""
-
-    columns: np.ndarray  # (S,) of the log-probabilities
-    skip: np.ndarray  # (S,) 0 where the blank before a symbol may be left out, else -inf
-
-    @classmethod
-    def of(cls, symbols: np.ndarray, blanks: np.ndarray | int) -> Trellis:
-        columns = np.empty(2 * len(symbols) + 1, np.intp)
-        columns[::2], columns[1::2] = blanks, symbols
-        skip = np.full(len(columns), -np.inf, np.float32)
-        skip[3::2] = np.where(symbols[1:] != symbols[:-1], 0.0, -np.inf)
-        return cls(columns, skip)
-
-    def advance(self, front: Front, block: np.ndarray, steps: np.ndarray | None = None) -> Front:
-        """Over the frames of ``block`` (K, V), for the states of ``front``.
-
-        steps (K, len(front.scores)) int8 takes the number of states stepped over to get to each: 0, 1 or 2.
-        """
-        here = slice(front.low, front.low + len(front.scores))
-        columns, skip = self.columns[here], self.skip[here]
-        best = np.full(len(columns) + 2, -np.inf, np.float32)  # two sentinels in front
-        now = best[2:]
-        now[:] = front.scores
-        for t, row in enumerate(block):
-            by_one, by_two = best[1:-1], best[:-2] + skip
-            winner = np.maximum(now, by_one)
-            if steps is not None:
-                np.greater(by_one, now, out=steps[t], casting="unsafe")
-                steps[t][by_two > winner] = 2
-            np.maximum(winner, by_two, out=winner)
-            np.add(winner, row[columns], out=now)
-        return Front(front.low, now, front.offset)
-
-
 def viterbi(
     log_probs: np.ndarray, symbols: list[int], blanks: np.ndarray | int = BLANK, width: float = np.inf
 ) -> tuple[np.ndarray, float]:
-    """-> the state (see Trellis) at each frame (T,) and ln probability of the path; -inf where there is none.
+    """-> the state (see Lattice) at each frame (T,) and ln probability of the path; -inf where there is none.
 
     log_probs (T, V), natural log, at least a frame. blanks (L + 1,): another column for some blank states.
     width: states so much (ln) below the best are dropped between blocks; all are kept if no path is left.
     """
-    trellis = Trellis.of(np.asarray(symbols, np.intp), blanks)
-    states = len(trellis.columns)
+    lattice = Lattice.of(symbols, blanks)
+    states = len(lattice.columns)
     blocks = [log_probs[t : t + BLOCK] for t in range(0, len(log_probs), BLOCK)]
     fronts = [Front(0, np.zeros(1, np.float32))]  # before the first frame: as if it had been the first blank
     for block in blocks[:-1]:
-        after = trellis.advance(_window(fronts[-1], fronts[-1].low, _reach(fronts[-1], block, states)), block)
+        after = _advanced(lattice, _window(fronts[-1], fronts[-1].low, _reach(fronts[-1], block, states)), block)
         fronts.append(_pruned(after, width))
     path, state, score = np.empty(len(log_probs), np.int64), states - 1, -np.inf
     for number in range(len(blocks) - 1, -1, -1):
         block, front = blocks[number], fronts[number]
         low = max(0, state - 2 * len(block) - 1)
         steps = np.empty((len(block), state + 1 - low), np.int8)
-        after = trellis.advance(_window(front, low, state + 1), block, steps)
+        after = _advanced(lattice, _window(front, low, state + 1), block, steps)
         if number == len(blocks) - 1:
             last, before = after.scores[-1], after.scores[-2] if states > 1 else -np.inf
             state -= int(before > last)
@@ -91,6 +173,12 @@ def viterbi(
     if score == -np.inf and width < np.inf:
         return viterbi(log_probs, symbols, blanks)
     return path, score
+
+
+def _advanced(lattice: Lattice, front: Front, block: np.ndarray, steps: np.ndarray | None = None) -> Front:
+    for scores in lattice.forward(front.scores, block, front.low, steps=steps):
+        pass
+    return Front(front.low, scores, front.offset)
 
 
 def _reach(front: Front, block: np.ndarray, states: int) -> int:

@@ -20,7 +20,7 @@ from asr.model.checkpoint import MODELS
 from asr.model.interface import AcousticModel
 from asr.search.base import Hypothesis, Partial, Search, SearchOptions
 from asr.search.commands import CommandSet
-from asr.search.ctc_score import ctc_scores
+from asr.search.ctc_paths import ctc_scores
 from asr.search.hotwords import Hotword
 from asr.search.lexicon import Lexicon, LexiconError, packaged
 from asr.search.options import DecoderOptions, weights_for

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wakeword.phonemes.keyword import Keyword
+from asr.search.ctc_paths import Keyword
 from wakeword.phonemes.model import PhonemeModel
 
 FRAMES_PER_SECOND = 100

@@ -6,12 +6,14 @@ mistakes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from asr.errors import Error
 from asr.model.interface import AcousticModel
-from asr.model.streaming import encode
-from wakeword.phonemes.keyword import Keyword, heard
+from asr.model.streaming import Posteriors, encode
+from asr.search.ctc_paths import Keyword
 from wakeword.phrase.pronunciation import ways
 
 MIN_SCORE = 0.1  # that confirms; of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
@@ -26,6 +28,15 @@ def keywords(phrase: str, symbols: tuple[str, ...]) -> list[Keyword]:
     if not symbols:
         raise VerifyError("this acoustic model has no phonemes to hear a phrase by: use the packaged one")
     return [Keyword.of(way, symbols) for way in ways(phrase)]
+
+
+def heard(
+    phrase: Sequence[Keyword], posteriors: Posteriors, states: Sequence[np.ndarray]
+) -> tuple[float, tuple[np.ndarray, ...]]:
+    """The ways to say a phrase in the next frames, a state for each -> the best score anywhere, and the new states."""
+    assert posteriors.phonemes is not None  # or `keywords` had refused
+    found = [k.feed(posteriors.phonemes, at) for k, at in zip(phrase, states)]
+    return max(float(scores.max(initial=0)) for scores, _ in found), tuple(at for _, at in found)
 
 
 class Verifier:
