@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -31,7 +31,7 @@ from asr.serve.transcriptions import Transcriptions, captions, error_body
 from asr.serve.websocket import LiveText
 
 PAGE = Path(__file__).parent / "page"
-HEADERS = {
+HEADERS = {  # of every answer: what browsers may do with it
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -81,7 +81,7 @@ def application(service: Service, beside: Callable[[], Coroutine[None, None, Non
         return JSONResponse({"data": found})
 
     async def page(request: Request) -> Response:
-        return FileResponse(PAGE / "index.html", headers=HEADERS)
+        return FileResponse(PAGE / "index.html")
 
     routes = [
         Route("/v1/audio/transcriptions", Transcriptions(service), methods=["POST"]),
@@ -94,7 +94,7 @@ def application(service: Service, beside: Callable[[], Coroutine[None, None, Non
         Route("/metrics", metrics),
         Route("/healthz", health),
         Route("/", page),
-        Mount("/page", _Files(directory=PAGE)),
+        Mount("/page", StaticFiles(directory=PAGE)),
     ]
     return Starlette(
         routes=routes,
@@ -102,13 +102,6 @@ def application(service: Service, beside: Callable[[], Coroutine[None, None, Non
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
-
-
-class _Files(StaticFiles):
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
-        return response
 
 
 def _model(name: str) -> dict:
@@ -146,6 +139,8 @@ class Guard:
         async def noted(message: Message) -> None:
             nonlocal status
             status = 101 if message["type"] == "websocket.accept" else message.get("status", status)
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         try:
