@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -188,15 +190,32 @@ def test_half_a_file_gives_the_half_with_a_warning(client, tmp_path):
     assert captions.headers["X-Warning"] == found.warning
 
 
-def test_video(client, tmp_path):
-    import shutil
-    import subprocess
-
+def converted(path, *options):
     if not shutil.which("ffmpeg"):
         pytest.skip("needs ffmpeg")
-    path = tmp_path / "clip.mkv"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", CLIP, "-c:a", "copy", path], check=True)
-    assert ask(client, file=path).text == asr.load().transcribe(path).text
+    subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", "3", "-i", CLIP, *options, path], check=True)
+    return path
+
+
+def test_video(client, tmp_path):
+    path = converted(tmp_path / "clip.mkv", "-c:a", "copy")
+    found = ask(client, file=path)
+    assert found.text == asr.load().transcribe(path).text and not hasattr(found, "warning")
+
+
+@pytest.mark.parametrize("kind", ["m4a", "webm", "mka", "wma", "tta", "caf"])
+def test_half_a_file_that_takes_ffmpeg_gives_the_half_with_a_warning(client, tmp_path, kind):
+    path = converted(tmp_path / f"half.{kind}", *(["-movflags", "+faststart"] if kind == "m4a" else []))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = ask(client, file=path)
+    assert found.text.startswith("he ") and "the upload could be read for" in found.warning
+
+
+def test_channels_that_cancel_are_heard_and_told(client, wanted, tmp_path):
+    sound = audio.load(str(CLIP))
+    soundfile.write(tmp_path / "opposite.flac", np.stack([sound, -sound], axis=1), 16_000)
+    found = ask(client, file=tmp_path / "opposite.flac")
+    assert found.text == wanted.text and found.warning == "the upload: its channels cancel out, so one is heard"
 
 
 def test_health_and_metrics(server, client):  # noqa: F811

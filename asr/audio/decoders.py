@@ -25,6 +25,12 @@ UNKNOWN = 2**62  # frames; libsndfile says 2 ** 63 - 1 where the header leaves t
 CANCELLED = 0.1  # channels cancel where their mean has less of the power than unlike channels would leave
 SILENT = 1e-4  # a track that never gets louder is taken for silent; -80 dBFS
 EARLY_S = 0.3  # seconds that may be missing at the end of what ffmpeg reads; also 2 % of it
+# all that ffmpeg reads of a stranger's file: in others, such as playlists, a file can name other files and addresses
+_CONTAINERS = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,loas,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts"
+_CONTAINERS += ",mxf,nut,ogg,rm,shn,tak,truehd,tta,voc,w64,wav,wtv,wv"
+_STRANGER = "-protocol_whitelist", "file", "-format_whitelist", _CONTAINERS
+# -timelimit: s of the processor after which it gives up on a file that was made to hang it; sound of days takes less
+_FFMPEG = "ffmpeg", "-nostdin", "-v", "error", "-timelimit", "1800"
 _SLACK = 64  # bytes a header may be wrong by before the file counts as cut off
 _OPEN = 0x7FFF0000  # bits of a size that means "until the end": a little under 2 or 4 GB
 _TAGS = 100_000  # bytes of tags and pictures that may follow the sound
@@ -48,6 +54,7 @@ class Wanted:
 
     channel: int | None = None
     track: int | None = None
+    from_stranger: bool = False  # the file may be made to do harm
 
 
 class Mixer:
@@ -179,7 +186,7 @@ class FFmpegDecoder:
         self.file: IO[bytes] | None = None  # kept open while it is read, where it is a copy
         if not shutil.which("ffmpeg"):
             raise AudioError(f"{name} is not audio that soundfile can read; for video install ffmpeg")
-        self._tracks = probe(path).tracks
+        self._tracks = probe(path, wanted.from_stranger).tracks
         if wanted.track and wanted.track > max(1, len(self._tracks)):
             raise AudioError(f"{name} has no sound track {wanted.track}, only {len(self._tracks)}: choose one of these")
 
@@ -222,8 +229,8 @@ class FFmpegDecoder:
     def _start(self, log: IO[bytes], number: int, channels: int) -> subprocess.Popen:
         # first_pts and async fill gaps with silence, so that times are those of the picture;
         # "file:" keeps odd names from being options or addresses, and playlists off the network
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{self._path}"]
-        command += ["-map", f"0:a:{number}", "-ac", str(channels)]
+        safe = _STRANGER if self._wanted.from_stranger else ()
+        command = [*_FFMPEG, *safe, "-i", f"file:{self._path}", "-map", f"0:a:{number}", "-ac", str(channels)]
         command += ["-af", f"aresample={SAMPLE_RATE}:async=1:first_pts=0", "-f", "f32le", "pipe:1"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
 
@@ -270,12 +277,13 @@ class Probed:
     seconds: float | None = None
 
 
-def probe(path: str) -> Probed:
-    command = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", f"file:{path}"]
+def probe(path: str, from_stranger: bool = False) -> Probed:
+    command = ["ffprobe", "-v", "error", *(_STRANGER if from_stranger else ())]
+    command += ["-of", "json", "-show_format", "-show_streams", f"file:{path}"]
     try:
-        said = json.loads(subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stdout)
+        said = json.loads(subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=60).stdout)
         whole, streams = said["format"], said["streams"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
         return Probed()
     sounds = [s for s in streams if s.get("codec_type") == "audio"]
     guessed = not _ESTIMATED.isdisjoint(str(whole.get("format_name", "")).split(","))

@@ -1,14 +1,12 @@
-"""Sound from clients: the bytes of a live stream become samples, an upload becomes a file that can be read.
-
-Nothing of an upload is ever taken for a name: ffmpeg, which reads what libsndfile does not, may open this one file, and
-only as a container of media (a playlist could name other files).
-"""
+"""Sound from clients: the bytes of a live stream become samples, an upload becomes a file that can be read."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,15 +16,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr.audio import SAMPLE_RATE
+from asr.audio import SAMPLE_RATE, AudioError, Recording
 from asr.audio.samples import clean_samples
 from asr.errors import Error
-from asr.serve.engine import bad_upload
+from asr.serve.access import Limits
+from asr.serve.engine import STRANGER, bad_upload, upload_warning
 from asr.serve.service import Service
 
 ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # name: type of a sample
-CONTAINERS = "mov,matroska,mp3,aac,ac3,amr,ape,asf,avi,caf,flv,mpeg,mpegts,ogg,wav,wv,flac,aiff,au,w64"
-UNREADABLE = "the upload is not audio that can be read"
 
 
 class FormatError(Error):
@@ -78,17 +75,17 @@ class PcmReader:
 
 
 @asynccontextmanager
-async def playable(upload: BinaryIO, service: Service) -> AsyncIterator[str]:
-    """The path of a temporary file with the upload's audio. Raises HTTPError."""
+async def playable(upload: BinaryIO, service: Service) -> AsyncIterator[tuple[str, str]]:
+    """The path of a temporary file that libsndfile reads, and what was wrong with the upload. Raises HTTPError."""
     with tempfile.NamedTemporaryFile(prefix="asr-upload-") as copy, tempfile.NamedTemporaryFile(suffix=".wav") as wav:
         if not await asyncio.to_thread(_copy, upload, copy):
             raise bad_upload("the upload is empty")
         if await asyncio.to_thread(_readable, copy.name):
-            yield copy.name
+            yield copy.name, ""
         else:
             async with service.conversions:
-                await _convert(copy.name, wav.name, service.limits.duration, service.limits.conversion)
-            yield wav.name
+                warning = await _decode(copy.name, wav.name, service.limits)
+            yield wav.name, warning
 
 
 def _copy(upload: BinaryIO, copy: IO[bytes]) -> int:
@@ -106,23 +103,28 @@ def _readable(path: str) -> bool:
     return True
 
 
-async def _convert(source: str, target: str, max_duration_s: float, patience_s: float) -> None:
-    """max_duration_s: of audio that is written, and a little more; patience_s: that it may take. Raises HTTPError."""
-    if not shutil.which("ffmpeg"):
-        raise bad_upload(f"{UNREADABLE} without ffmpeg, which is not installed here: send wav, flac, ogg or mp3")
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file"]
-    command += ["-format_whitelist", CONTAINERS, "-i", f"file:{source}", "-map", "0:a:0", "-ac", "1"]
-    command += ["-t", f"{max_duration_s + 10:g}", "-af", f"aresample={SAMPLE_RATE}:async=1:first_pts=0"]
-    command += ["-c:a", "pcm_f32le", "-f", "wav", f"file:{target}"]
-    nothing = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
+async def _decode(source: str, target: str, limits: Limits) -> str:
+    """What takes a decoder of another kind becomes a wav file -> what was wrong with it. Raises HTTPError."""
+    given_up = threading.Event()
     try:
-        status = await asyncio.wait_for(process.wait(), patience_s)
+        work = asyncio.to_thread(_write_wav, Recording(source, STRANGER), target, limits.duration, given_up)
+        return await asyncio.wait_for(work, limits.conversion)
     except TimeoutError:
-        raise bad_upload(f"the upload took longer than {patience_s:g} s to decode") from None
+        raise bad_upload(f"the upload took longer than {limits.conversion:g} s to decode") from None
+    except AudioError:
+        hint = "" if shutil.which("ffmpeg") else " without ffmpeg, which is not installed here: send wav, flac or mp3"
+        raise bad_upload(f"the upload is not audio that can be read{hint}") from None
+    except soundfile.LibsndfileError:  # which only writes here
+        raise OSError(errno.ENOSPC, "no room for the decoded upload") from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if status:
-        raise bad_upload(UNREADABLE)
+        given_up.set()
+
+
+def _write_wav(recording: Recording, target: str, max_duration_s: float, given_up: threading.Event) -> str:
+    """In a thread of its own: the first max_duration_s and a little more -> what was wrong with the recording."""
+    with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1, "FLOAT", format="WAV") as wav:
+        for block in recording.blocks():
+            wav.write(block)
+            if given_up.is_set() or recording.seconds > max_duration_s:
+                break
+    return upload_warning(recording)

@@ -6,6 +6,7 @@ The event loop never waits for recognition: it adds work under the engine's lock
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 import traceback
@@ -16,9 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from asr.audio import AudioError, Recording
+from asr.audio.decoders import Wanted
 from asr.recognizer import Recognizer
 from asr.transcript import Segment, Transcript
 
+STRANGER = Wanted(from_stranger=True)
 FAILED = "the server failed at this {}; its log says more"
 
 
@@ -33,6 +36,12 @@ class HTTPError(Exception):
 def bad_upload(text: str, status: int = 400) -> HTTPError:
     """Why a client's audio is not transcribed."""
     return HTTPError(status, text, "invalid_file", param="file")
+
+
+def upload_warning(recording: Recording) -> str:
+    """What was wrong with a file that has been read, and what of it was not heard, without the command's options."""
+    notes = (re.sub("[;:] --.*", "", note) for note in recording.notes)
+    return "; ".join(filter(None, (recording.warning, *notes))).replace(recording.name, "the upload")
 
 
 class Work(Protocol):
@@ -89,8 +98,10 @@ class Job:
     All but `advance` happens in the event loop.
     """
 
-    def __init__(self, path: str, max_duration_s: float):
-        self.recording, self._max_duration_s = Recording(path), max_duration_s
+    def __init__(self, path: str, max_duration_s: float, warning: str = ""):
+        """warning: what is known to be wrong with the file."""
+        self._warning = warning
+        self.recording, self._max_duration_s = Recording(path, STRANGER), max_duration_s
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[Segment | Exception | None] = asyncio.Queue()
         self._segments: list[Segment] = []
@@ -107,7 +118,8 @@ class Job:
     @property
     def transcript(self) -> Transcript:
         """All of it, when there are no more segments."""
-        return Transcript("upload", self.recording.seconds, tuple(self._segments), self._named(self.recording.warning))
+        warning = self._warning or upload_warning(self.recording)
+        return Transcript("upload", self.recording.seconds, tuple(self._segments), warning)
 
     def advance(self, recognizer: Recognizer) -> bool:
         """In the engine's thread: the next segment; False when there is none."""
@@ -120,7 +132,7 @@ class Job:
         except HTTPError as error:
             found = error
         except AudioError as error:
-            found = bad_upload(self._named(str(error)))
+            found = bad_upload(str(error).replace(self.recording.name, "the upload"))
         except Exception:  # the server's own mistake: the other jobs go on
             traceback.print_exc()
             found = bad_upload(FAILED.format("upload"), 500)
@@ -132,9 +144,6 @@ class Job:
             if self.recording.seconds > self._max_duration_s:
                 raise bad_upload(f"the audio is longer than {self._max_duration_s:g} s: send it in parts", 413)
             yield block
-
-    def _named(self, text: str) -> str:
-        return text.replace(self.recording.name, "the upload")
 
 
 class Files:

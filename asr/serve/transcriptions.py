@@ -101,8 +101,9 @@ class Transcriptions:
             with service.place("file"), service.metrics.took.time():
                 async with request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
                     wanted = TranscriptionRequest.of(_fields(form), service.model)
-                    async with playable(_file(form), service) as path:
-                        await self._answer(path, wanted, scope, receive, send)
+                    async with playable(_file(form), service) as (path, warning):
+                        job = service.files.add(Job(path, service.limits.duration, warning))
+                        await self._answer(job, wanted, scope, receive, send)
         except HTTPException as error:  # starlette's, about the form
             reason = error.detail.rstrip(".")
             raise HTTPError(400, f"the form cannot be read ({reason}): {HOW_TO_SEND}", "form") from None
@@ -111,10 +112,7 @@ class Transcriptions:
                 raise  # the client has gone
             raise HTTPError(503, "the server has no room for this upload: try again later", "disk", RETRY_S) from None
 
-    async def _answer(
-        self, path: str, wanted: TranscriptionRequest, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        job = self._service.files.add(Job(path, self._service.limits.duration))
+    async def _answer(self, job: Job, wanted: TranscriptionRequest, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if wanted.stream:
                 segments = aiter(job)
