@@ -134,6 +134,8 @@ def test_a_manifest_may_name_a_part_of_a_file(tmp_path, key):
     (tmp_path / "parts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     first, second = read_manifest(tmp_path / "parts.jsonl")
     assert second.name == f"{tmp_path / 'long.wav'} at 2.00 s"
+    with pytest.raises(ManifestError, match="line 1: parts of files are not heard here"):
+        read_manifest(tmp_path / "parts.jsonl", parts=False)
     audio = Audio([first, second], tmp_path / "cache")
     np.testing.assert_allclose(audio[0], ramp[:8_000], atol=1e-3)
     np.testing.assert_allclose(audio[1], ramp[32_000:40_000], atol=1e-3)

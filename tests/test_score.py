@@ -132,6 +132,14 @@ def test_numbers_and_other_scripts_count_as_words_and_it_is_said(files, capsys):
     assert "holds a word: there is nothing to compare" in capsys.readouterr().err
 
 
+def test_parts_of_one_file_are_told_apart(files, capsys):
+    rows = [
+        {"audio_filepath": "a.wav", "offset": t, "duration": 1, "text": text} for t, text in ((0, "one"), (1, "two"))
+    ]
+    ref, hyp = files(ref="\n".join(map(json.dumps, rows)), hyp="\n".join(map(json.dumps, rows[::-1])))
+    assert report(capsys, ref, hyp)["systems"][0]["wer"] == 0
+
+
 def test_names_are_told_apart_by_as_much_of_their_paths_as_it_takes():
     ours = [Text("a/1.wav", ""), Text("b/1.wav", ""), Text("b/2.wav", "")]
     theirs = [Text("/data/b/1.opus", ""), Text("/data/a/1.opus", "")]

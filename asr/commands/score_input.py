@@ -85,6 +85,9 @@ def _json_lines(path: Path, text: str) -> list[Text]:
         try:
             row = json.loads(line)
             name = next(row[key] for key in ("audio_filepath", "file", "id") if key in row)
+            start = row.get("offset", row.get("start")) if "audio_filepath" in row else None
+            if start is not None:  # a part of the file: several rows have its name
+                name = f"{name} at {float(start):.2f} s"
             row = {"corpus": path.stem, "speaker": corpora.UNKNOWN} | row
             found.append(Text(str(name), row["text"] + "", str(row["speaker"]), str(row["corpus"])))
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError):

@@ -43,11 +43,11 @@ class Utterance:
         return str(self.path) if self.start is None else f"{self.path} at {self.start:.2f} s"
 
 
-def read_manifest(path: str | Path) -> list[Utterance]:
+def read_manifest(path: str | Path, parts: bool = True) -> list[Utterance]:
     """A JSONL file with audio_filepath (relative to it), duration (s), text; corpus and speaker if known.
 
     Where a row has `offset` (as NeMo writes it) or `start`, in seconds, the utterance is that part of the file.
-    Raises ManifestError.
+    parts: False refuses such rows. Raises ManifestError.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,6 +67,8 @@ def read_manifest(path: str | Path) -> list[Utterance]:
             raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
         if not 0 < duration < math.inf:
             raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
+        if start is not None and not parts:
+            raise ManifestError(f"{path}, line {number}: parts of files are not heard here, cut it out into a file")
         if start is not None and not 0 <= start < math.inf:
             raise ManifestError(f"{path}, line {number}: the offset must be 0 s or more, not {start}")
         corpus, speaker = row.get("corpus", path.stem), row.get("speaker", "unknown")

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from asr.commands.train import HELD_OUT, MOST
+from asr.errors import Error
 from asr.language import kneser_ney
 from asr.language.ngram import NgramModel
-from asr.model.checkpoint import CheckpointError
 from asr.model.interface import AcousticModel
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors
@@ -33,7 +33,7 @@ from asr.search.words import LexiconSearch
 from asr.training import corpora
 from asr.training.config import read_lexicon
 from asr.training.corpora import hold_out
-from asr.training.data import ManifestError, Utterance
+from asr.training.data import Utterance
 from asr.training.posteriors import all_posteriors
 from recipes.english.evaluate import report
 
@@ -96,7 +96,7 @@ def main() -> None:
     try:
         model, card = load_model(options.model)
         train, test = corpora.read(options.train), corpora.read(options.test)
-    except (CheckpointError, ManifestError) as error:
+    except Error as error:
         sys.exit(f"evaluate: {error}")
     priors = card.get("log_priors", {})
     rest, dev = hold_out(train, HELD_OUT, MOST)

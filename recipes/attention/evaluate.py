@@ -23,13 +23,12 @@ from torch import Tensor
 from asr.attention.checkpoint import attach_attention
 from asr.attention.decoder import AttentionDecoder
 from asr.attention.search import SpellOptions, spell
-from asr.audio.files import load as load_audio
-from asr.model.checkpoint import CheckpointError
+from asr.errors import Error
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.score import errors, word_errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
-from asr.training.data import ManifestError, Utterance, read_manifest
+from asr.training.data import Utterance, read_manifest, read_samples
 from recipes.english.evaluate import report
 
 CANDIDATES = 16  # texts that are scored by both
@@ -52,7 +51,7 @@ class Scored:
 
 @torch.inference_mode()
 def hear(model: CTCModel, utterance: Utterance) -> Heard:
-    frames = torch.from_numpy(model.frontend(load_audio(str(utterance.path))))[None]
+    frames = torch.from_numpy(model.frontend(read_samples(utterance)))[None]
     hidden, _ = model.encode(frames, torch.tensor([frames.shape[1]]))
     phonemes = model.phonemes(hidden)
     return Heard(hidden[-1][0], model.letters(hidden)[0].numpy(), None if phonemes is None else phonemes[0].numpy())
@@ -159,7 +158,7 @@ def main() -> None:
         utterances = read_manifest(options.manifest)[:: options.every]
         model, card = load_network(options.model)
         attach_attention(model, options.model)
-    except (ManifestError, CheckpointError) as error:
+    except Error as error:
         sys.exit(f"evaluate: {error}")
     compare(model, card, utterances)
 

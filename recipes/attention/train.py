@@ -23,7 +23,7 @@ from torch import Tensor
 
 from asr.attention.checkpoint import save_attention
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.model.checkpoint import CheckpointError
+from asr.errors import Error
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions
@@ -31,7 +31,7 @@ from asr.score import rate, word_errors
 from asr.training.acoustic import Examples, pad
 from asr.training.augment import Augmenter
 from asr.training.config import read_config, read_noises
-from asr.training.data import Audio, Joined, ManifestError, Utterance, batches, read_manifest
+from asr.training.data import Audio, Joined, Utterance, batches, read_manifest
 from asr.training.fit import Plan, Progress, Schedule, fit
 from asr.training.log import RunLog
 from asr.training.muon import Muon
@@ -176,7 +176,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         run(options)
-    except (ManifestError, CheckpointError, ValueError, OSError) as error:
+    except (Error, OSError) as error:
         sys.exit(f"train: {error}")
 
 

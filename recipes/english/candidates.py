@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr import audio
 from asr.align.confidence import SHARE
 from asr.attention.rescoring import AttentionJudge
 from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
@@ -17,7 +16,7 @@ from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
 from asr.search.options import Weights
-from asr.training.data import Utterance
+from asr.training.data import Utterance, read_samples
 
 
 @dataclass(frozen=True)
@@ -85,5 +84,5 @@ class Lister:
         return np.array([self._by_rnn[text] for text in texts])
 
     def _attention(self, i: int, texts: list[str]) -> np.ndarray:
-        frames = self.model.frontend(audio.load(str(self.utterances[i].path)))
+        frames = self.model.frontend(read_samples(self.utterances[i]))
         return np.array(AttentionJudge(self.model, 1.0).ln_probability(frames, slice(None), texts))

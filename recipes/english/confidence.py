@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from asr import audio
 from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, search_evidence
 from asr.align.recording import Stretch, align_speech
 from asr.align.segment import WordAligner
@@ -27,7 +26,7 @@ from asr.commands.align import speech
 from asr.model.checkpoint import locate, update_card
 from asr.recognizer import RecognizerOptions, load
 from asr.search.decoder import DecoderOptions
-from asr.training.data import Utterance, read_manifest
+from asr.training.data import Utterance, read_manifest, read_samples
 from recipes.english.calibration import fit
 from recipes.english.reliability import Key, Sample, cross_validated, draw, report
 
@@ -48,7 +47,7 @@ def main() -> None:
     }
     default = recognizers["lexicon"]
     utterances = read_manifest(options.manifest)
-    heard = [speech(default, [audio.load(str(u.path))]) for u in utterances]
+    heard = [speech(default, [read_samples(u)]) for u in utterances]
     samples = {(ALIGNED, ""): aligned(default.aligner, utterances, heard)}
     for name, recognizer in recognizers.items():
         samples[RECOGNISED, name] = sample = recognised(recognizer.aligner, utterances, heard)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from asr import audio
 from asr.model.checkpoint import save_model
 from asr.model.network.checkpoint import load_network
-from asr.training.data import read_manifest
+from asr.training.data import read_manifest, read_samples
 from asr.training.posteriors import log_priors, spread
 
 CLIPS = 240  # of the training speech, as many of each corpus as there are
@@ -28,7 +27,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, card = load_network(options.trained)
     speech = read_manifest(options.speech)
-    chosen = (audio.load(str(speech[i].path)) for i in spread(speech, CLIPS))
+    chosen = (read_samples(speech[i]) for i in spread(speech, CLIPS))
     card |= {
         "name": options.packaged.stem,
         "data": "see english.md: Common Voice, speechocean762, LibriSpeech, Kathleen, LJSpeech, AN4, synthetic voices",

@@ -23,12 +23,12 @@ from pathlib import Path
 import torch
 
 from asr.attention.checkpoint import attach_attention
+from asr.errors import Error
 from asr.model.checkpoint import CheckpointError, locate, update_card
 from asr.model.network.checkpoint import load_network
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
 from asr.training.corpora import read
-from asr.training.data import ManifestError
 from asr.training.posteriors import all_posteriors
 from recipes.english.candidates import Candidates, Lister
 
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         path, utterances = locate(options.model), read(options.manifest)[:: options.every]
         model, card = load_network(path)
-    except (CheckpointError, ManifestError) as error:
+    except Error as error:
         sys.exit(f"tune: {error}")
     try:
         attach_attention(model, path)

@@ -28,7 +28,7 @@ LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 SHARE = 0.1  # of silence and of unknown words among the 12 classes, against the ten words
 
 
-class CorpusError(Error, ValueError):
+class CorpusError(Error):
     """One sentence: what is wrong with the folder, and what to do."""
 
 

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.errors import Error
 from asr.score import interval
-from asr.training.fit import TrainingError, pick_device
-from recipes.speech_commands.corpus import Clip, Corpus, CorpusError, read
+from asr.training.fit import pick_device
+from recipes.speech_commands.corpus import Clip, Corpus, read
 from recipes.speech_commands.model import KeywordModel, save
 from recipes.speech_commands.training import KeywordTraining, classify, measure_bands, train
 from wakeword.train.training import PRETRAINED_TRUNK, start_from
@@ -45,7 +46,7 @@ def main() -> None:
     try:
         corpus = read(options.folder, options.classes)
         recipe(corpus, options)
-    except (CorpusError, TrainingError, OSError) as error:
+    except (Error, OSError) as error:
         sys.exit(f"train: {error}")
 
 

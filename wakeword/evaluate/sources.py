@@ -52,7 +52,7 @@ def recordings(paths: Sequence[str | Path]) -> list[Recording]:
 
 def _listed(path: str) -> list[Recording]:
     try:
-        return [Recording(str(u.path), u.corpus, u.text) for u in read_manifest(path)]
+        return [Recording(str(u.path), u.corpus, u.text) for u in read_manifest(path, parts=False)]
     except ManifestError as error:
         raise EvaluationError(str(error)) from None
 

@@ -85,7 +85,7 @@ def _listed(path: Path) -> list[tuple[str | AudioError, str, str, str]]:
     if path.suffix != ".jsonl":
         return [(source, "", path.name, "unknown") for source in audio.find([str(path)])]
     try:
-        return [(str(u.path), u.text, u.corpus, u.speaker) for u in read_manifest(path)]
+        return [(str(u.path), u.text, u.corpus, u.speaker) for u in read_manifest(path, parts=False)]
     except ManifestError as error:
         raise NegativesError(str(error)) from None
 
