@@ -1,17 +1,18 @@
 # make hello: transcribe a real clip.  make test: run the tests.  Each in a virtual environment of its own.
+# Both first bring the Debian packages they need: as root, by sudo, or they say which.
 # make lint: style and types.  make docs: the public names' docstrings as pages, build/docs/index.html.
 PYTHON = python3
 CPU_TORCH = https://download.pytorch.org/whl/cpu
 
-.PHONY: hello test lint docs ffmpeg
+.PHONY: hello test lint docs system
 
-hello: .venv/ready
+hello: system .venv/ready
 	.venv/bin/asr transcribe --quiet tests/data/names.opus
 
-test: .venv-test/ready ffmpeg
+test: system .venv-test/ready
 	.venv-test/bin/python -m pytest
 
-lint: .venv-test/ready
+lint: system .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
@@ -30,7 +31,6 @@ docs: .venv-test/ready
 	$(@D)/bin/pip install --constraint constraints.txt --editable .$(EXTRAS)
 	touch $@
 
-# the tests of video and odd containers are skipped without it
-ffmpeg:
-	@command -v ffmpeg >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y ffmpeg; } \
-	|| echo "no ffmpeg here: the tests that need it are skipped (apt install ffmpeg)"
+# ffmpeg reads video and odd containers; the compiler makes the search ten times faster
+system:
+	@PYTHON=$(PYTHON) sh .ci/system

@@ -159,8 +159,8 @@ def test_options_scripts_and_targets_exist():
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), f"{name(page)}: {module}"
 
 
-def test_what_the_language_model_prints_is_what_the_readme_shows(capsys, monkeypatch):
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_what_the_language_model_prints_is_what_the_guide_shows(capsys, monkeypatch):
+    text = (ROOT / "docs/guide.md").read_text("utf-8")
     shown = re.findall(r"^\$ printf '(.*)' \| asr (lm score -)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert shown
     for given, arguments, printed in shown:
