@@ -120,6 +120,21 @@ def test_a_machine_too_slow_is_told_once_in_a_while(monkeypatch):
     assert log.getvalue().count("cannot keep up") == 1 and out.getvalue()
 
 
+def test_a_machine_that_was_late_says_when_it_has_caught_up(monkeypatch):
+    """Three blocks take a second each, all others no time: one line when it is late, one when it no longer is."""
+    took = np.repeat([0.0, 1.0, 0.0], [20, 3, 1_000])  # s of work on each block
+    clock = iter(np.stack([np.cumsum(took) - took, np.cumsum(took)], 1).ravel())  # before it and after it
+    monkeypatch.setattr("asr.live.stream.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    out, log = io.StringIO(), io.StringIO()
+    recognizer = asr.load(options=asr.RecognizerOptions(asr.DecoderOptions(beam=1)))
+    command.follow(Listener(recognizer), Source(), Display(out, log))
+    late, caught_up = log.getvalue().splitlines()
+    assert "cannot keep up" in late and "is kept and follows" in late and caught_up == "this machine has caught up"
+    assert out.getvalue().splitlines() == [
+        r.text for r in Listener(recognizer).over(Source()) if r.kind == "final" and r.text
+    ]
+
+
 def test_sentences_go_to_standard_output(microphone, capsys):
     assert main(["listen"]) == 0
     out, err = capsys.readouterr()
