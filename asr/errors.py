@@ -3,3 +3,7 @@
 
 class Error(Exception):
     """One sentence for the user."""
+
+
+class UsageError(Error, ValueError):
+    """One sentence: what is wrong with a command line or with the arguments of a call."""

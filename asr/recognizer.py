@@ -14,22 +14,16 @@ from asr.align.segment import WordAligner
 from asr.align.words import loudness
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
 from asr.audio.samples import SlidingBuffer
-from asr.audio.vad import Segmenter, SegmenterOptions, Span, VadError, VoiceActivity
-from asr.language.ngram import NgramError
-from asr.language.open import LanguageError
-from asr.model.checkpoint import DEFAULT, CheckpointError
+from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
+from asr.model.checkpoint import DEFAULT
 from asr.model.interface import STRIDE, AcousticModel, Latency
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors, encode
 from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.hotwords import HotwordError
-from asr.search.lexicon import LexiconError
 from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
 
-# what `load` raises, each of one sentence for the user
-LOAD_ERRORS = (CheckpointError, HotwordError, LanguageError, LexiconError, NgramError, VadError, WeightError)
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
 STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than the batch has, on one core
 
@@ -190,7 +184,7 @@ def load(
 ) -> Recognizer:
     """A packaged model by name, or a checkpoint file.
 
-    threads: of the processor, for the model; None: one. Raises one of LOAD_ERRORS.
+    threads: of the processor, for the model; None: one. Raises asr.errors.Error.
     """
     search = options.decoder
     if options.attention and (search.beam == 1 or search.commands is not None):

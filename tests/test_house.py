@@ -12,7 +12,7 @@ ROOMS = [  # a folder or a file at the top of its package; each imports only fro
     *"wakeword.phrase wakeword.network wakeword.runtime wakeword.phonemes wakeword.thresholds".split(),
     *"wakeword.detector wakeword.spotter wakeword.tone wakeword.listen wakeword.record wakeword.commands".split(),
     *"wakeword.voices wakeword.train wakeword.evaluate wakeword.graph wakeword.export wakeword.serve".split(),
-    *"wakeword.cli_options wakeword.cli_listen wakeword.cli recipes benchmarks".split(),
+    *"wakeword.cli_options wakeword.cli_listen wakeword.cli_train wakeword.cli recipes benchmarks".split(),
 ]
 FRONTS = {
     "asr",

@@ -2,150 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from dataclasses import replace
-from pathlib import Path
 
-from soundfile import LibsndfileError
+from asr.commands import entry
 
-from asr import __version__, audio
-from asr.commands.terminal import say
-from asr.model.checkpoint import CheckpointError
-from wakeword.cli_listen import add_detect, add_listen, add_record
-from wakeword.cli_options import UsageError, add_model, opened
-from wakeword.export import add_export
-from wakeword.phrase.phrases import slug
-from wakeword.thresholds import RATES
+COMMANDS = {  # name: what it does, and what adds its options, imported when the command is chosen
+    "train": ("turn a phrase into a detector", "wakeword.cli_train:add_train"),
+    "listen": ("wait for a phrase at the microphone", "wakeword.cli_listen:add_listen"),
+    "detect": ("find a phrase in audio files", "wakeword.cli_listen:add_detect"),
+    "evaluate": ("misses against false alarms an hour", "wakeword.cli_train:add_evaluate"),
+    "record": ("collect recordings of a phrase at the microphone", "wakeword.cli_listen:add_record"),
+    "export": ("write a detector as ONNX", "wakeword.export:add_export"),
+    "voices": ("which synthesisers are installed, and how to get more", "wakeword.cli_train:add_voices"),
+}
+
+
+def parser() -> entry.CommandParser:
+    return entry.command_parser("wakeword", "Wake words of your own, without a cloud.", COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 all well, 1 some input failed, 2 nothing could start, 130 stopped by the user."""
-    options = parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (
-        ValueError,
-        OSError,
-        audio.AudioError,
-        CheckpointError,
-        LibsndfileError,
-    ) as error:  # each holds one sentence
-        say(f"error: {error}")
-        return 2
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="wakeword", description="Wake words of your own, without a cloud.")
-    top.add_argument("--version", action="version", version=f"wakeword {__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_train(commands.add_parser("train", help="turn a phrase into a detector"))
-    add_listen(commands.add_parser("listen", help="wait for a phrase at the microphone"))
-    add_detect(commands.add_parser("detect", help="find a phrase in audio files"))
-    add_evaluate(commands.add_parser("evaluate", help="misses against false alarms an hour"))
-    add_record(commands.add_parser("record", help="collect recordings of a phrase at the microphone"))
-    add_export(commands.add_parser("export", help="write a detector as ONNX"))
-    add_voices(commands.add_parser("voices", help="which synthesisers are installed, and how to get more"))
-    return top
-
-
-def add_train(p: argparse.ArgumentParser) -> None:
-    p.description = (
-        "Turn a phrase into a detector: synthesisers speak it, a small network learns it, held-out voices choose the "
-        "threshold. Stopped at any moment, the same command goes on. Needs no recording and no network."
-    )
-    p.add_argument("phrase", help='for example "hey computer"')
-    p.add_argument("--output", type=Path, metavar="FILE", help="of the detector (default: hey-computer.safetensors)")
-    p.add_argument("--positives", type=Path, action="append", default=[], metavar="DIR", help="your recordings of it")
-    p.add_argument(
-        "--negatives",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="recordings without it, false alarms too",
-    )
-    p.add_argument("--voices", metavar="A,B", help="synthesisers to use (default: all that are installed)")
-    p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
-    p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken (default: 1500)")
-    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 1000)")
-    p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
-    p.add_argument("--seed", type=int, default=1)
-    p.set_defaults(command=train)
-
-
-def train(options: argparse.Namespace) -> int:
-    from wakeword.train.build import BuildOptions, build
-
-    if options.rate not in RATES:
-        raise UsageError(f"--rate must be one of {', '.join(f'{r:g}' for r in RATES)}, not {options.rate:g}")
-    for name in ("clips", "updates", "processes"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise UsageError(f"--{name} must be at least 1")
-    wanted = BuildOptions(
-        voices=tuple(options.voices.split(",")) if options.voices else (),
-        positives=tuple(options.positives),
-        negatives=tuple(options.negatives),
-    )
-    changed = {"rate": options.rate, "processes": options.processes, "seed": options.seed}
-    if options.updates:
-        changed["updates"] = options.updates
-    wanted = replace(wanted, train=replace(wanted.train, **changed))
-    if options.clips:
-        share = options.clips / wanted.clips
-        near_misses, sentences = (max(1, round(share * n)) for n in (wanted.near_misses, wanted.sentences))
-        wanted = replace(wanted, clips=options.clips, near_misses=near_misses, sentences=sentences)
-    output = options.output or Path(f"{slug(options.phrase)}.safetensors")
-    if output.suffix != ".safetensors" or output.is_dir():
-        raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")
-    measured = build(options.phrase, output, wanted, say)
-    say(f"{output}: on held-out voices {summary(measured.missed)}")
-    return 0
-
-
-def summary(missed: dict[float, float]) -> str:
-    return ", ".join(f"{100 * share:.1f} % missed at {rate:g} false alarms an hour" for rate, share in missed.items())
-
-
-def add_evaluate(p: argparse.ArgumentParser) -> None:
-    p.description = "Misses against false alarms an hour: a table, a DET plot, the delay after the word."
-    p.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="recordings of the phrase: files, folders, manifests"
-    )
-    p.add_argument("--negatives", type=Path, action="append", required=True, metavar="PATH", help="without the phrase")
-    p.add_argument("--noise", type=Path, action="append", default=[], metavar="PATH", help="laid under the phrase")
-    p.add_argument("--output", type=Path, metavar="DIR", help="for the table and the plot")
-    add_model(p, "--model", rates=False)
-    p.set_defaults(command=evaluate)
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    from wakeword.evaluate.evaluation import evaluate, write
-
-    report = evaluate(opened(options), options.files, options.negatives, options.noise)
-    print(report.markdown)
-    if options.output:
-        write(report, options.output)
-    return 0
-
-
-def add_voices(p: argparse.ArgumentParser) -> None:
-    p.description = "The synthesisers that `wakeword train` can use."
-    p.set_defaults(command=voices)
-
-
-def voices(options: argparse.Namespace) -> int:
-    from wakeword.voices.voices import listing
-
-    print(listing())
-    return 0
+    return entry.run(parser, arguments)
 
 
 if __name__ == "__main__":

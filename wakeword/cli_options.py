@@ -8,16 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from asr.commands.terminal import add_model as add_recogniser
-from asr.errors import Error
+from asr.errors import UsageError
 from wakeword.detector import WakeWordDetector, load
 from wakeword.listen import Heard
 
 if TYPE_CHECKING:
     from asr.model.interface import AcousticModel
-
-
-class UsageError(Error, ValueError):
-    """One sentence: what is wrong with the command line."""
 
 
 def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:

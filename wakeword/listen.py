@@ -16,6 +16,7 @@ import soundfile
 
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.samples import SlidingBuffer, clean_samples
+from asr.errors import UsageError
 from wakeword.detector import Detection, WakeWordDetector
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
@@ -65,11 +66,11 @@ class Program:
         try:
             self._words = shlex.split(line)
         except ValueError as error:
-            raise ValueError(f"--run {line}: {str(error).lower()}") from None
+            raise UsageError(f"--run {line}: {str(error).lower()}") from None
         if not self._words:
-            raise ValueError("--run needs a command, for example --run 'aplay yes.wav'")
+            raise UsageError("--run needs a command, for example --run 'aplay yes.wav'")
         if "{" not in self._words[0] and not shutil.which(self._words[0]):  # now, not when the word is heard
-            raise ValueError(f"--run {self._words[0]}: there is no such program; give one that can be started")
+            raise UsageError(f"--run {self._words[0]}: there is no such program; give one that can be started")
         self._running: list[subprocess.Popen] = []
 
     def __call__(self, detection: Detection, text: str = "") -> None:
@@ -79,4 +80,4 @@ class Program:
         try:
             self._running.append(subprocess.Popen(words))
         except OSError as error:
-            raise ValueError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None
+            raise UsageError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None

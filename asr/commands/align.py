@@ -51,17 +51,11 @@ def align(options: argparse.Namespace) -> int:
     """Exit status 0 when the text was found in the audio, 1 when it was not or the audio is bad, 2 on a bad start."""
     if options.audio == options.text == audio.STDIN:
         return fail("audio and text cannot both be standard input: give one of them as a file")
-    try:
-        script = tokens(_read(options.text))
-    except ScriptError as error:
-        return fail(str(error))
+    script = tokens(_read(options.text))
     from asr.align.words import AlignError
-    from asr.recognizer import LOAD_ERRORS, load
+    from asr.recognizer import load
 
-    try:
-        recognizer = load(options.model)
-    except LOAD_ERRORS as error:
-        return fail(str(error))
+    recognizer = load(options.model)
     try:
         found = _aligned(recognizer, options.audio, script)
     except (audio.AudioError, AlignError) as error:

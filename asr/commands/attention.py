@@ -46,8 +46,6 @@ def attention(options: argparse.Namespace) -> int:
     if options.plot and (trouble := _cannot_draw(options.plot)):
         return fail(trouble)
     loaded = _load(options.model)
-    if isinstance(loaded, str):
-        return fail(loaded)
     recording, found = Recording(options.file), []
     try:
         for spelled in read(*loaded, recording):
@@ -84,21 +82,18 @@ def _cannot_draw(path: str) -> str:
     return ""
 
 
-def _load(name: str) -> tuple[Recognizer, CTCModel] | str:
-    """A recogniser and the same model with its attention decoder, or a sentence that says why there is none."""
+def _load(name: str) -> tuple[Recognizer, CTCModel]:
+    """A recogniser and the same model with its attention decoder. Raises asr.errors.Error."""
     from asr.attention.checkpoint import attach_attention
     from asr.audio.vad import SegmenterOptions
     from asr.model.network.checkpoint import load_network
-    from asr.recognizer import LOAD_ERRORS, RecognizerOptions, load
+    from asr.recognizer import RecognizerOptions, load
     from asr.search.decoder import DecoderOptions
 
     wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=MAX_SPAN_S))
-    try:
-        recognizer = load(name, wanted)
-        network, _ = load_network(name)
-        attach_attention(network, name)
-    except LOAD_ERRORS as error:
-        return str(error)
+    recognizer = load(name, wanted)
+    network, _ = load_network(name)
+    attach_attention(network, name)
     return recognizer, network
 
 

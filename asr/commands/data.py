@@ -13,7 +13,7 @@ from hashlib import sha256
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
-from asr.commands.terminal import fail, table
+from asr.commands.terminal import table
 from asr.model.interface import FRAME_SECONDS
 from asr.training.corpora import UNKNOWN, frames_needed, lost_symbols, read
 from asr.training.data import ManifestError, Utterance
@@ -88,10 +88,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 when something would break training, 2 when a set cannot be read at all."""
-    try:
-        reports = [check(path) for path in (options.path, options.test) if path]
-    except (ManifestError, OSError) as error:
-        return fail(str(error))
+    reports = [check(path) for path in (options.path, options.test) if path]
     if options.test:
         compare(*reports)
     if options.format == "json":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.commands.terminal import say, table
-from asr.commands.train import add_data_options, find_lexicon, guarded, read_usable, tell
+from asr.commands.train import add_data_options, find_lexicon, read_usable, start_processes, tell
 from asr.errors import Error
 from asr.training.data import ManifestError, Utterance
 
@@ -39,7 +39,7 @@ def add_finetune(p: argparse.ArgumentParser) -> None:
         type=Path,
         help="TOML, as a run leaves it; the model keeps its sizes (default: settings by the hours of DATA)",
     )
-    p.set_defaults(run=lambda options: guarded(finetune, options))
+    p.set_defaults(run=finetune)
 
 
 def share(text: str) -> float:
@@ -65,6 +65,7 @@ def finetune(options: argparse.Namespace) -> int:
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
 
+    start_processes(options)
     base, card = load_network(options.model)
     mine = [u for path in options.data for u in read_usable(path)]
     others = read_usable(options.others) if options.others else []

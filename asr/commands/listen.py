@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from asr.audio import microphone
-from asr.audio.microphone import Microphone, MicrophoneError, MicrophoneOptions
+from asr.audio.microphone import Microphone, MicrophoneOptions
 from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, milliseconds
 
@@ -49,8 +49,6 @@ def add_listen(p: argparse.ArgumentParser) -> None:
 
 def listen(options: argparse.Namespace) -> int:
     """Exit status 0 when nothing was said for so long, 2 when it could not start or lost its microphone."""
-    from asr.recognizer import LOAD_ERRORS
-
     display = Display(sys.stdout, sys.stderr, options.format)
     try:
         if options.list_devices:
@@ -60,9 +58,6 @@ def listen(options: argparse.Namespace) -> int:
         with Microphone(MicrophoneOptions(options.device), display.say) as source, stopped_by_signals(source):
             display.say(f"listening to {source.device.name}; Ctrl-C ends")
             follow(listener, source, display)
-    except (MicrophoneError, *LOAD_ERRORS) as error:
-        display.say(f"error: {error}")
-        return 2
     finally:
         display.close()
     return 0

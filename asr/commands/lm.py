@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from asr.commands.terminal import fail, positive, say
+from asr.commands.terminal import positive, say
 from asr.language import arpa, kneser_ney, ngram_file
 from asr.language.characters import spaced
 from asr.language.counts import count
-from asr.language.ngram import NgramError, NgramModel
+from asr.language.ngram import NgramModel
 from asr.language.numbered_text import NoWords, Unused
 from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample
 from asr.text import normalise
@@ -35,14 +35,14 @@ def add_lm(p: argparse.ArgumentParser) -> None:
     parts = p.add_subparsers(title="subcommands", required=True, metavar="SUBCOMMAND")
     add_train(parts.add_parser("train", help="train an n-gram or a recurrent model on text"))
     score = parts.add_parser("score", help="log10 probability, perplexity and text of each sentence")
-    score.set_defaults(run=lambda o: _guarded(score_lines, o))
+    score.set_defaults(run=score_lines)
     whole = parts.add_parser("perplexity", help="of a whole text")
-    whole.set_defaults(run=lambda o: _guarded(print_perplexity, o))
+    whole.set_defaults(run=print_perplexity)
     for q in (score, whole):
         q.add_argument("text", metavar="FILE", help="sentences, one a line: a text file, .xz, or - for standard input")
         _add_raw(q)
     speak = parts.add_parser("say", help="make sentences up")
-    speak.set_defaults(run=lambda o: _guarded(say_sentences, o))
+    speak.set_defaults(run=say_sentences)
     speak.add_argument("--count", type=positive, default=5, metavar="N", help="sentences (default: 5)")
     speak.add_argument("--words", type=positive, default=30, metavar="N", help="at most, or characters (default: 30)")
     speak.add_argument("--temperature", type=_above_zero, default=1.0, metavar="T", help="below 1 tamer, above odder")
@@ -71,7 +71,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
     r.add_argument("--hidden", type=positive, metavar="N", help="size of the state (default: 384)")
     r.add_argument("--epochs", type=_above_zero, metavar="N", help="times through the text (default: 4)")
-    p.set_defaults(run=lambda o: _guarded(train, o))
+    p.set_defaults(run=train)
 
 
 def _add_raw(p: argparse.ArgumentParser) -> None:
@@ -85,15 +85,6 @@ def _above_zero(text: str) -> float:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-
-
-def _guarded(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
-    """Run a subcommand; what the user can set right is one sentence and exit status 2."""
-    try:
-        command(options)
-    except (TextError, NgramError, LanguageError) as error:
-        return fail(str(error))
-    return 0
 
 
 def train(options: argparse.Namespace) -> None:
@@ -166,7 +157,6 @@ def _sizes(model: NgramModel) -> str:
 
 def train_rnn(options: argparse.Namespace) -> None:
     from asr.language.rnn_network import SPECIAL, LanguageOptions
-    from asr.training.fit import TrainingError
     from asr.training.language_model import LanguageTraining, train_on_text
 
     given = _given(options, ("epochs", "max_words"))
@@ -177,10 +167,7 @@ def train_rnn(options: argparse.Namespace) -> None:
     lines = read if options.raw else spoken(read)
     unused = [] if options.raw else [line for line in read if not as_spoken(line)]
     _say_unused(Unused(len(read), len(unused), sum(len(line.split()) for line in unused)), options.raw)
-    try:
-        train_on_text(lines, model, LanguageTraining(**given), options.output, say)
-    except TrainingError as error:
-        raise LanguageError(str(error)) from None
+    train_on_text(lines, model, LanguageTraining(**given), options.output, say)
 
 
 def score_lines(options: argparse.Namespace) -> None:

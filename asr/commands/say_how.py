@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from asr.commands.terminal import fail
-
 
 def add_say_how(p: argparse.ArgumentParser) -> None:
     p.description = (
@@ -19,14 +17,11 @@ def add_say_how(p: argparse.ArgumentParser) -> None:
 
 
 def say_how(options: argparse.Namespace) -> int:
-    from asr.search.hotwords import HotwordError, spelt
-    from asr.search.lexicon import Lexicon, LexiconError, packaged
+    from asr.search.hotwords import spelt
+    from asr.search.lexicon import Lexicon, packaged
 
-    try:
-        own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
-        words = [word for text in options.words for word in spelt(text, repr(text)).split()]
-    except (HotwordError, LexiconError) as error:
-        return fail(str(error))
+    own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
+    words = [word for text in options.words for word in spelt(text, repr(text)).split()]
     lexicon = packaged().overridden(own)
     for word in words:
         for way, source in lexicon.explained(word):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from asr.commands.score_input import ScoreError, Text, match, normaliser, read_texts
 from asr.commands.score_report import Scored, as_json, as_text
-from asr.commands.terminal import fail, say
+from asr.commands.terminal import say
 from asr.score import unwritable
 
 
@@ -35,10 +35,7 @@ def add_score(p: argparse.ArgumentParser) -> None:
 
 def score(options: argparse.Namespace) -> int:
     """Exit status 0, or 2 when the texts cannot be compared."""
-    try:
-        systems = read_systems(options)
-    except (ScoreError, OSError) as error:
-        return fail(str(error))
+    systems = read_systems(options)
     if options.format == "json":
         print(json.dumps(as_json(systems)))
     else:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import errno
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.terminal import clock, fail, positive, say
+from asr.commands.terminal import clock, positive, say
 from asr.errors import Error
 from asr.search.lexicon import Lexicon
 from asr.training import corpora
@@ -32,7 +30,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
     p.add_argument("--start-from", metavar="MODEL", help="weights to begin with, of the same sizes: a packaged model "
                    "or a checkpoint file (default: random)")  # fmt: skip
-    p.set_defaults(run=lambda options: guarded(train, options))
+    p.set_defaults(run=train)
 
 
 def add_data_options(p: argparse.ArgumentParser) -> None:
@@ -44,23 +42,14 @@ def add_data_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--threads", type=positive, default=1, metavar="N", help="of each process (default: 1)")
 
 
-def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Exit status of the command; 2 with a sentence when something stopped it."""
+def start_processes(options: argparse.Namespace) -> None:
+    """Before anything is computed: the threads of this process, and its place among those of torchrun."""
     import torch
 
     from asr.training.fit import start_distributed
 
     torch.set_num_threads(options.threads)
     start_distributed()
-    try:
-        return command(options)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            what += "; what was saved before is whole: make room and start again, to go on from there"
-        return fail(what)
-    except Error as error:
-        return fail(str(error))
 
 
 def train(options: argparse.Namespace) -> int:
@@ -69,6 +58,7 @@ def train(options: argparse.Namespace) -> int:
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
 
+    start_processes(options)
     sets, lexicon = [read_usable(path) for path in options.data], find_lexicon(options.lexicon)
     if options.dev:
         dev = read_usable(options.dev)

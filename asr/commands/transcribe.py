@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from asr import audio
 from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, clock, fail, milliseconds, positive, say
+from asr.errors import Error
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ def transcribe(options: argparse.Namespace) -> int:
     if options.cluster and audio.STDIN in options.files:
         return fail("--cluster takes files: standard input is on this machine alone")
     recognizer = _load(options)
-    if isinstance(recognizer, str):
-        return fail(recognizer)
     summary = Summary()
     jobs = _jobs(options, summary)
     work = recognizer.over(jobs, not options.output) if options.cluster else ((recognizer, *job) for job in jobs)
@@ -118,23 +117,19 @@ def _jobs(options: argparse.Namespace, summary: Summary) -> Iterator[tuple[str, 
 
 
 def _load(options: argparse.Namespace):
-    """The recogniser, or a sentence that says why there is none."""
-    from asr.commands.cluster import ClusterError, connect
-    from asr.recognizer import LOAD_ERRORS, load
-
+    """The recogniser, or a cluster of them. Raises asr.errors.Error."""
     search = ("--rescore", "--weights", "--lm", "--no-lm", "--beam")
     given = [name for name in search if getattr(options, name[2:].replace("-", "_"))]
     if options.commands and given:
-        return f"--commands chooses among the commands without a search: leave {' and '.join(given)} out"
-    try:
-        wanted = recognizer_options(
-            options, _decoder(options), latency=options.latency, attention=bool(options.rescore)
-        )
-        if options.cluster:
-            return connect(options.cluster, options.model, wanted, options.threads)
-        return load(options.model, wanted, options.threads)
-    except (ClusterError, *LOAD_ERRORS) as error:
-        return str(error)
+        raise Error(f"--commands chooses among the commands without a search: leave {' and '.join(given)} out")
+    wanted = recognizer_options(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
+    if options.cluster:
+        from asr.commands.cluster import connect
+
+        return connect(options.cluster, options.model, wanted, options.threads)
+    from asr.recognizer import load
+
+    return load(options.model, wanted, options.threads)
 
 
 def _decoder(options: argparse.Namespace) -> DecoderOptions:

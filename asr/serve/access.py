@@ -10,13 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.errors import Error
+from asr.errors import UsageError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class UsageError(Error):
-    """One sentence: what is wrong with the command line, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from asr.commands.listen import MAX_LATENCY_MS
 from asr.commands.terminal import add_model, fail, milliseconds, positive, say
-from asr.errors import Error
-from asr.serve.access import Limits, UsageError, listening_socket, network, read_token, wyoming_address
+from asr.errors import UsageError
+from asr.serve.access import Limits, listening_socket, network, read_token, wyoming_address
 
 if TYPE_CHECKING:
     from asr.serve.service import Service
@@ -75,13 +75,10 @@ def serve(options: argparse.Namespace) -> int:
         return fail(f"{MISSING} ({error.name} is missing)")
     if options.allow and not options.wyoming:
         return fail("--allow says whom Wyoming may serve: give --wyoming HOST:PORT, too")
-    try:
-        token, limits = read_token(options.token_file, options.host), _limits(options)
-        listening = listening_socket(options.host, options.port)
-        wyoming = listening_socket(*wyoming_address(options.wyoming, options.allow)) if options.wyoming else None
-        service = _service(options, limits, token)
-    except Error as error:
-        return fail(str(error))
+    token, limits = read_token(options.token_file, options.host), _limits(options)
+    listening = listening_socket(options.host, options.port)
+    wyoming = listening_socket(*wyoming_address(options.wyoming, options.allow)) if options.wyoming else None
+    service = _service(options, limits, token)
     if wyoming:
         say(f"serving Wyoming at port {wyoming.getsockname()[1]}")
     beside = WyomingServer(service, wyoming, options.allow).run if wyoming else None

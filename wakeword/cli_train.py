@@ -1,0 +1,105 @@
+"""The commands that make and judge detectors: `wakeword train`, `wakeword evaluate`, `wakeword voices`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from asr.commands.terminal import say
+from wakeword.cli_options import UsageError, add_model, opened
+from wakeword.phrase.phrases import slug
+from wakeword.thresholds import RATES
+
+
+def add_train(p: argparse.ArgumentParser) -> None:
+    p.description = (
+        "Turn a phrase into a detector: synthesisers speak it, a small network learns it, held-out voices choose the "
+        "threshold. Stopped at any moment, the same command goes on. Needs no recording and no network."
+    )
+    p.add_argument("phrase", help='for example "hey computer"')
+    p.add_argument("--output", type=Path, metavar="FILE", help="of the detector (default: hey-computer.safetensors)")
+    p.add_argument("--positives", type=Path, action="append", default=[], metavar="DIR", help="your recordings of it")
+    p.add_argument(
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="recordings without it, false alarms too",
+    )
+    p.add_argument("--voices", metavar="A,B", help="synthesisers to use (default: all that are installed)")
+    p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
+    p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken (default: 1500)")
+    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 1000)")
+    p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
+    p.add_argument("--seed", type=int, default=1)
+    p.set_defaults(command=train)
+
+
+def train(options: argparse.Namespace) -> int:
+    from wakeword.train.build import BuildOptions, build
+
+    if options.rate not in RATES:
+        raise UsageError(f"--rate must be one of {', '.join(f'{r:g}' for r in RATES)}, not {options.rate:g}")
+    for name in ("clips", "updates", "processes"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise UsageError(f"--{name} must be at least 1")
+    wanted = BuildOptions(
+        voices=tuple(options.voices.split(",")) if options.voices else (),
+        positives=tuple(options.positives),
+        negatives=tuple(options.negatives),
+    )
+    changed = {"rate": options.rate, "processes": options.processes, "seed": options.seed}
+    if options.updates:
+        changed["updates"] = options.updates
+    wanted = replace(wanted, train=replace(wanted.train, **changed))
+    if options.clips:
+        share = options.clips / wanted.clips
+        near_misses, sentences = (max(1, round(share * n)) for n in (wanted.near_misses, wanted.sentences))
+        wanted = replace(wanted, clips=options.clips, near_misses=near_misses, sentences=sentences)
+    output = options.output or Path(f"{slug(options.phrase)}.safetensors")
+    if output.suffix != ".safetensors" or output.is_dir():
+        raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")
+    measured = build(options.phrase, output, wanted, say)
+    say(f"{output}: on held-out voices {summary(measured.missed)}")
+    return 0
+
+
+def summary(missed: dict[float, float]) -> str:
+    return ", ".join(f"{100 * share:.1f} % missed at {rate:g} false alarms an hour" for rate, share in missed.items())
+
+
+def add_evaluate(p: argparse.ArgumentParser) -> None:
+    p.description = "Misses against false alarms an hour: a table, a DET plot, the delay after the word."
+    p.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="recordings of the phrase: files, folders, manifests"
+    )
+    p.add_argument("--negatives", type=Path, action="append", required=True, metavar="PATH", help="without the phrase")
+    p.add_argument("--noise", type=Path, action="append", default=[], metavar="PATH", help="laid under the phrase")
+    p.add_argument("--output", type=Path, metavar="DIR", help="for the table and the plot")
+    add_model(p, "--model", rates=False)
+    p.set_defaults(command=evaluate)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from wakeword.evaluate.evaluation import evaluate, write
+
+    report = evaluate(opened(options), options.files, options.negatives, options.noise)
+    print(report.markdown)
+    if options.output:
+        write(report, options.output)
+    return 0
+
+
+def add_voices(p: argparse.ArgumentParser) -> None:
+    p.description = "The synthesisers that `wakeword train` can use."
+    p.set_defaults(command=voices)
+
+
+def voices(options: argparse.Namespace) -> int:
+    from wakeword.voices.voices import listing
+
+    print(listing())
+    return 0
