@@ -17,6 +17,7 @@ from asr.attention.checkpoint import FORMAT as ATTENTION
 from asr.attention.checkpoint import attach_attention, save_attention
 from asr.attention.decoder import EOS, AttentionDecoder
 from asr.cli import main
+from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError, read_weights, save_model
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
@@ -106,7 +107,7 @@ def test_a_section_of_the_configuration_asks_for_it(tmp_path):
     path.write_text("[[stages]]\nupdates = 1\n")
     assert read_config(path, None)[0].attention is None
     path.write_text("[attention]\nheads = 12\n[[stages]]\nupdates = 1\n")
-    with pytest.raises(ValueError, match="heads"):
+    with pytest.raises(Error, match="heads"):
         read_config(path, None)
 
 

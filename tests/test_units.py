@@ -72,13 +72,13 @@ def test_learnt_pieces_are_sentencepieces_own():
 @pytest.mark.parametrize(("texts", "size"), [(TEXTS, 20), ([], 100)])
 def test_too_few_of_anything_is_one_sentence(texts, size):
     pytest.importorskip("sentencepiece")
-    with pytest.raises(ValueError, match="are too few: take 56 or more"):
+    with pytest.raises(Error, match="are too few: take 56 or more"):
         learn(texts, size)
 
 
 def test_without_sentencepiece_one_sentence_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(ValueError, match="pip install sentencepiece, or train on letters"):
+    with pytest.raises(Error, match="pip install sentencepiece, or train on letters"):
         learn(TEXTS, 60)
 
 
@@ -171,5 +171,5 @@ def test_what_units_lack_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="the lexicon lacks 'zoo' and phonemes that it may have: add it"):
         Lexicon.parse(["snow S N OW1"]).with_guesses(["snow zoo"])
     (tmp_path / "c.toml").write_text('[model]\nunits = "syllables"\n[[stages]]\nupdates = 1\n')
-    with pytest.raises(ValueError, match="no units 'syllables'"):
+    with pytest.raises(Error, match="no units 'syllables'"):
         read_config(tmp_path / "c.toml", None)
