@@ -37,7 +37,9 @@ def untrained():
 
 @pytest.fixture(scope="module")
 def phonemes(untrained):
-    return PhonemeModel({k: v.numpy() for k, v in untrained.state_dict().items()}, SYMBOLS, 2)
+    return PhonemeModel(
+        {k: v.numpy() for k, v in untrained.state_dict().items()}, SYMBOLS, 2, untrained.options.frontend.n_mels
+    )
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 50])

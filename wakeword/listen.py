@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.samples import SlidingBuffer, clean_samples
@@ -55,6 +54,8 @@ class Alarms:
 
     def save(self, heard: Heard) -> Path:
         path = self.folder / f"{self.name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
+        import soundfile
+
         soundfile.write(path, np.clip(heard.samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
         return path
 

@@ -17,8 +17,7 @@ import soundfile
 
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.joined import PartFile
-from asr.audio.samples import clean_samples
-from asr.errors import Error
+from asr.audio.samples import AudioError, clean_samples
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most
 UNKNOWN = 2**62  # frames; libsndfile says 2 ** 63 - 1 where the header leaves the length open
@@ -37,10 +36,6 @@ _TAGS = 100_000  # bytes of tags and pictures that may follow the sound
 _ESTIMATED = {"aac", "ac3", "eac3", "mp3", "amr", "mpeg", "mpegts", "dts", "latm", "loas"}  # lengths ffmpeg guesses
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # begins the object that has the file's size
 CUT = "the rest of the file is missing"
-
-
-class AudioError(Error):
-    """A source gives no usable audio; the message is one sentence for the user."""
 
 
 class AudioCutOff(AudioError):

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import numpy as np
-import soxr
 
-from asr.audio.decoders import AudioError
 from asr.audio.features import SAMPLE_RATE
-from asr.audio.samples import BAD_SAMPLES, clean_samples
+from asr.audio.samples import BAD_SAMPLES, AudioError, clean_samples
 
 _BLOCK_TIMEOUT_S = 0.1  # s to wait for a block before looking whether the device is still there
 _RETRY_S = 1.0  # s between looks for a device that has gone
@@ -162,6 +160,8 @@ class Microphone(AbstractContextManager, Iterator[np.ndarray]):
         return self._disappeared()
 
     def _open(self) -> None:
+        import soxr  # who opens no microphone does without
+
         self._stream = _started(self.device, self._options.block, self._callback)
         self._resampler = soxr.ResampleStream(self.device.rate, SAMPLE_RATE, 1, dtype="float32")
         self._heard = time.monotonic()

@@ -12,6 +12,10 @@ BAD_SAMPLES = "samples are NaN, infinite or above 100 times full scale: silence 
 _FULL_SCALES = {"int16": 2.0**15, "int32": 2.0**31, "float16": 1.0, "float32": 1.0, "float64": 1.0}
 
 
+class AudioError(Error):
+    """A source gives no usable audio; the message is one sentence for the user."""
+
+
 class SamplesError(Error, ValueError):
     """An array is no sound at all; the text says what to give instead."""
 

@@ -6,7 +6,8 @@ The acoustic model of asr.model.network.ctc at full context, with its own weight
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,36 @@ WEIGHTS = Path(__file__).parent.parent / "phonemes.safetensors"
 
 
 class PhonemeModel:
-    """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms."""
+    """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms.
 
-    def __init__(self, tensors: dict[str, np.ndarray], symbols: tuple[str, ...], layers: int):
-        """tensors: named as in asr.model.network.ctc.CTCModel; symbols: the phonemes, numbered from 1."""
-        self.symbols = symbols
-        t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+    The weights are read when they are first asked for: a detector that has heard nothing yet needs 10 MB less.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray] | Path, symbols: tuple[str, ...], layers: int, n_mels: int):
+        """tensors: named as in asr.model.network.ctc.CTCModel, or their file; symbols: the phonemes, from 1."""
+        self.symbols, self.n_mels, self._tensors, self._count = symbols, n_mels, tensors, layers
+
+    @cached_property
+    def _network(self) -> _Network:
+        if isinstance(self._tensors, Path):
+            with safe_open(self._tensors, framework="numpy") as file:
+                return _Network({key: file.get_tensor(key).astype(np.float32) for key in file.keys()}, self._count)
+        return _Network(self._tensors, self._count)
+
+    @staticmethod
+    @cache
+    def load(path: Path = WEIGHTS) -> PhonemeModel:
+        with safe_open(path, framework="numpy") as file:
+            options = json.loads(file.metadata()["options"])
+        return PhonemeModel(path, tuple(options["phonemes"]), options["layers"], options["frontend"]["n_mels"])
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """(T, n_mels) -> (ceil(T / 4), 1 + symbols)."""
+        return self._network(frames)
+
+
+class _Network:
+    def __init__(self, t: Mapping[str, np.ndarray], layers: int):
         self._mean, self._deviation = t["mean"], t["deviation"]
         part = "encoder.subsampling."
         self._convolutions = [(t[f"{part}{name}.weight"], t[f"{part}{name}.bias"]) for name in ("first", "second")]
@@ -33,18 +58,9 @@ class PhonemeModel:
         self._layers = [[CELLS["gru"](t, n + way) for way in ("forwards.", "backwards.")] for n in names]
         self._norms = [(t[f"encoder.norms.{i}.weight"], t[f"encoder.norms.{i}.bias"]) for i in range(layers)]
         self._head = t["phoneme_head.weight"].T, t["phoneme_head.bias"]
-        self._hidden, self.n_mels = t["encoder.layers.0.forwards.weight_hh_l0"].shape[1], len(t["mean"])
-
-    @staticmethod
-    @cache
-    def load(path: Path = WEIGHTS) -> PhonemeModel:
-        with safe_open(path, framework="numpy") as file:
-            options = json.loads(file.metadata()["options"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-        return PhonemeModel(tensors, tuple(options["phonemes"]), options["layers"])
+        self._hidden = t["encoder.layers.0.forwards.weight_hh_l0"].shape[1]
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(T, n_mels) -> (ceil(T / 4), 1 + symbols)."""
         x = (frames - self._mean) / self._deviation
         wanted = STRIDE * (-(-len(x) // STRIDE) - 1) + RECEPTIVE_FIELD
         x = np.pad(x, ((0, wanted - len(x)), (0, 0)))[None]
