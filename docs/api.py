@@ -7,7 +7,7 @@ import pdoc
 import asr
 import wakeword
 
-MODULES = ("audio.files", "audio.microphone", "live.stream", "transcript", "search.hotwords")
+MODULES = ("audio.files", "audio.microphone", "live.stream", "transcript", "search.hotwords", "score")
 PAGES = ("asr", *(f"asr.{module}" for module in MODULES), "wakeword")
 FOLDER = Path("build/docs")
 

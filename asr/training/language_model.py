@@ -45,56 +45,6 @@ class LanguageTraining:
     seed: int = 1
 
 
-def vocabulary(lines: list[str], unit: str, size: int) -> tuple[list[str], int]:
-    """-> the most frequent tokens after <eos> and <unk>, `size` in all, and how many others there are."""
-    counts = Counter(token for line in lines for token in (line.split() if unit == "word" else line))
-    kept = [token for token, _ in counts.most_common() if token not in SPECIAL][: size - len(SPECIAL)]
-    if not kept:
-        raise TrainingError("there are no words to train a language model on")
-    return [*SPECIAL, *kept], max(1, len(counts) - len(kept))
-
-
-class Sentences:
-    """All sentences as ids in one array, cut into batches anew for every epoch."""
-
-    def __init__(self, lines: list[str], model: RnnLanguageModel, options: LanguageTraining):
-        self.options = options
-        rows = [np.array([EOS, *model.encode(line)[: options.longest], EOS], np.int32) for line in lines if line]
-        self.lengths = np.array([len(row) for row in rows])
-        self.starts = np.cumsum(self.lengths) - self.lengths
-        self.ids = np.concatenate(rows)
-
-    def stream(self, progress: TextProgress) -> Iterator[tuple[Tensor, Tensor]]:
-        """One batch after the other, beginning where the progress stands."""
-        plan = self.epoch(progress.epoch)
-        while True:
-            if progress.batch >= len(plan):
-                progress.epoch, progress.batch = progress.epoch + 1, 0
-                plan = self.epoch(progress.epoch)
-            progress.batch += 1
-            yield self.batch(plan[progress.batch - 1])
-
-    def epoch(self, number: int) -> list[np.ndarray]:
-        """The sentences of each batch: of like length, in an order that depends on seed and epoch only."""
-        tokens, rng = self.options.batch_tokens, np.random.default_rng([self.options.seed, number])
-        order, found = rng.permutation(len(self.lengths)), []
-        size = max(1, int(POOL * tokens / self.lengths.mean()))
-        for start in range(0, len(order), size):
-            pool = order[start : start + size]
-            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
-            full = np.cumsum(self.lengths[pool]) // tokens
-            found += np.split(pool, np.flatnonzero(np.diff(full)) + 1)
-        return [found[i] for i in rng.permutation(len(found))]
-
-    def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """-> ids (B, T + 1) with <eos> at both ends, tokens to predict in each (B,)."""
-        lengths = self.lengths[chosen]
-        ids = np.full((len(chosen), lengths.max()), EOS, np.int64)
-        for row, start, n in zip(ids, self.starts[chosen], lengths):
-            row[:n] = self.ids[start : start + n]
-        return torch.from_numpy(ids), torch.from_numpy(lengths - 1)
-
-
 @dataclass
 class TextProgress(Progress):
     """Where the training of a language model stands."""
@@ -173,3 +123,53 @@ def train_on_text(
     train(model, lines, held_out, training, folder, report)
     os.replace(folder / "model.safetensors", output)
     shutil.rmtree(folder)
+
+
+def vocabulary(lines: list[str], unit: str, size: int) -> tuple[list[str], int]:
+    """-> the most frequent tokens after <eos> and <unk>, `size` in all, and how many others there are."""
+    counts = Counter(token for line in lines for token in (line.split() if unit == "word" else line))
+    kept = [token for token, _ in counts.most_common() if token not in SPECIAL][: size - len(SPECIAL)]
+    if not kept:
+        raise TrainingError("there are no words to train a language model on")
+    return [*SPECIAL, *kept], max(1, len(counts) - len(kept))
+
+
+class Sentences:
+    """All sentences as ids in one array, cut into batches anew for every epoch."""
+
+    def __init__(self, lines: list[str], model: RnnLanguageModel, options: LanguageTraining):
+        self.options = options
+        rows = [np.array([EOS, *model.encode(line)[: options.longest], EOS], np.int32) for line in lines if line]
+        self.lengths = np.array([len(row) for row in rows])
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.ids = np.concatenate(rows)
+
+    def stream(self, progress: TextProgress) -> Iterator[tuple[Tensor, Tensor]]:
+        """One batch after the other, beginning where the progress stands."""
+        plan = self.epoch(progress.epoch)
+        while True:
+            if progress.batch >= len(plan):
+                progress.epoch, progress.batch = progress.epoch + 1, 0
+                plan = self.epoch(progress.epoch)
+            progress.batch += 1
+            yield self.batch(plan[progress.batch - 1])
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """The sentences of each batch: of like length, in an order that depends on seed and epoch only."""
+        tokens, rng = self.options.batch_tokens, np.random.default_rng([self.options.seed, number])
+        order, found = rng.permutation(len(self.lengths)), []
+        size = max(1, int(POOL * tokens / self.lengths.mean()))
+        for start in range(0, len(order), size):
+            pool = order[start : start + size]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            full = np.cumsum(self.lengths[pool]) // tokens
+            found += np.split(pool, np.flatnonzero(np.diff(full)) + 1)
+        return [found[i] for i in rng.permutation(len(found))]
+
+    def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        """-> ids (B, T + 1) with <eos> at both ends, tokens to predict in each (B,)."""
+        lengths = self.lengths[chosen]
+        ids = np.full((len(chosen), lengths.max()), EOS, np.int64)
+        for row, start, n in zip(ids, self.starts[chosen], lengths):
+            row[:n] = self.ids[start : start + n]
+        return torch.from_numpy(ids), torch.from_numpy(lengths - 1)

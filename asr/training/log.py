@@ -24,7 +24,7 @@ class RunLog:
     def add(self, **row: float) -> None:
         if not self.active:
             return
-        header = self.path.open(newline="").readline().strip().split(",") if self.path.exists() else []
+        header = self.path.read_text().split("\n", 1)[0].split(",") if self.path.exists() else []
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, header or row)
             if not header:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal: every direction of a matrix learns at the same speed.
 
-    Weights of several gates stacked in one tensor are taken gate by gate. The update's size is
-    matched to AdamW's (Liu et al. 2025), so one learning rate serves both rules.
+    Weights of several gates stacked in one tensor are taken gate by gate, which torch.optim.Muon does not. The
+    update's size is matched to AdamW's (Liu et al. 2025), so one learning rate serves both rules.
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float, momentum: float = 0.95):
