@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asr import cli
 from asr.commands.entry import CommandParser
+from asr.commands.entry import CommandParser
 from wakeword import cli as wakeword_cli
 
 PAGE = Path(__file__).with_name("cli.md")
@@ -25,6 +26,8 @@ def page() -> str:
 
 def sections(name: str, parser: CommandParser) -> Iterator[str]:
     """A section for a command, and one for each command below it."""
+    if isinstance(parser, CommandParser):
+        parser.load()
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
     yield f"\n## {name}\n\n```text\n{parser.format_help()}```\n"
     for action in parser._actions:

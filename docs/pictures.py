@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COMMANDS = (  # what is shown, and what runs (without the program's name)
-    ("asr transcribe talk.opus", "asr", ["transcribe", "--quiet", "tests/data/independence.opus"]),
-    ("asr transcribe --format srt names.opus", "asr", ["transcribe", "--quiet", "--format", "srt", "tests/data/names.opus"]),
-    ("wakeword detect --model computer computer.opus", "wakeword", ["detect", "--model", "computer", "tests/data/computer.opus"]),
-)  # fmt: skip
+DATA = "tests/data/"
+COMMANDS = (  # what runs; clips lie in DATA
+    "asr transcribe independence.opus",
+    "asr transcribe --format srt names.opus",
+    "wakeword detect --model computer computer.opus",
+)
 WIDTH, LINE, SIZE = 860, 22, 15  # pixels
 TYPED_S, SHOWN_S = 1.0, 0.3  # seconds between lines: after a command, after a line of its output
 
@@ -24,10 +25,12 @@ TYPED_S, SHOWN_S = 1.0, 0.3  # seconds between lines: after a command, after a l
 def terminal() -> str:
     """An SVG whose lines appear one after the other, for ever."""
     lines = []
-    for shown, program, arguments in COMMANDS:
+    for shown in COMMANDS:
+        program, *arguments = shown.split()
+        arguments = [DATA + word if word.endswith(".opus") else word for word in arguments]
         call = [sys.executable, "-m", f"{program}.cli", *arguments]
         printed = subprocess.run(call, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout
-        printed = printed.replace("tests/data/", "")
+        printed = printed.replace(DATA, "")
         lines += [("$ " + shown, TYPED_S), *((line, SHOWN_S) for line in printed.rstrip().splitlines()), ("", 0.0)]
     height, total = LINE * (len(lines) + 1), sum(pause for _, pause in lines) + 4
     parts, now = [], 0.0

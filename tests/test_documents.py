@@ -185,3 +185,9 @@ def test_every_packaged_model_has_a_card_with_its_licence():
         own, common = model.parent / f"{model.name.split('.')[0]}.md", model.parent / "README.md"
         card = (own if own.exists() else common).read_text("utf-8")
         assert model.name in card and re.search("licence", card, re.IGNORECASE), name(model)
+
+
+def test_the_page_of_options_is_what_the_programs_say(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    page = importlib.import_module("cli")
+    assert page.PAGE.read_text("utf-8") == page.page(), "python docs/cli.py writes it anew"
