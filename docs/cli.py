@@ -8,7 +8,6 @@ from pathlib import Path
 
 from asr import cli
 from asr.commands.entry import CommandParser
-from asr.commands.entry import CommandParser
 from wakeword import cli as wakeword_cli
 
 PAGE = Path(__file__).with_name("cli.md")
