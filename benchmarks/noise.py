@@ -1,6 +1,6 @@
 """How many words an hour `asr transcribe` writes where nothing is said.
 
-    python -m benchmarks.noise /work/shared/data/noise.jsonl
+    python -m benchmarks.noise DATA/noise.jsonl
 
 Ten minutes each of digital silence, mains hum, white and pink noise, synthesised music, and of every recorded
 noise: a long file by itself, the short clips of a class one after the other, both repeated to ten minutes.

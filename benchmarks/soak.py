@@ -1,7 +1,7 @@
 """A day of audio through one live stream, faster than real time: memory, lost samples, times at the end.
 
-    python -m benchmarks.soak /work/shared/data/speech/dev.jsonl --hours 24
-    python -m benchmarks.soak /work/shared/data/speech/dev.jsonl --hours 24 --wake-word FILE --clip PHRASE.wav
+    python -m benchmarks.soak DATA/speech/dev.jsonl --hours 24
+    python -m benchmarks.soak DATA/speech/dev.jsonl --hours 24 --wake-word FILE --clip PHRASE.wav
 
 A line an hour; writes soak.csv (memory by time), .md and .png, or soak-wake-word.*; ends with status 1 if memory
 grew, a sample was lost, or a known clip does not give at the end what it gives at a stream's beginning, as many

@@ -1,6 +1,6 @@
 """A live listener on real clips: word error rate against latency, and how late words and final texts come.
 
-    python -m benchmarks.streaming /work/shared/data/speech/dev.jsonl
+    python -m benchmarks.streaming DATA/speech/dev.jsonl
 
 writes streaming.csv, .md and .png. The clock is simulated from CPU time, so a busy machine disturbs little.
 """

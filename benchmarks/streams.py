@@ -1,6 +1,6 @@
 """How many live transcriptions, and how many wake-word streams, one core carries.
 
-    python -m benchmarks.streams /work/shared/data/speech/dev.jsonl
+    python -m benchmarks.streams DATA/speech/dev.jsonl
 
 writes streams.csv and .md. All streams bring a block of 80 ms at the same time; what that costs is CPU time, so a
 busy machine disturbs little. Every stream's results are compared with those it gives alone.

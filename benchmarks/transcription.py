@@ -1,6 +1,6 @@
 """Our recogniser beside its peers on the same clips, one thread each: errors, speed, memory, start-up.
 
-    python -m benchmarks.transcription /work/shared/data/speech/dev.jsonl
+    python -m benchmarks.transcription DATA/speech/dev.jsonl
 
 writes transcription.csv, .md and .png. The peers get a virtual environment of their own, once.
 """

@@ -1,6 +1,6 @@
 """Pack the negatives that come with the package: real speech and noise as Ogg Opus, an index and a card.
 
-    python -m recipes.wake_words.negatives /work/shared/data --output wakeword/data
+    python -m recipes.wake_words.negatives DATA --output wakeword/data
 
 Only what is CC0, public domain or CC BY goes in, and only from training material. About 30 % of the speakers, and of
 the recordings of noise, are held out: they choose the checkpoint and the threshold of a detector.
