@@ -20,7 +20,12 @@ torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
     "$work"/{kokoro,piper,flite,hibari}/manifest.jsonl
-python -m recipes.english.package "$work/run/model.safetensors" "$data/speech/train.jsonl" \
+# by CTC-CRF, with MORE: manifests of further speech, as docs/data.md names it
+torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/crf.toml \
+    --start-from "$work/run/model.safetensors" --out "$work/crf" \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
+python -m recipes.english.package "$work/crf/model.safetensors" "$data/speech/train.jsonl" \
     asr/models/english.safetensors
 python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"
