@@ -22,8 +22,7 @@ from asr.model.streaming import encode
 from asr.search.base import greedy
 from asr.search.letters import LetterSearch
 from asr.search.lexicon import Lexicon
-from asr.subwords import Subwords, alphabet_of, learn
-from asr.text import LETTERS, Alphabet, Phonemes
+from asr.text import LETTERS, Alphabet, Phonemes, Subwords, alphabet_of, learn
 from asr.training.config import as_toml, from_nothing, read_config
 from asr.training.run import Material, train_run
 

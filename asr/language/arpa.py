@@ -8,9 +8,9 @@ import lzma
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -22,7 +22,8 @@ LN10 = math.log(10)
 ROUNDING = 1e-3  # a log10 probability above 0 by more is no probability
 UNLISTED = -7.0  # log10 probability of <unk> for files that do not list it
 BLANKS = " \t\r\n"  # what separates; other white space, as in "new\u00a0york", belongs to words
-COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first bytes of the file
+# by the first bytes of the file
+COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
 def write(model: NgramModel, path: Path | str) -> None:

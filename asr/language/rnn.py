@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.language.shared_prefixes import shared_prefixes
 from asr.model.checkpoint import MODELS, VERSION, CheckpointError, damaged
 from asr.numpy_gru import gru
 
@@ -106,6 +106,28 @@ def _chosen(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
     highest = logits.max(1)
     total = np.log(np.exp(logits - highest[:, None]).sum(1))
     return logits[np.arange(len(ids)), ids] - highest - total
+
+
+class PrefixLevel(NamedTuple):
+    """The distinct prefixes of one length: each is one of the level before and a token more."""
+
+    parents: list[int]  # places in the level before; the first level's parent is 0, the empty prefix
+    tokens: list[int]
+
+
+def shared_prefixes(rows: Sequence[list[int]]) -> tuple[list[PrefixLevel], list[list[int]]]:
+    """Rows of ids -> the distinct prefixes by length, from 1; of each row, where its prefixes stand in all levels."""
+    levels: list[PrefixLevel] = []
+    at, places, before = [0] * len(rows), [[] for _ in rows], 0
+    for t in range(max(map(len, rows))):
+        going = [i for i, row in enumerate(rows) if t < len(row)]
+        numbers = {pair: k for k, pair in enumerate(dict.fromkeys((at[i], rows[i][t]) for i in going))}
+        for i in going:
+            at[i] = numbers[at[i], rows[i][t]]
+            places[i].append(before + at[i])
+        levels.append(PrefixLevel([parent for parent, _ in numbers], [token for _, token in numbers]))
+        before += len(numbers)
+    return levels, places
 
 
 def load(path: Path) -> RnnScorer:

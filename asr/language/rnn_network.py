@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.language.adaptive_softmax import AdaptiveSoftmax
-from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
-from asr.language.shared_prefixes import shared_prefixes
+from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN, shared_prefixes
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
 from asr.model.network.checkpoint import tensors
 from asr.model.network.recurrent import State, recurrent

@@ -13,7 +13,7 @@ from asr.model.checkpoint import DEFAULT, damaged, load_weights, locate
 from asr.model.onnx_graph import Graph
 from asr.model.options import ModelOptions
 from asr.model.streaming import encode
-from asr.subwords import alphabet_of
+from asr.text import alphabet_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

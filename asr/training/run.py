@@ -23,7 +23,7 @@ from asr.model.checkpoint import save_model
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
-from asr.subwords import learn
+from asr.text import learn
 from asr.training.acoustic import Examples, measure_mean, train
 from asr.training.augment import Augmenter
 from asr.training.config import Configuration, TrainOptions, as_toml, read_config

@@ -14,8 +14,7 @@ from asr.model.interface import Latency
 from asr.model.network.encoder import FULL, Encoder
 from asr.model.network.recurrent import State, apart, joined
 from asr.model.options import ModelOptions
-from asr.subwords import alphabet_of
-from asr.text import BLANK
+from asr.text import BLANK, alphabet_of
 
 PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as ctc_loss
 
