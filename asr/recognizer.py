@@ -198,4 +198,4 @@ def load(
     return recognizer
 
 
-open_model = load_model
+open_model = load_model  # its name until all callers say load_model

@@ -18,7 +18,8 @@ import numpy as np
 
 from asr import audio
 from asr.language import kneser_ney, ngram_file
-from asr.recognizer import RecognizerOptions, load, open_model
+from asr.model.onnx import load_model
+from asr.recognizer import RecognizerOptions, load
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword
 from asr.search.lexicon import packaged
@@ -93,7 +94,7 @@ def search(folder: Path, clips: list[dict], options: argparse.Namespace, beam: i
 
 def work(job: dict) -> dict:
     """-> CPU seconds of loading and of the searches, (clip, text) of each piece, MB of memory."""
-    acoustic, card = open_model(job["model"], threads=1)
+    acoustic, card = load_model(job["model"], threads=1)
     hotwords = tuple(Hotword(word) for word in job.get("hotwords", ()))
     wanted = DecoderOptions(beam=job["beam"], hotwords=hotwords, language=job.get("language"))
     began, stored = time.process_time(), dict(np.load(job["heads"]))

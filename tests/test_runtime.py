@@ -123,10 +123,23 @@ assert main(["transcribe", "--quiet", "--latency", "320", sys.argv[1]]) == 0
 open(sys.argv[2], "w").write(text)
 assert main(["align", sys.argv[1], sys.argv[2]]) == 0
 assert main(["score", sys.argv[2], sys.argv[2]]) == 0
-import asr.serve.service
 print(text)
 """
     assert without_torch(code, CLIP, tmp_path / "text.txt").endswith("in the american were van pendants")
+
+
+def test_a_microphone_a_wake_word_and_the_server_without_torch():
+    code = """
+sys.path.insert(0, sys.argv[1])
+from test_listen import Source
+from asr.cli import main
+from asr.commands import listen
+listen.Microphone = Source
+assert main(["listen", "--latency", "320"]) == 0
+import asr.serve.app, asr.serve.command, asr.serve.websocket, asr.serve.wyoming, wakeword.cli_listen, wakeword.serve
+print("heard")
+"""
+    assert "he took part in the american" in without_torch(code, CLIP.parent.parent)
 
 
 def test_any_phrase_in_files_and_the_second_opinion_without_torch():

@@ -65,6 +65,6 @@ def confirmation(detector: WakeWordDetector, options: argparse.Namespace) -> Cal
 @cache
 def acoustic_model(name: str) -> tuple[AcousticModel, dict]:
     """The recogniser's acoustic model and its card, loaded once for --phrase, --verify and --then."""
-    from asr.recognizer import open_model
+    from asr.model.onnx import load_model
 
-    return open_model(name)
+    return load_model(name)

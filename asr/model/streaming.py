@@ -142,9 +142,9 @@ class StreamingEncoder:
         part = hidden[first * chunk : (until - 1) * chunk + self._width]
         missing = (until - 1 - first) * chunk + self._width - len(part)
         valid = np.minimum(len(part) - chunk * np.arange(until - first), self._width)
-        part = np.pad(part, ((0, missing), (0, 0))) if missing else part
-        windows = np.lib.stride_tricks.sliding_window_view(part, self._width, axis=0)[::chunk]  # (n, D, W)
-        return windows.transpose(0, 2, 1), valid
+        part = np.ascontiguousarray(np.pad(part, ((0, missing), (0, 0))) if missing else part)
+        (_, size), (row, column) = part.shape, part.strides
+        return np.ndarray((until - first, self._width, size), part.dtype, part, 0, (chunk * row, row, column)), valid
 
     def _advance(
         self, windows: np.ndarray, valid: np.ndarray, layers: list[Layers]
