@@ -201,36 +201,36 @@ class Span(NamedTuple):
 class Segmenter:
     """Probabilities, block by block -> segments, each as soon as its end is known.
 
-    One object a stream. Blocks of any size give the same segments. Segments never overlap
-    and none is longer than ``max_length``.
+    One object a stream. Blocks of any size give the same segments. Segments never overlap and none is longer than
+    ``max_length``. What is given out counts in frames of 10 ms, what is kept in steps of 40 ms.
     """
 
     def __init__(self, options: SegmenterOptions = SegmenterOptions()):
         self.options = options
-        self._min_speech = _steps(options.min_speech)
-        self._padding = options.padding_steps
-        self._max_length = _steps(options.max_length)
-        self._now = 0  # steps seen
-        self._free = 0  # end of the segment before: nothing earlier is given out again
+        self._min_speech_steps = _steps(options.min_speech)
+        self._padding_steps = options.padding_steps
+        self._max_steps = _steps(options.max_length)
+        self._now_step = 0  # steps seen
+        self._free_step = 0  # end of the segment before: nothing earlier is given out again
         self._idle()
 
     def _idle(self) -> None:
-        self._start: int | None = None  # of the current segment, its padding included
-        self._open = 0  # steps for which the segment goes on without further speech
-        self._onset = self._last = 0  # first step of its speech, end of its last
+        self._start_step: int | None = None  # of the current segment, its padding included
+        self._open_steps = 0  # steps for which the segment goes on without further speech
+        self._onset_step = self._speech_end_step = 0  # first step of its speech, end of its last
         self.cut_left = False  # the segment begins where speech that was too long has been cut
-        self._p: list[float] = []  # of all steps since its start
+        self._probabilities: list[float] = []  # of all steps since its start
 
     @property
     def speaking(self) -> bool:
         """A segment is open."""
-        return self._start is not None
+        return self._start_step is not None
 
     @property
     def keep_from(self) -> int:
         """Segments to come start at this frame or later; earlier frames can be forgotten."""
-        start = max(self._free, self._now - self._padding) if self._start is None else self._start
-        return STEP * start
+        earliest_step = max(self._free_step, self._now_step - self._padding_steps)
+        return STEP * (earliest_step if self._start_step is None else self._start_step)
 
     @property
     def sure_until(self) -> int:
@@ -238,12 +238,12 @@ class Segmenter:
 
         While there is speech, these are all frames so far; in the silence after it, those of the padding.
         """
-        return STEP * min(self._now, self._last + self._padding)
+        return STEP * min(self._now_step, self._speech_end_step + self._padding_steps)
 
     @property
     def pause(self) -> Span:
         """The silence that the open segment ends with so far; of no length while there is speech."""
-        return Span(STEP * self._last, STEP * self._now)
+        return Span(STEP * self._speech_end_step, STEP * self._now_step)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """The probabilities of the next steps of 40 ms (n,) -> the segments that end in them."""
@@ -251,48 +251,48 @@ class Segmenter:
 
     def flush(self) -> Iterator[Span]:
         """End of the recording: the segment that is still open, if any."""
-        start, end = self._start, min(self._last + self._padding, self._now)
+        start, end = self._start_step, min(self._speech_end_step + self._padding_steps, self._now_step)
         if start is not None and (segment := self._close(start, end)):
             yield segment
 
     def step(self, p: float) -> Span | None:
         """The probability of the next step -> the segment that ends in it, if one does."""
-        now, self._now = self._now, self._now + 1
-        was_open, self._open = self._open, self.options.open_steps(p, self._open)
-        if self._start is None:
-            if not self._open:
+        now, self._now_step = self._now_step, self._now_step + 1
+        was_open, self._open_steps = self._open_steps, self.options.open_steps(p, self._open_steps)
+        if self._start_step is None:
+            if not self._open_steps:
                 return None
-            self._start = max(now - self._padding, self._free)
-            self._onset = now
-            self._p = [1.0] * (now - self._start)  # no cut in the padding
-        self._p.append(p)
-        if self._open >= was_open:  # this step is speech
-            self._last = now + 1
-        elif not self._open:
-            return self._close(self._start, self._last + self._padding)
-        if self._now - self._start >= self._max_length:
-            return self._cut(self._start)
+            self._start_step = max(now - self._padding_steps, self._free_step)
+            self._onset_step = now
+            self._probabilities = [1.0] * (now - self._start_step)  # no cut in the padding
+        self._probabilities.append(p)
+        if self._open_steps >= was_open:  # this step is speech
+            self._speech_end_step = now + 1
+        elif not self._open_steps:
+            return self._close(self._start_step, self._speech_end_step + self._padding_steps)
+        if self._now_step - self._start_step >= self._max_steps:
+            return self._cut(self._start_step)
         return None
 
     def _close(self, start: int, end: int) -> Span | None:
-        cut_left, spoken = self.cut_left, self._last - self._onset
+        cut_left, spoken = self.cut_left, self._speech_end_step - self._onset_step
         self._idle()
-        if spoken < self._min_speech and not cut_left:
+        if spoken < self._min_speech_steps and not cut_left:
             return None
-        self._free = end
+        self._free_step = end
         return Span(STEP * start, STEP * end, cut_left)
 
     def _cut(self, start: int) -> Span | None:
         """Split speech that went on for too long in the deepest dip of its second half."""
-        smooth = np.convolve(self._p, np.ones(5) / 5, mode="valid")  # a dip of 0.2 s, not a single step
+        smooth = np.convolve(self._probabilities, np.ones(5) / 5, mode="valid")  # a dip of 0.2 s, not a single step
         half = len(smooth) // 2
         offset = half + int(np.argmin(smooth[half:])) + 2
         cut = start + offset
-        if self._last <= cut:  # silent since then
+        if self._speech_end_step <= cut:  # silent since then
             return self._close(start, cut)
         segment = Span(STEP * start, STEP * cut, self.cut_left, True)
-        self._start = self._onset = self._free = cut
-        self.cut_left, self._p = True, self._p[offset:]
+        self._start_step = self._onset_step = self._free_step = cut
+        self.cut_left, self._probabilities = True, self._probabilities[offset:]
         return segment
 
 
