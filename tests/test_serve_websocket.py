@@ -141,6 +141,13 @@ def test_any_bytes_cut_anywhere(data, cuts, encoding, channels):
     assert np.array_equal(joined, whole) and np.isfinite(whole).all() and whole.dtype == np.float32
 
 
+@pytest.mark.parametrize("encoding, half", [("s16le", 1 << 14), ("s32le", 1 << 30), ("f32le", 0.5)])
+def test_half_of_full_scale_is_a_half(encoding, half):
+    data = np.array([half, -half, half, half], {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}[encoding]).tobytes()
+    assert PcmReader(PcmFormat(encoding)).feed(data).tolist() == [0.5, -0.5, 0.5, 0.5]
+    assert PcmReader(PcmFormat(encoding, channels=2)).feed(data).tolist() == [0.0, 0.5]
+
+
 def test_a_format_must_make_sense():
     with pytest.raises(FormatError):
         PcmFormat("s16le", 16_000.0)
