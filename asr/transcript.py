@@ -7,7 +7,7 @@ import json
 import os
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +18,8 @@ from asr.files import atomic_write
 
 LINE = 42  # characters in a line of a caption
 LINES = 2  # lines in a caption
+PAUSE_S = 0.5  # s without a word after which a new caption begins
+READING_RATE = 20  # characters a second that viewers can read
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,33 @@ class Writer(ABC):
         """Write the whole transcript; ``file`` stays open."""
 
 
-class PlainText(Writer):
+class StreamWriter(Writer):
+    """A format that can be written while a recording is still read."""
+
+    @abstractmethod
+    def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
+        """Segments in order of time -> the text to write, in parts, each as soon as it is settled."""
+
+    def write(self, transcript: Transcript, file: TextIO) -> None:
+        file.writelines(self.parts(sorted(transcript.segments, key=lambda segment: segment.start)))
+
+
+class PlainText(StreamWriter):
     """A line for each segment."""
 
-    def write(self, transcript: Transcript, file: TextIO) -> None:
-        file.writelines(f"{segment.text}\n" for segment in transcript.segments if segment.words)
+    def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
+        return (f"{segment.text}\n" for segment in segments if segment.words)
 
 
-class Table(Writer):
+class Table(StreamWriter):
     """Tab-separated start and end in milliseconds, and text: the columns of Whisper's tsv."""
 
-    def write(self, transcript: Transcript, file: TextIO) -> None:
-        file.write("start\tend\ttext\n")
-        for segment in filter(lambda s: s.words, transcript.segments):
-            file.write(f"{_milliseconds(segment.start)}\t{_milliseconds(segment.end)}\t{segment.text}\n")
+    TITLES = "start\tend\ttext\n"
+
+    def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
+        yield self.TITLES
+        for segment in filter(lambda s: s.words, segments):
+            yield f"{_milliseconds(segment.start)}\t{_milliseconds(segment.end)}\t{segment.text}\n"
 
 
 class Json(Writer):
@@ -113,23 +128,22 @@ class Json(Writer):
         return found | ({"alternatives": segment.alternatives} if segment.alternatives else {})
 
 
-class SubRip(Writer):
+class SubRip(StreamWriter):
     """Numbered captions: srt."""
 
-    def write(self, transcript: Transcript, file: TextIO) -> None:
-        for number, (start, end, lines) in enumerate(captions(transcript), start=1):
-            file.write(f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n")
-            file.write("\n".join(lines) + "\n\n")
+    def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
+        for number, (start, end, lines) in enumerate(captions(segments), start=1):
+            yield f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n" + "\n".join(lines) + "\n\n"
 
 
-class WebVTT(Writer):
+class WebVTT(StreamWriter):
     """Captions for web pages: vtt."""
 
-    def write(self, transcript: Transcript, file: TextIO) -> None:
-        file.write("WEBVTT\n\n")
-        for start, end, lines in captions(transcript):
-            file.write(f"{_clock(start, '.')} --> {_clock(end, '.')}\n")
-            file.write(html.escape("\n".join(lines), quote=False) + "\n\n")
+    def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
+        yield "WEBVTT\n\n"
+        for start, end, lines in captions(segments):
+            shown = html.escape("\n".join(lines), quote=False)
+            yield f"{_clock(start, '.')} --> {_clock(end, '.')}\n{shown}\n\n"
 
 
 class TextGrid(Writer):
@@ -188,26 +202,43 @@ def save(transcript: Transcript, path: str, format: str) -> None:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def captions(transcript: Transcript) -> Iterator[tuple[int, int, list[str]]]:
-    """Start and end in milliseconds, and the lines: cut between words, never overlapping."""
-    groups = [group for segment in transcript.segments for group in _grouped(segment.words)]
-    groups.sort(key=lambda group: group[0].start)
-    starts = [_milliseconds(group[0].start) for group in groups]
-    ends = [_milliseconds(group[-1].end) for group in groups]
-    for start, end, following, group in zip(starts, ends, [*starts[1:], 1 << 62], groups):
-        yield start, max(start, min(end, following)), _lines(group)
+def captions(segments: Iterable[Segment]) -> Iterator[tuple[int, int, list[str]]]:
+    """Segments in order of time -> start and end in milliseconds, and the lines, of one caption after the other.
+
+    Captions never overlap. Where words are said faster than they can be read, a caption stays longer, at most until
+    the next one begins.
+    """
+    groups = (group for segment in segments for group in _grouped(segment.words))
+    group, start = next(groups, None), 0
+    while group:
+        following = next(groups, None)
+        lines, start = _lines(group), max(start, _milliseconds(group[0].start))
+        end = max(_milliseconds(group[-1].end), start + 1000 * sum(map(len, lines)) // READING_RATE)
+        end = max(start, min(end, _milliseconds(following[0].start))) if following else end
+        yield start, end, lines
+        group, start = following, end
 
 
 def _grouped(words: tuple[Word, ...]) -> Iterator[list[Word]]:
-    """The words of one caption after the other, each as many as fit."""
+    """The words of one caption after the other: they are parted at pauses, and where they would not fit."""
     group: list[Word] = []
     for word in words:
-        if group and len(_lines([*group, word])) > LINES:
+        if group and word.start - group[-1].end >= PAUSE_S:
             yield group
             group = []
+        while group and len(_lines([*group, word])) > LINES:
+            cut = _longest_pause([*group, word])
+            yield group[:cut]
+            group = group[cut:]
         group.append(word)
     if group:
         yield group
+
+
+def _longest_pause(words: list[Word]) -> int:
+    """The number of the word in their second half that follows the longest pause, the last of several."""
+    pauses = {k: round(words[k].start - words[k - 1].end, 3) for k in range(max(1, len(words) // 2), len(words))}
+    return max(pauses, key=lambda k: (pauses[k], k))
 
 
 def _lines(words: list[Word]) -> list[str]:

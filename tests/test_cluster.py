@@ -15,6 +15,7 @@ import soundfile
 from asr import audio
 from asr.cli import main
 from asr.commands import cluster
+from asr.commands.results import INDEX
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
@@ -57,17 +58,22 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_different(workers, files, cap
         victim = next(iter(client.run(os.getpid).values()))
     written = []
 
-    def settle(own, task, future):
+    def outcome(future, source):
         if not written:
             os.kill(victim, signal.SIGKILL)
-        written.append(task.job[0])
-        return settled(own, task, future)
+        written.append(source)
+        return found(future, source)
 
-    settled = cluster.Cluster._settle
-    monkeypatch.setattr(cluster.Cluster, "_settle", settle)
+    found = cluster._outcome
+    monkeypatch.setattr(cluster, "_outcome", outcome)
     status, _, err = run(capsys, "--cluster", workers.scheduler_address, *options, "together", "in")
     assert status == 0 and "6 files" in err and "Traceback" not in err
-    assert contents(files / "together") == contents(files / "alone")
+    index = [contents(files / folder).pop(INDEX) for folder in ("together", "alone")]
+    assert sorted(index[0].splitlines()) == sorted(index[1].splitlines())
+    results = [
+        {name: text for name, text in contents(files / f).items() if name != INDEX} for f in ("together", "alone")
+    ]
+    assert results[0] == results[1] and len(results[0]) == 6
     assert sorted(written) == sorted(set(written))
 
 
@@ -85,7 +91,8 @@ def test_results_come_out_in_the_order_given_and_what_failed_is_told_at_the_end(
 
 
 def test_resume_leaves_alone_what_is_there(workers, files, capsys):
-    (files / "out").mkdir()
+    at = ("--cluster", workers.scheduler_address, "--output", "out")
+    assert run(capsys, *at, *(f"in/{number}.wav" for number in range(1, 6)))[0] == 0
     for number in range(1, 6):
         (files / f"out/{number}.txt").write_text("kept")
     status, _, err = run(capsys, "--cluster", workers.scheduler_address, "--output", "out", "--resume", "in")
@@ -104,15 +111,15 @@ def test_a_file_that_fails_is_tried_again_by_the_other_worker(workers, files, ca
 
 
 def _blind() -> None:
-    def nothing(source, seconds=10.0):
-        raise audio.AudioError(f"{source} does not exist")
+    def nothing(recording, seconds=10.0):
+        raise audio.AudioError(f"{recording.name} does not exist")
         yield
 
-    audio.seen, audio.blocks = audio.blocks, nothing
+    audio.seen, audio.Recording.blocks = audio.Recording.blocks, nothing
 
 
 def _seeing() -> None:
-    audio.blocks = audio.seen
+    audio.Recording.blocks = audio.seen
 
 
 @pytest.mark.parametrize(

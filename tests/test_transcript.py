@@ -12,7 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.transcript import FORMATS, LINE, LINES, OutputError, Segment, Transcript, Word, captions, save
+from asr.transcript import (
+    FORMATS,
+    LINE,
+    LINES,
+    PAUSE_S,
+    READING_RATE,
+    OutputError,
+    Segment,
+    StreamWriter,
+    Transcript,
+    Word,
+    captions,
+    save,
+)  # fmt: skip
 
 
 def segment(*words: tuple[str, float, float], confidence: float = 0.5) -> Segment:
@@ -141,7 +154,7 @@ def test_silence(format, content):
 
 @given(transcripts())
 def test_captions_keep_every_word_fit_and_never_overlap(transcript):
-    shown = list(captions(transcript))
+    shown = list(captions(transcript.segments))
     assert [word for *_, lines in shown for line in lines for word in line.split()] == transcript.text.split()
     for start, end, lines in shown:
         assert start <= end and 1 <= len(lines) <= LINES
@@ -151,7 +164,7 @@ def test_captions_keep_every_word_fit_and_never_overlap(transcript):
 
 def test_captions_break_at_the_times_of_words():
     long = segment(*[("seven77", i, i + 0.75) for i in range(30)])
-    shown = list(captions(Transcript("a.wav", 30, (long,))))
+    shown = list(captions([long]))
     assert [(start, end) for start, end, _ in shown] == [(0, 9_750), (10_000, 19_750), (20_000, 29_750)]
     assert {len(lines) for *_, lines in shown} == {2}
 
@@ -159,14 +172,58 @@ def test_captions_break_at_the_times_of_words():
 def test_words_are_never_broken():
     words = ["a" * 34, "mother-in-law", "x" * 50]
     long = segment(*[(word, i, i + 1) for i, word in enumerate(words)])
-    shown = list(captions(Transcript("a.wav", 3, (long,))))
-    assert shown == [(0, 2_000, words[:2]), (2_000, 3_000, words[2:])]
+    shown = list(captions([long]))
+    assert shown == [(0, 2_000, words[:2]), (2_000, 4_500, words[2:])]  # 50 characters take 2.5 s to read
 
 
 def test_captions_of_segments_that_overlap():
     first, second = segment(("one", 0.0, 5.0)), segment(("two", 3.0, 6.0))
-    shown = list(captions(Transcript("a.wav", 6, (second, first))))
+    shown = list(captions([first, second]))
     assert shown == [(0, 3_000, ["one"]), (3_000, 6_000, ["two"])]
+    assert rendered(Transcript("a.wav", 6, (second, first)), "srt") == rendered(
+        Transcript("a.wav", 6, (first, second)), "srt"
+    )
+
+
+def test_captions_break_at_pauses():
+    said = segment(("well", 0.0, 0.4), ("now", 0.5, 2.0), ("listen", 2.0 + PAUSE_S, 3.0), ("here", 3.1, 4.0))
+    assert list(captions([said])) == [(0, 2_000, ["well now"]), (2_500, 4_000, ["listen here"])]
+
+
+def test_a_full_caption_is_split_at_the_longest_pause_of_its_second_half():
+    """Of 10 words of 7 letters that fill a caption, the pause before the eighth is the longest; an earlier one counts
+    no more, though it is longer still."""
+    starts, now = [], 0.0
+    for number in range(12):
+        now += {2: 0.4, 7: 0.3}.get(number, 0.1)
+        starts.append(now)
+        now += 0.5
+    said = segment(*[("seven77", start, start + 0.5) for start in starts])
+    shown = [sum(len(line.split()) for line in lines) for _, _, lines in captions([said])]
+    assert shown == [7, 5]
+
+
+def test_a_caption_stays_until_it_can_be_read_or_the_next_one_begins():
+    quick = segment(("x" * 40, 0.0, 0.5))
+    assert list(captions([quick])) == [(0, 2_000, ["x" * 40])] and READING_RATE == 20
+    assert list(captions([quick, segment(("y", 1.5, 2.0))]))[0] == (0, 1_500, ["x" * 40])
+
+
+@pytest.mark.parametrize("format", [name for name, writer in FORMATS.items() if isinstance(writer, StreamWriter)])
+def test_text_is_written_while_segments_come(format):
+    """After each segment everything is written but the last caption, whose end depends on what follows."""
+    segments, given = [segment((f"word{n}", n, n + 0.5)) for n in range(5)], []
+
+    def coming():
+        for one in segments:
+            given.append(one)
+            yield one
+
+    behind, text = 2 if format in ("srt", "vtt") else 1, ""
+    for part in FORMATS[format].parts(coming()):
+        text += part
+        assert text.count("word") >= len(given) - behind
+    assert text == rendered(Transcript("a.wav", 5.0, tuple(segments)), format)
 
 
 @given(transcripts())

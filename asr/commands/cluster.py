@@ -1,7 +1,7 @@
 """`asr transcribe --cluster`: the files shared out among the workers of a dask.distributed cluster.
 
 Workers read the files themselves, by the same paths; results come back here and are written here. A worker that dies
-has its files done by others; a file that fails is tried again, by other workers where there are some.
+has its files done by others; a file that fails is tried again, by another worker where there is one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import logging
 import os
 import pkgutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from asr import __version__, audio
-from asr.commands.terminal import say
 from asr.errors import Error
 from asr.model.checkpoint import MODELS
 from asr.recognizer import Recognizer, RecognizerOptions, load
@@ -30,10 +28,9 @@ if TYPE_CHECKING:
 CONNECT = 10.0  # s to wait for the scheduler, and for its first worker
 TRIES = 3  # of a file that fails
 WINDOW = 1_000  # files handed out at a time
-SILENCE = 5.0  # s without any result before it is asked whether there are workers left
 _ONE = Lock()  # a worker does one file at a time, however many threads it has
 
-Job = tuple[str, str | None]  # an input, and the file that its result goes to; None: standard output
+Outcome = Transcript | audio.AudioError
 
 
 class ClusterError(Error):
@@ -42,29 +39,13 @@ class ClusterError(Error):
 
 @dataclass(frozen=True)
 class Order:
-    """All that a worker needs to build the recogniser that this machine would use."""
+    """All that a worker needs to do what this machine would do."""
 
     model: str
     options: RecognizerOptions
     threads: int | None
-
-
-@dataclass
-class Task:
-    number: int  # in the order given
-    job: Job
-    tried: set[str] = field(default_factory=set)  # addresses of workers
-    where: list[str] = field(default_factory=list)  # workers that may do it now; empty: any
-    tries: int = 0
-    result: Transcript | None = None
-    error: str = ""
-
-    def transcribe(self, source: str, _: object = None) -> Transcript:
-        """What Recognizer.transcribe would give on this machine. Raises asr.audio.files.AudioError."""
-        if self.result is None:
-            raise audio.AudioError(self.error)
-        own = self.result.warning.replace(os.path.abspath(source), source)
-        return replace(self.result, file=source, warning=own)
+    wanted: audio.Wanted = audio.Wanted()
+    raw: tuple[int, int, int] | None = None
 
 
 class Cluster:
@@ -72,101 +53,85 @@ class Cluster:
 
     def __init__(self, client: Client, order: Order):
         self._client, self._order = client, order
-        self._done: SimpleQueue[Future] = SimpleQueue()
 
-    def over(self, jobs: Iterable[Job], in_order: bool) -> Iterator[tuple[Task, str, str | None]]:
-        """Every job once, with the task that has its result: those that failed last of all."""
-        failed: list[Task] = []
+    def over(self, sources: Iterable[str], in_order: bool) -> Iterator[tuple[str, Outcome]]:
+        """Every source once, with what came of it: those that failed last of all."""
+        failed: list[tuple[str, Outcome]] = []
         with self._client:
-            tasks = self._finished(Task(number, job) for number, job in enumerate(jobs))
-            for task in _in_order(tasks) if in_order else tasks:
-                if task.error:
-                    failed.append(task)
+            outcomes = self._outcomes(enumerate(sources))
+            for source, outcome in _sorted(outcomes) if in_order else (pair for _, *pair in outcomes):
+                if isinstance(outcome, Transcript):
+                    yield source, outcome
                 else:
-                    yield task, *task.job
-        yield from ((task, *task.job) for task in failed)
+                    failed.append((source, outcome))
+        yield from failed
 
-    def _finished(self, tasks: Iterator[Task]) -> Iterator[Task]:
-        running = {self._start(task): task for task in islice(tasks, WINDOW)}
-        while running:
-            future = self._next(running)
-            task = running.pop(future)
-            self._settle(task, future)
-            if task.error and task.tries < TRIES and self._connected:
-                running[self._start(task)] = task
+    def _outcomes(self, sources: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str, Outcome]]:
+        """In the order in which they come: each source with its number."""
+        from distributed import as_completed
+
+        running = {self._start(source): (number, source, 1) for number, source in islice(sources, WINDOW)}
+        done = as_completed(running)
+        for future in done:
+            number, source, tries = running.pop(future)
+            outcome, worker = _outcome(future, source)
+            if worker and tries < TRIES and self._connected:
+                again = self._start(source, without=worker)
+                running[again] = number, source, tries + 1
+                done.add(again)
                 continue
-            if self._connected:
-                running.update((self._start(another), another) for another in islice(tasks, 1))
-            yield task
-        for task in tasks:
-            task.error = _gone(task)
-            yield task
+            for another in islice(sources, 1 if self._connected else 0):
+                started = self._start(another[1])
+                running[started] = *another, 1
+                done.add(started)
+            yield number, source, outcome
+        yield from ((number, source, _gone(source)) for number, source in sources)
 
     @property
     def _connected(self) -> bool:
         return self._client.status == "running"
 
-    def _start(self, task: Task) -> Future:
-        source, task.tries, task.error = task.job[0], task.tries + 1, ""
-        task.where = sorted(set(self._client.nthreads()) - task.tried) if task.tried else []
-        where = {"workers": task.where} if task.where else {}
-        future = self._client.submit(transcribe, self._order, os.path.abspath(source), pure=False, **where)
-        future.add_done_callback(self._done.put)
-        return future
-
-    def _next(self, running: dict[Future, Task]) -> Future:
-        """The next future that is done; in the meantime it is seen to that there are workers for all."""
-        told = False
-        while True:
-            try:
-                future = self._done.get(timeout=SILENCE)
-            except Empty:
-                workers = set(self._client.nthreads()) if self._connected else set()
-                if not workers and not told:
-                    told = True
-                    say("no worker is left: waiting for another one" if self._connected else "the scheduler is silent")
-                for old, task in [(f, t) for f, t in running.items() if t.where and not workers & set(t.where)]:
-                    old.cancel()
-                    task.tries -= 1
-                    running[self._start(running.pop(old))] = task
-            else:
-                if future in running:  # and was not cancelled
-                    return future
-
-    def _settle(self, task: Task, future: Future) -> None:
-        """Take over what came of a try."""
-        from distributed import CancelledError, KilledWorker
-
-        source = task.job[0]
-        try:
-            worker, found = future.result()
-        except KilledWorker:
-            task.tries, task.error = TRIES, f"{source} was given up: worker after worker died while it had it"
-        except CancelledError:
-            task.tries, task.error = TRIES, _gone(task)
-        except Exception as error:  # of whatever kind: it was raised on another machine
-            task.error = f"{source} failed on a worker: {type(error).__name__}: {_first_line(error)}"
-        else:
-            task.tried.add(worker)
-            task.result = found if isinstance(found, Transcript) else None
-            task.error = "" if task.result else found.replace(os.path.abspath(source), source)
+    def _start(self, source: str, without: str = "") -> Future:
+        """without: a worker that has failed with it, and is asked again only if there is no other."""
+        others = sorted(set(self._client.nthreads()) - {without}) if without else []
+        where = {"workers": others, "allow_other_workers": True} if others else {}
+        return self._client.submit(transcribe, self._order, os.path.abspath(source), pure=False, **where)
 
 
-def _gone(task: Task) -> str:
-    return f"{task.job[0]} is not done: the scheduler has gone; begin again with --resume"
+def _outcome(future: Future, source: str) -> tuple[Outcome, str]:
+    """What came of a file, and the worker that failed with it and may be replaced by another one, or ""."""
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        worker, found = future.result()
+    except KilledWorker:
+        return audio.AudioError(f"{source} was given up: worker after worker died while it had it"), ""
+    except CancelledError:
+        return _gone(source), ""
+    except Exception as error:  # of whatever kind: it was raised on another machine
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        return audio.AudioError(f"{source} failed on a worker: {reason}"), "any"
+    if isinstance(found, Transcript):
+        return replace(found, file=source, warning=found.warning.replace(os.path.abspath(source), source)), ""
+    return audio.AudioError(found.replace(os.path.abspath(source), source)), worker
 
 
-def _in_order(tasks: Iterable[Task]) -> Iterator[Task]:
-    ready: dict[int, Task] = {}
+def _gone(source: str) -> audio.AudioError:
+    return audio.AudioError(f"{source} is not done: the scheduler has gone; begin again with --resume")
+
+
+def _sorted(outcomes: Iterable[tuple[int, str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
+    """By their numbers, each as soon as it is its turn."""
+    ready: dict[int, tuple[str, Outcome]] = {}
     turn = 0
-    for task in tasks:
-        ready[task.number] = task
+    for number, *outcome in outcomes:
+        ready[number] = outcome[0], outcome[1]
         while turn in ready:
             yield ready.pop(turn)
             turn += 1
 
 
-def connect(address: str, model: str, options: RecognizerOptions, threads: int | None) -> Cluster:
+def connect(address: str, order: Order) -> Cluster:
     """To the scheduler at HOST:PORT, whose workers have loaded the model by then. Raises ClusterError."""
     try:
         from distributed import Client
@@ -180,7 +145,6 @@ def connect(address: str, model: str, options: RecognizerOptions, threads: int |
             f"no scheduler answers at {address}: start one with `dask scheduler` and give the address it shows"
         ) from None
     try:
-        order = Order(_path(model), options, threads)
         _prepare(client, order, address)
     except BaseException:
         client.close()
@@ -188,7 +152,7 @@ def connect(address: str, model: str, options: RecognizerOptions, threads: int |
     return Cluster(client, order)
 
 
-def _path(model: str) -> str:
+def model_path(model: str) -> str:
     """A model as workers in other folders find it."""
     packaged = (MODELS / f"{model}.safetensors").is_file() and not os.path.isdir(model)
     return os.path.abspath(model) if os.path.exists(model) and not packaged else model
@@ -240,7 +204,8 @@ def transcribe(order: Order, path: str) -> tuple[str, Transcript | str]:
 
     with _ONE:
         try:
-            return get_worker().address, _recognizer(order).transcribe(path)
+            recording = audio.Recording(path, order.wanted, order.raw)
+            return get_worker().address, _recognizer(order).transcribe(recording)
         except audio.AudioError as error:
             return get_worker().address, str(error)
 

@@ -12,22 +12,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr import audio
+from asr import __version__, audio
 from asr.commands.expectations import add_expectations, recognizer_options
-from asr.commands.terminal import add_model, clock, fail, milliseconds, positive, say
-from asr.errors import Error
-from asr.transcript import FORMATS, OutputError, Transcript, save
+from asr.commands.results import INDEX, Folder, OneFile, Output, Screen, settings_of
+from asr.commands.terminal import add_model, clock, milliseconds, positive, say
+from asr.errors import Error, UsageError
+from asr.transcript import FORMATS, OutputError, Segment, Transcript
 
 if TYPE_CHECKING:
     from asr.search.decoder import DecoderOptions
 
+OTHERS = {"files", "format", "output", "resume", "threads", "cluster", "quiet", "run"}  # no matter for the text
+
 
 def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.description = "Write what is said in audio files, folders of them, or standard input (-)."
-    p.add_argument("files", nargs="+", metavar="FILE", help="audio or video file, folder, or - for standard input")
-    p.add_argument("--format", choices=FORMATS, default="txt", help="of the result (default: txt)")
-    p.add_argument("--output", metavar="DIR", help="write a file for each input there, instead of standard output")
-    p.add_argument("--resume", action="store_true", help="skip inputs whose result is in DIR already")
+    p.add_argument(
+        "files", nargs="+", type=_name, metavar="FILE", help="audio or video file, folder, or - for standard input"
+    )
+    p.add_argument("--format", choices=FORMATS, help="of the result (default: as --output ends, or txt)")
+    p.add_argument("-o", "--output", type=_name, metavar="PATH", help="instead of standard output: a folder, for a "
+                   "file for each input, or a file that ends in .txt, .srt and so on, for a single input")  # fmt: skip
+    p.add_argument("--resume", action="store_true", help="skip inputs whose result is in the folder, by its "
+                   f"{INDEX}, unless the input or the settings have changed")  # fmt: skip
+    p.add_argument("--channel", type=positive, metavar="N", help="hear this channel only (default: their mean)")
+    p.add_argument("--track", type=positive, metavar="N", help="of a video (default: the first that is not silent)")
+    p.add_argument("--raw", type=_raw, metavar="RATE,WIDTH,CHANNELS",
+                   help="inputs without a header: Hz, bytes of a sample, channels; for example 16000,2,1")  # fmt: skip
     add_model(p)
     p.add_argument(
         "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 256; in letters 64)"
@@ -58,6 +69,20 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=transcribe)
 
 
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: give that of a file or a folder")
+    return text
+
+
+def _raw(text: str) -> tuple[int, int, int]:
+    """The type of --raw."""
+    numbers = [int(n) if n.isdecimal() else 0 for n in text.split(",")]
+    if len(numbers) != 3 or not (1_000 <= numbers[0] <= 1_000_000 and 1 <= numbers[1] <= 4 and 1 <= numbers[2] <= 64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not RATE,WIDTH,CHANNELS: give for example 16000,2,1")
+    return numbers[0], numbers[1], numbers[2]
+
+
 def _beam(text: str) -> int:
     if (width := positive(text)) > 1024:
         raise argparse.ArgumentTypeError("a beam wider than 1024 gains nothing: choose 1 to 1024")
@@ -76,44 +101,76 @@ class Summary:
     def __str__(self) -> str:
         spent = time.time() - self.began
         text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, {self.words} words"
-        text += f" in {spent:.1f} s ({self.seconds / max(spent, 1e-3):.0f} times real time)"
+        text += f" in {spent:.1f} s ({_speed(self.seconds, spent)})"
         text += f", {self.skipped} skipped" * (self.skipped > 0)
         return text + f", {self.failed} with errors" * (self.failed > 0)
 
 
 def transcribe(options: argparse.Namespace) -> int:
     """Exit status 0 when every input was transcribed whole, 1 otherwise, 2 when nothing could start."""
-    if options.resume and not options.output:
-        return fail("--resume needs --output DIR: it skips what is written there already")
-    if options.n_best > 1 and options.format != "json":
-        return fail("--n-best needs --format json: the other formats have room for one text")
-    if options.cluster and audio.STDIN in options.files:
-        return fail("--cluster takes files: standard input is on this machine alone")
-    recognizer = _load(options)
-    summary = Summary()
-    jobs = _jobs(options, summary)
-    work = recognizer.over(jobs, not options.output) if options.cluster else ((recognizer, *job) for job in jobs)
-    for transcriber, source, target in work:
-        if not _one(transcriber, source, target, options, summary):
+    inputs = list(_inputs(options.files))
+    out = _output(options, len(inputs))
+    recognizer, summary = _load(options), Summary()
+    jobs = _jobs(inputs, out, options.resume, summary)
+    if options.cluster:
+        work = recognizer.over(jobs, in_order=isinstance(out, Screen))
+    else:
+        work = ((source, recognizer) for source in jobs)
+    for source, transcriber in work:
+        if not _one(transcriber, source, out, options, summary):
             summary.failed += 1
     if not options.quiet:
         say(str(summary))
     return 1 if summary.failed else 0
 
 
-def _jobs(options: argparse.Namespace, summary: Summary) -> Iterator[tuple[str, str | None]]:
-    """The inputs that are to be transcribed, and where the result of each goes; None: standard output."""
-    taken: set[str] = set()
-    for source in audio.find(options.files):
+def _inputs(files: list[str]) -> Iterator[tuple[str | audio.AudioError, str]]:
+    """The inputs in order, each with its place: its name, or its path below the folder it was found in."""
+    for path in files:
+        for source in audio.find([path]):
+            below = os.path.isdir(path) and isinstance(source, str)
+            yield source, os.path.relpath(source, path) if below else os.path.basename(path)
+
+
+def _output(options: argparse.Namespace, inputs: int) -> Output:
+    """Where results go. Raises UsageError where the options cannot be meant together."""
+    path, suffix = options.output, Path(options.output or "").suffix[1:].lower()
+    single = suffix in FORMATS and not os.path.isdir(path) and not path.endswith("/")
+    format = options.format or (suffix if single else "txt")
+    if options.resume and (single or not path):
+        raise UsageError("--resume needs --output DIR: it skips what is written there already")
+    if options.n_best > 1 and format != "json":
+        raise UsageError("--n-best needs --format json: the other formats have room for one text")
+    if options.cluster and audio.STDIN in options.files:
+        raise UsageError("--cluster takes files: standard input is on this machine alone")
+    if single and format != suffix:
+        raise UsageError(f"--output {path} and --format {format} contradict each other: leave one of them out")
+    if single and inputs > 1:
+        raise UsageError(f"{path} has room for one result, and there are {inputs} inputs: name a folder instead")
+    if single:
+        return OneFile(path, format)
+    if path:
+        return Folder(path, format, settings_of(vars(options), OTHERS) | {"version": __version__})
+    if inputs > 1 and format in ("srt", "vtt", "textgrid"):
+        raise UsageError(f"{inputs} inputs do not fit into one {format} file: add --output DIR, for a file for each")
+    return Screen(format, several=inputs > 1)
+
+
+def _jobs(
+    inputs: list[tuple[str | audio.AudioError, str]], out: Output, resume: bool, summary: Summary
+) -> Iterator[str]:
+    """The inputs that are to be transcribed."""
+    for source, place in inputs:
         if isinstance(source, audio.AudioError):
             summary.failed += 1
             say(f"error: {source}")
             continue
-        target = _target(source, options, taken) if options.output else None
-        if target and options.resume and os.path.exists(target):
-            summary.skipped += 1
-        else:
-            yield source, target
+        if isinstance(out, Folder):
+            out.claim(source, place)
+            if resume and out.is_done(source):
+                summary.skipped += 1
+                continue
+        yield source
 
 
 def _load(options: argparse.Namespace):
@@ -124,9 +181,10 @@ def _load(options: argparse.Namespace):
         raise Error(f"--commands chooses among the commands without a search: leave {' and '.join(given)} out")
     wanted = recognizer_options(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
     if options.cluster:
-        from asr.commands.cluster import connect
+        from asr.commands.cluster import Order, connect, model_path
 
-        return connect(options.cluster, options.model, wanted, options.threads)
+        heard = audio.Wanted(options.channel, options.track)
+        return connect(options.cluster, Order(model_path(options.model), wanted, options.threads, heard, options.raw))
     from asr.recognizer import load
 
     return load(options.model, wanted, options.threads)
@@ -144,36 +202,48 @@ def _decoder(options: argparse.Namespace) -> DecoderOptions:
     return DecoderOptions(*search, language=options.lm, weights=weights)
 
 
-def _one(recognizer, source: str, target: str | None, options: argparse.Namespace, summary: Summary) -> bool:
-    """Transcribe one input and write the result; True when it came out whole."""
+def _one(transcriber, source: str, out: Output, options: argparse.Namespace, summary: Summary) -> bool:
+    """Transcribe one input and write the result; True when it came out whole.
+
+    transcriber: a Recognizer, or what came of the input in a cluster: a Transcript or an AudioError.
+    """
+    shown = isinstance(out, Screen) and sys.stdout.isatty()  # the text itself is the progress
     try:
-        with _progress(source, options.quiet) as tell:
-            result: Transcript = recognizer.transcribe(source, tell)
-        if target:
-            save(result, target, options.format)
-        else:
-            FORMATS[options.format].write(result, sys.stdout)
-            sys.stdout.flush()
+        if isinstance(transcriber, audio.AudioError):
+            raise transcriber
+        with _progress(source, options.quiet or shown) as tell:
+            result = _followed(transcriber, source, out, options, tell)
+        out.finish(source, result)
     except (audio.AudioError, OutputError) as error:
         say(f"error: {error}")
         return False
     summary.files += 1
     summary.seconds += result.duration
     summary.words += sum(len(s.words) for s in result.segments)
+    for note in () if options.quiet else result.notes:
+        say(note)
     if result.warning:
         say(f"error: {result.warning}")
     return not result.warning
 
 
-def _target(source: str, options: argparse.Namespace, taken: set[str]) -> str:
-    """Where the result of an input goes; inputs of the same name in several folders get a number."""
-    stem = "stdin" if source == audio.STDIN else Path(source).stem
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return os.path.join(options.output, f"{name}.{options.format}")
+def _followed(transcriber, source: str, out: Output, options: argparse.Namespace, tell) -> Transcript:
+    """The transcript, whose segments have been given to the output one after the other."""
+    if isinstance(transcriber, Transcript):
+        out.follow(source, iter(transcriber.segments))
+        return transcriber
+    recording = audio.Recording(source, audio.Wanted(options.channel, options.track), options.raw)
+    found: list[Segment] = []
+
+    def segments() -> Iterator[Segment]:
+        for segment in transcriber.segments(told(recording, tell)):
+            found.append(segment)
+            yield segment
+
+    from asr.recognizer import told
+
+    out.follow(source, segments())
+    return Transcript(source, recording.seconds, tuple(found), recording.warning, tuple(recording.notes))
 
 
 class _Bar:
@@ -182,22 +252,24 @@ class _Bar:
     def __init__(self, name: str, total: float | None):
         from tqdm import tqdm
 
-        style = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s, {rate_fmt}, {remaining} left"
-        self._bar = tqdm(
-            desc=Path(name).name,
-            total=total,
-            bar_format=style if total else None,
-            leave=False,
-            unit="x real time",
-            delay=1.0,
-            file=sys.stderr,
-        )
+        of = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}, {remaining} left"
+        style = "{desc}: " + (of if total else "{n:.0f} s{postfix}")
+        self._began = time.monotonic()
+        self._bar = tqdm(desc=Path(name).name, total=total, bar_format=style, leave=False, delay=1.0, file=sys.stderr)
 
     def __enter__(self) -> Callable[[float], None]:
-        return lambda seconds: self._bar.update(seconds - self._bar.n)
+        return self._tell
+
+    def _tell(self, seconds: float) -> None:
+        self._bar.set_postfix_str(_speed(seconds, time.monotonic() - self._began), refresh=False)
+        self._bar.update(seconds - self._bar.n)
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+
+
+def _speed(seconds: float, spent: float) -> str:
+    return f"{seconds / max(spent, 1e-3):.0f} times real time"
 
 
 def _progress(source: str, quiet: bool):

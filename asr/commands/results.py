@@ -1,0 +1,214 @@
+"""Where `asr transcribe` writes: standard output, one file, or a folder whose index says which result is whose."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from asr import audio
+from asr.commands.terminal import say
+from asr.files import atomic_write
+from asr.transcript import FORMATS, OutputError, Segment, StreamWriter, Transcript, save
+
+INDEX = "asr-results.jsonl"
+
+
+class Output(ABC):
+    """Where results go."""
+
+    def follow(self, source: str, segments: Iterator[Segment]) -> None:
+        """Take the segments of an input as they are found, all of them. What they raise is passed on."""
+        deque(segments, maxlen=0)
+
+    @abstractmethod
+    def finish(self, source: str, transcript: Transcript) -> None:
+        """Write what has not been written yet. Raises OutputError."""
+
+
+class Screen(Output):
+    """Standard output: text appears while a recording is still read, where the format allows that."""
+
+    def __init__(self, format: str, several: bool):
+        """several: there is more than one input, so that each is marked."""
+        self._writer, self._several = FORMATS[format], several
+        self._mark = several and format == "txt"
+        self._column = several and format == "tsv"
+        self._begun = False  # something has been written
+
+    def follow(self, source: str, segments: Iterator[Segment]) -> None:
+        """Write each as soon as it is found, where the format allows; an input without audio leaves no trace."""
+        if not isinstance(self._writer, StreamWriter):
+            return super().follow(source, segments)
+        first = next(segments, None)
+        if self._mark:
+            sys.stdout.write("\n" * self._begun + f"==> {_shown(source)} <==\n")
+        for part in self._writer.parts(_again(first, segments)):
+            sys.stdout.write(self._with_name(part, source))
+            sys.stdout.flush()
+            self._begun = True
+        self._begun = True
+
+    def _with_name(self, part: str, source: str) -> str:
+        """A row of a table with its input in the last column; the row of titles comes once."""
+        if not self._column:
+            return part
+        if part == self._writer.TITLES:
+            return "" if self._begun else part[:-1] + "\tfile\n"
+        return f"{part[:-1]}\t{_shown(source)}\n"
+
+    def finish(self, source: str, transcript: Transcript) -> None:
+        if not isinstance(self._writer, StreamWriter):
+            self._writer.write(transcript, sys.stdout)
+            sys.stdout.flush()
+
+
+def _again(first: Segment | None, rest: Iterator[Segment]) -> Iterator[Segment]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _shown(name: str) -> str:
+    """A file's name on one line, whatever bytes it has."""
+    readable = name.encode(errors="surrogateescape").decode(errors="replace")
+    return "".join(c if c.isprintable() else "?" for c in readable)
+
+
+class OneFile(Output):
+    """One file for a single input."""
+
+    def __init__(self, path: str, format: str):
+        self._path, self._format = path, format
+
+    def finish(self, source: str, transcript: Transcript) -> None:
+        save(transcript, self._path, self._format)
+
+
+class Folder(Output):
+    """A folder with a result for each input, and an index: one JSON object a line for each result.
+
+    An object holds the input's path (source), its size and time of change, the settings that matter for the text, the
+    result's path below the folder, and a warning where the input could be read in part only. Later lines replace
+    earlier ones of the same result. A result's name belongs to its input for good; a file that the index does not know
+    is somebody else's and is left alone.
+    """
+
+    def __init__(self, folder: str, format: str, settings: Mapping[str, Any]):
+        self._folder, self._format = Path(folder), format
+        self._settings = json.loads(json.dumps(settings))  # as the index has them
+        self._rows: dict[str, dict] = {}  # by result
+        self._targets: dict[str, str] = {}  # result of each source, of this format
+        self._stamps: dict[str, dict[str, int]] = {}  # of each source when its turn came
+        for row in _read(self._folder / INDEX):
+            self._rows[row["result"]] = row
+            if row["result"].endswith(f".{format}"):
+                self._targets[row["source"]] = row["result"]
+
+    def claim(self, source: str, place: str) -> None:
+        """Give an input the name of its result: by its place (the path below the folder it was found in)."""
+        key = _key(source)
+        self._stamps[key] = _stamp(source)
+        if key in self._targets and source != audio.STDIN:
+            return
+        wanted = self._names(Path("stdin" if source == audio.STDIN else place))
+        name = next(n for n in wanted if n not in self._rows and not os.path.lexists(self._folder / n))
+        self._rows[name] = {"source": key, "result": name}
+        self._targets[key] = name
+        if Path(name).with_suffix("") != Path(place).with_suffix("") and source != audio.STDIN:
+            say(f"the result of {source} goes to {self._folder / name}: the shorter name is taken")
+
+    def _names(self, place: Path) -> Iterator[str]:
+        """talk.flac -> talk.txt, talk.flac.txt, talk.flac-2.txt, ..."""
+        yield f"{place.with_suffix('')}.{self._format}"
+        yield f"{place}.{self._format}"
+        number = 2
+        while True:
+            yield f"{place}-{number}.{self._format}"
+            number += 1
+
+    def is_done(self, source: str) -> bool:
+        """Is there a whole result of this very input, unchanged, with the same settings?"""
+        row = self._rows[self._targets[_key(source)]]
+        return source != audio.STDIN and row == self._row(source) and (self._folder / row["result"]).is_file()
+
+    def finish(self, source: str, transcript: Transcript) -> None:
+        """Write a result and its line in the index. Raises OutputError.
+
+        Stopped at any moment, there is no line of a result that is not whole: an older result of the same name goes
+        first, then comes the line, then the result, which is complete by then, under its name.
+        """
+        row = self._row(source) | ({"warning": transcript.warning} if transcript.warning else {})
+        path = self._folder / row["result"]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as partial:
+                with partial.open("w", encoding="utf-8") as file:
+                    FORMATS[self._format].write(transcript, file)
+                path.unlink(missing_ok=True)
+                _append(self._folder / INDEX, row)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+        self._rows[row["result"]] = row
+
+    def _row(self, source: str) -> dict[str, Any]:
+        key = _key(source)
+        return {"source": key, **self._stamps[key], "settings": self._settings, "result": self._targets[key]}
+
+
+def _key(source: str) -> str:
+    return source if source == audio.STDIN else os.path.abspath(source)
+
+
+def _stamp(path: str) -> dict[str, int]:
+    """What tells that a file has changed."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return {}
+    return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
+
+
+def _read(index: Path) -> Iterator[dict]:
+    """Its rows; a line that is damaged, as by a full disk, is left out."""
+    try:
+        lines = index.read_bytes().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise OutputError(f"{index} cannot be read: {error.strerror}") from None
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("source"), str) and isinstance(row.get("result"), str):
+            yield row
+
+
+def _append(index: Path, row: dict) -> None:
+    """One line, whole, also behind one that was torn."""
+    line = json.dumps(row).encode() + b"\n"
+    try:
+        with index.open("a+b") as file:
+            if size := file.seek(0, os.SEEK_END):
+                file.seek(size - 1)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+    except OSError:
+        if index.is_file() and not index.stat().st_size:  # begun in vain
+            index.unlink()
+        raise
+
+
+def settings_of(options: Mapping[str, Any], without: set[str]) -> dict[str, Any]:
+    """The options that matter for a text, those that name files with what tells that these have changed."""
+    given = {name: value for name, value in options.items() if value not in (None, False) and name not in without}
+    files = {name: _stamp(value) for name, value in given.items() if isinstance(value, str) and os.path.isfile(value)}
+    paths = {name: {"path": os.path.abspath(given[name])} | stamp for name, stamp in files.items()}
+    return given | paths
