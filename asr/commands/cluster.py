@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONNECT = 10.0  # s to wait for the scheduler, and for its first worker
 TRIES = 3  # of a file that fails
 WINDOW = 1_000  # files handed out at a time
+SILENCE_S = 5.0  # s without any result after which it is asked whether the workers are still there
 _ONE = Lock()  # a worker does one file at a time, however many threads it has
 
 Outcome = Transcript | audio.AudioError
@@ -46,6 +47,16 @@ class Order:
     threads: int | None
     wanted: audio.Wanted = audio.Wanted()
     raw: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file that has been handed out."""
+
+    number: int  # in the order given
+    source: str
+    tries: int  # this one counts
+    where: frozenset[str]  # the workers that may do it; empty: any
 
 
 class Cluster:
@@ -68,34 +79,44 @@ class Cluster:
 
     def _outcomes(self, sources: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str, Outcome]]:
         """In the order in which they come: each source with its number."""
-        from distributed import as_completed
+        from distributed import CancelledError, wait
 
-        running = {self._start(source): (number, source, 1) for number, source in islice(sources, WINDOW)}
-        done = as_completed(running)
-        for future in done:
-            number, source, tries = running.pop(future)
-            outcome, worker = _outcome(future, source)
-            if worker and tries < TRIES and self._connected:
-                again = self._start(source, without=worker)
-                running[again] = number, source, tries + 1
-                done.add(again)
+        running = dict(self._start(number, source) for number, source in islice(sources, WINDOW))
+        while running:
+            try:
+                done = wait(list(running), timeout=SILENCE_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                running = dict(self._kept(future, task) for future, task in running.items())
                 continue
-            for another in islice(sources, 1 if self._connected else 0):
-                started = self._start(another[1])
-                running[started] = *another, 1
-                done.add(started)
-            yield number, source, outcome
+            except CancelledError:  # the scheduler has gone
+                done = {future for future in running if future.cancelled()}
+            for future in done:
+                task = running.pop(future)
+                outcome, worker = _outcome(future, task.source)
+                again = worker and task.tries < TRIES and self._connected
+                if not again:
+                    yield task.number, task.source, outcome
+                following = [(task.number, task.source)] if again else islice(sources, 1 if self._connected else 0)
+                running.update(self._start(*one, task.tries + 1 if again else 1, worker) for one in following)
         yield from ((number, source, _gone(source)) for number, source in sources)
 
     @property
     def _connected(self) -> bool:
         return self._client.status == "running"
 
-    def _start(self, source: str, without: str = "") -> Future:
+    def _start(self, number: int, source: str, tries: int = 1, without: str = "") -> tuple[Future, Task]:
         """without: a worker that has failed with it, and is asked again only if there is no other."""
         others = sorted(set(self._client.nthreads()) - {without}) if without else []
-        where = {"workers": others, "allow_other_workers": True} if others else {}
-        return self._client.submit(transcribe, self._order, os.path.abspath(source), pure=False, **where)
+        where = {"workers": others} if others else {}
+        future = self._client.submit(transcribe, self._order, os.path.abspath(source), pure=False, **where)
+        return future, Task(number, source, tries, frozenset(others))
+
+    def _kept(self, future: Future, task: Task) -> tuple[Future, Task]:
+        """The same; a task whose workers have all gone is given to any."""
+        if not task.where or not self._connected or task.where & set(self._client.nthreads()):
+            return future, task
+        future.cancel()
+        return self._start(task.number, task.source, task.tries)
 
 
 def _outcome(future: Future, source: str) -> tuple[Outcome, str]:
