@@ -77,6 +77,16 @@ def test_plain_lines_and_lines_that_look_like_ids(files, capsys):
     assert (found["words"], found["inserted"]) == (4, 25)
 
 
+def test_results_in_sub_folders_are_told_apart(tmp_path):
+    for place, text in (("one/a.txt", "first"), ("two/a.txt", "second"), ("two/b.flac.txt", "third")):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(text)
+    results = read_texts(tmp_path)
+    assert [(r.name, r.text) for r in results] == [("one/a", "first"), ("two/a", "second"), ("two/b.flac", "third")]
+    said = [Text(f"/data/{name}", "") for name in ("two/b.flac", "two/a.wav", "one/a.wav")]
+    assert match(said, results) == {0: 2, 1: 1, 2: 0}
+
+
 def test_a_manifest_against_the_json_of_transcribe_and_its_folder_of_texts(files, capsys, tmp_path):
     rows = [json.loads(line) for line in CLIPS.read_text().splitlines()]
     said = [{"file": f"/some/where/{r['audio_filepath']}", "text": r["raw_text"]} for r in rows]

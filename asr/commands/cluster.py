@@ -69,8 +69,8 @@ class Cluster:
         """Every source once, with what came of it: those that failed last of all."""
         failed: list[tuple[str, Outcome]] = []
         with self._client:
-            outcomes = self._outcomes(enumerate(sources))
-            for source, outcome in _sorted(outcomes) if in_order else (pair for _, *pair in outcomes):
+            found = self._outcomes(enumerate(sources))
+            for _, source, outcome in _sorted(found) if in_order else found:
                 if isinstance(outcome, Transcript):
                     yield source, outcome
                 else:
@@ -93,11 +93,12 @@ class Cluster:
             for future in done:
                 task = running.pop(future)
                 outcome, worker = _outcome(future, task.source)
-                again = worker and task.tries < TRIES and self._connected
-                if not again:
-                    yield task.number, task.source, outcome
-                following = [(task.number, task.source)] if again else islice(sources, 1 if self._connected else 0)
-                running.update(self._start(*one, task.tries + 1 if again else 1, worker) for one in following)
+                if worker and task.tries < TRIES and self._connected:
+                    running.update([self._start(task.number, task.source, task.tries + 1, worker)])
+                    continue
+                more = islice(sources, 1 if self._connected else 0)
+                running.update(self._start(number, source) for number, source in more)
+                yield task.number, task.source, outcome
         yield from ((number, source, _gone(source)) for number, source in sources)
 
     @property
@@ -141,12 +142,12 @@ def _gone(source: str) -> audio.AudioError:
     return audio.AudioError(f"{source} is not done: the scheduler has gone; begin again with --resume")
 
 
-def _sorted(outcomes: Iterable[tuple[int, str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
+def _sorted(outcomes: Iterable[tuple[int, str, Outcome]]) -> Iterator[tuple[int, str, Outcome]]:
     """By their numbers, each as soon as it is its turn."""
-    ready: dict[int, tuple[str, Outcome]] = {}
+    ready: dict[int, tuple[int, str, Outcome]] = {}
     turn = 0
-    for number, *outcome in outcomes:
-        ready[number] = outcome[0], outcome[1]
+    for outcome in outcomes:
+        ready[outcome[0]] = outcome
         while turn in ready:
             yield ready.pop(turn)
             turn += 1

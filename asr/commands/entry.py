@@ -9,7 +9,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from asr import __version__
+from asr.commands.settings import Version, completion, with_settings
 from asr.commands.terminal import fail, say
 from asr.errors import Error
 
@@ -38,14 +38,23 @@ class CommandParser(argparse.ArgumentParser):
 def command_parser(program: str, purpose: str, commands: Mapping[str, tuple[str, str]]) -> CommandParser:
     """commands: name -> what it does, and "module:function" that adds its options."""
     top = CommandParser(prog=program, description=purpose)
-    top.add_argument("--version", action="version", version=f"{program} {__version__}")
+    top.add_argument("--version", action=Version, nargs=0, help="and those of what results depend on")
+    top.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="TOML with defaults, as beam = 64 below [transcribe] (default: ~/.config/%(prog)s/settings.toml)",
+    )
     table = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (what, options_from) in commands.items():
         table.add_parser(name, help=what).options_from = options_from
+    complete = table.add_parser("completion", help="write what lets bash or zsh complete commands and options")
+    complete.add_argument("shell", choices=("bash", "zsh"))
+    complete.description = f'For bash: eval "$({program} completion bash)" in ~/.bashrc; for zsh likewise in ~/.zshrc.'
+    complete.set_defaults(command=lambda options: print(completion(top, options.shell)))
     return top
 
 
-def run(parser: Callable[[], argparse.ArgumentParser], arguments: Sequence[str] | None) -> int:
+def run(parser: Callable[[], CommandParser], arguments: Sequence[str] | None) -> int:
     """The command that the arguments (None: those of the process) name -> the exit status.
 
     0 all well, 1 some input failed or output could not be written, 2 nothing could start, 130 stopped by the user.
@@ -57,7 +66,8 @@ def run(parser: Callable[[], argparse.ArgumentParser], arguments: Sequence[str] 
         return fail("standard output is closed: send it to a file, or to /dev/null where it is not wanted")
     try:
         try:
-            options = parser().parse_args(arguments)
+            top = parser()
+            options = top.parse_args(with_settings(top, sys.argv[1:] if arguments is None else arguments))
             return (vars(options).get("command") or options.run)(options) or 0
         finally:
             sys.stdout.flush()

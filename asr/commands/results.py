@@ -14,7 +14,7 @@ from typing import Any
 from asr import audio
 from asr.commands.terminal import say
 from asr.files import atomic_write
-from asr.transcript import FORMATS, OutputError, Segment, StreamWriter, Transcript, save
+from asr.transcript import FORMATS, OutputError, Segment, StreamWriter, Table, Transcript, save
 
 INDEX = "asr-results.jsonl"
 
@@ -58,7 +58,7 @@ class Screen(Output):
         """A row of a table with its input in the last column; the row of titles comes once."""
         if not self._column:
             return part
-        if part == self._writer.TITLES:
+        if part == Table.TITLES:
             return "" if self._begun else part[:-1] + "\tfile\n"
         return f"{part[:-1]}\t{_shown(source)}\n"
 

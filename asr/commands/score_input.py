@@ -72,7 +72,8 @@ def _results(folder: Path) -> list[Text]:
         if path.suffix == ".json":
             found += _json_lines(path, _contents(path))
         else:
-            found.append(Text(path.stem, " ".join(path.read_text("utf-8-sig", errors="replace").split())))
+            name = str(path.relative_to(folder).with_suffix(""))
+            found.append(Text(name, " ".join(path.read_text("utf-8-sig", errors="replace").split())))
     if not found:
         raise ScoreError(f"{folder} holds no transcripts: give a folder with .txt or .json files, or a file")
     return found

@@ -128,8 +128,10 @@ def _inputs(files: list[str]) -> Iterator[tuple[str | audio.AudioError, str]]:
     """The inputs in order, each with its place: its name, or its path below the folder it was found in."""
     for path in files:
         for source in audio.find([path]):
-            below = os.path.isdir(path) and isinstance(source, str)
-            yield source, os.path.relpath(source, path) if below else os.path.basename(path)
+            if isinstance(source, str) and os.path.isdir(path):
+                yield source, os.path.relpath(source, path)
+            else:
+                yield source, os.path.basename(path)
 
 
 def _output(options: argparse.Namespace, inputs: int) -> Output:
