@@ -202,6 +202,18 @@ def test_no_beam_and_hotwords_without_a_search_are_refused():
             DecoderOptions(hotwords=(Hotword("zork"),), **other)
 
 
+@pytest.mark.parametrize("total, shown", [(170.0, r"talk.mp3:  50%\|█+ *\| 85/170 s, 85 times real time, "),
+                                          (None, "talk.mp3: 85 s, 85 times real time")])  # fmt: skip
+def test_progress_is_in_seconds_and_plain_words(monkeypatch, total, shown):
+    now = iter([0.0, 1.0])
+    with monkeypatch.context() as patch:
+        patch.setattr("time.monotonic", lambda: next(now, 1.0))
+        bar = transcribe._Bar("/some/where/talk.mp3", total)
+        with bar as tell:
+            tell(85.0)
+            assert re.match(shown, str(bar._bar))
+
+
 def test_help_names_every_option(capsys):
     status, out, _ = run(capsys, "--help")
     assert status == 0 and all(o in out for o in ("--format", "--output", "--resume", "--model", "--latency"))

@@ -55,8 +55,8 @@ class Task:
 
     number: int  # in the order given
     source: str
-    tries: int  # this one counts
-    where: frozenset[str]  # the workers that may do it; empty: any
+    tried: tuple[str, ...] = ()  # the workers that have failed with it
+    where: frozenset[str] = frozenset()  # those that may do it; empty: any
 
 
 class Cluster:
@@ -81,7 +81,7 @@ class Cluster:
         """In the order in which they come: each source with its number."""
         from distributed import CancelledError, wait
 
-        running = dict(self._start(number, source) for number, source in islice(sources, WINDOW))
+        running = dict(self._start(Task(*one)) for one in islice(sources, WINDOW))
         while running:
             try:
                 done = wait(list(running), timeout=SILENCE_S, return_when="FIRST_COMPLETED").done
@@ -93,11 +93,10 @@ class Cluster:
             for future in done:
                 task = running.pop(future)
                 outcome, worker = _outcome(future, task.source)
-                if worker and task.tries < TRIES and self._connected:
-                    running.update([self._start(task.number, task.source, task.tries + 1, worker)])
+                if worker and len(task.tried) + 1 < TRIES and self._connected:
+                    running.update([self._start(replace(task, tried=(*task.tried, worker)))])
                     continue
-                more = islice(sources, 1 if self._connected else 0)
-                running.update(self._start(number, source) for number, source in more)
+                running.update(self._start(Task(*one)) for one in islice(sources, 1 if self._connected else 0))
                 yield task.number, task.source, outcome
         yield from ((number, source, _gone(source)) for number, source in sources)
 
@@ -105,19 +104,19 @@ class Cluster:
     def _connected(self) -> bool:
         return self._client.status == "running"
 
-    def _start(self, number: int, source: str, tries: int = 1, without: str = "") -> tuple[Future, Task]:
-        """without: a worker that has failed with it, and is asked again only if there is no other."""
-        others = sorted(set(self._client.nthreads()) - {without}) if without else []
+    def _start(self, task: Task) -> tuple[Future, Task]:
+        """By any worker; one that failed before by those that have not tried it, where there are some."""
+        others = sorted(set(self._client.nthreads()) - set(task.tried)) if task.tried else []
         where = {"workers": others} if others else {}
-        future = self._client.submit(transcribe, self._order, os.path.abspath(source), pure=False, **where)
-        return future, Task(number, source, tries, frozenset(others))
+        future = self._client.submit(transcribe, self._order, os.path.abspath(task.source), pure=False, **where)
+        return future, replace(task, where=frozenset(others))
 
     def _kept(self, future: Future, task: Task) -> tuple[Future, Task]:
         """The same; a task whose workers have all gone is given to any."""
         if not task.where or not self._connected or task.where & set(self._client.nthreads()):
             return future, task
         future.cancel()
-        return self._start(task.number, task.source, task.tries)
+        return self._start(task)
 
 
 def _outcome(future: Future, source: str) -> tuple[Outcome, str]:
