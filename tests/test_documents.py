@@ -181,7 +181,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_packaged_model_has_a_card_with_its_licence():
     models = [m for folder in ("asr/models", "wakeword", "wakeword/*") for m in ROOT.glob(f"{folder}/*.safetensors")]
-    for model in [*models, ROOT / "asr/models/english-lm.npz", ROOT / "asr/models/english-lexicon.txt.xz"]:
+    for model in [*models, ROOT / "asr/models/english-lm.npz", ROOT / "asr/models/english-lexicon.npz"]:
         own, common = model.parent / f"{model.name.split('.')[0]}.md", model.parent / "README.md"
         card = (own if own.exists() else common).read_text("utf-8")
         assert model.name in card and re.search("licence", card, re.IGNORECASE), name(model)

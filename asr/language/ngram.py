@@ -53,6 +53,14 @@ class NgramModel:
         found = [level for level in self._given if isinstance(level, PackedLevel)]
         return found if len(found) == self.order else pack_levels(self.levels, small=False)
 
+    @property
+    def native(self) -> tuple[tuple, ...]:
+        """The levels as native/search.cpp takes them."""
+        return tuple(
+            (x.records, x.is_node, x.ranks, x.nodes, x.prob_table, x.backoff_table, x.size, x.word_bits, x.start_bits)
+            for x in self.packed
+        )
+
     @cached_property
     def unigrams(self) -> Level:
         """Of each word by itself, as plain arrays."""

@@ -1,6 +1,6 @@
 """What is compiled on installation; `search` is None where there was no compiler, or an older one was left."""
 
-SOURCES = 2  # as in search.cpp: which calls the compiled part answers to
+SOURCES = 3  # as in search.cpp: which calls the compiled part answers to
 
 try:
     from asr.native import search

@@ -2,10 +2,11 @@
 // tests/test_compiled_search.py holds the results against those of the Python.
 #include "engine.h"
 #include "forward.h"
+#include "spelling.h"
 
 namespace {
 
-const int SOURCES = 2;  // as in asr/native/__init__.py
+const int SOURCES = 3;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
@@ -54,6 +55,22 @@ PyObject* words_of(const Text* text) {
     return list;
 }
 
+// asr.language.ngram.NgramModel.native
+void take_levels(PyObject* levels, Ngrams& lm) {
+    for (Py_ssize_t n = 0; n < PyTuple_Size(levels); ++n) {
+        PyObject *records, *is_node, *ranks, *nodes, *probs, *backoffs;
+        long long size;
+        Level& level = lm.levels.emplace_back();
+        if (!PyArg_ParseTuple(PyTuple_GetItem(levels, n), "OOOOOOLii", &records, &is_node, &ranks, &nodes, &probs,
+                              &backoffs, &size, &level.word_bits, &level.start_bits))
+            throw PythonError();
+        level.size = size;
+        level.records.take(records), level.is_node.take(is_node), level.ranks.take(ranks);
+        level.nodes.take(nodes), level.prob_table.take(probs), level.backoff_table.take(backoffs);
+        level.prepare();
+    }
+}
+
 int engine_init(PyObject* self, PyObject* arguments, PyObject*) {
     auto engine = std::make_unique<Engine>();
     PyObject *said, *first, *word, *lm_word, *penalty, *due, *boosted, *levels, *after, *end_of;
@@ -66,18 +83,7 @@ int engine_init(PyObject* self, PyObject* arguments, PyObject*) {
         engine->said.take(said), engine->said_first.take(first), engine->word.take(word);
         engine->lm_word.take(lm_word), engine->penalty.take(penalty), engine->due.take(due);
         engine->hotwords.begin.take(boosted);
-        for (Py_ssize_t n = 0; n < PyTuple_Size(levels); ++n) {
-            PyObject *records, *is_node, *ranks, *nodes, *probs, *backoffs;
-            long long size;
-            Level& level = engine->lm.levels.emplace_back();
-            if (!PyArg_ParseTuple(PyTuple_GetItem(levels, n), "OOOOOOLii", &records, &is_node, &ranks, &nodes, &probs,
-                                  &backoffs, &size, &level.word_bits, &level.start_bits))
-                throw PythonError();
-            level.size = size;
-            level.records.take(records), level.is_node.take(is_node), level.ranks.take(ranks);
-            level.nodes.take(nodes), level.prob_table.take(probs), level.backoff_table.take(backoffs);
-            level.prepare();
-        }
+        take_levels(levels, engine->lm);
         if (after != Py_None) engine->hotwords.take(after, end_of);
         engine->prepare();
         return Py_None;
@@ -182,9 +188,40 @@ PyObject* ctc_scores(PyObject*, PyObject* arguments) {
     });
 }
 
+PyObject* spell(PyObject*, PyObject* arguments) {
+    PyObject *levels, *letters, *first, *chunks, *chunk_first;
+    int beam;
+    if (!PyArg_ParseTuple(arguments, "O!OOOOi", &PyTuple_Type, &levels, &letters, &first, &chunks, &chunk_first, &beam))
+        return nullptr;
+    return guarded([&]() -> PyObject* {
+        Ngrams lm;
+        take_levels(levels, lm);
+        Array<uint8_t> words;
+        Array<int64_t> begin, chunk_begin;
+        Array<int32_t> tokens;
+        words.take(letters), begin.take(first), tokens.take(chunks), chunk_begin.take(chunk_first);
+        PyObject* list = PyList_New(begin.size - 1);
+        for (Py_ssize_t i = 0; list && i + 1 < begin.size; ++i) {
+            PyObject* ways = PyList_New(0);
+            for (const Spelt& way : spelt(lm, words.data + begin[i], begin[i + 1] - begin[i], tokens, chunk_begin, beam)) {
+                PyObject* row = PyList_New(Py_ssize_t(way.tokens.size()) - 1);  // without the end
+                for (size_t k = 0; row && k + 1 < way.tokens.size(); ++k)
+                    PyList_SetItem(row, Py_ssize_t(k), PyLong_FromLong(way.tokens[k]));
+                PyObject* pair = Py_BuildValue("(dN)", way.score, row);
+                if (!ways || !pair || PyList_Append(ways, pair)) throw PythonError();
+                Py_DECREF(pair);
+            }
+            PyList_SetItem(list, i, ways);
+        }
+        return list;
+    });
+}
+
 PyMethodDef functions[] = {
     {"ctc_scores", ctc_scores, METH_VARARGS,
      "ctc_scores(probabilities, width, symbols, first): ln probability of texts, whose symbols follow one another."},
+    {"spell", spell, METH_VARARGS,
+     "spell(levels, letters, first, chunks, chunk_first, beam): of each word its ways (score, chunks), best first."},
     {nullptr, nullptr, 0, nullptr},
 };
 

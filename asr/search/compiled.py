@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from asr.language.ngram import NgramModel
-from asr.language.packed import PackedLevel
+from asr.language.ngram import UNKNOWN, NgramModel
 from asr.native import search as native
 from asr.search.base import Hypothesis, LexiconOptions, Partial
 from asr.search.hotwords import HotwordScorer, HotwordState
-from asr.search.lexicon import Pronunciation
+from asr.search.lexicon import Lexicon
+from asr.search.pronunciations import Pronunciation
 from asr.search.words import LexiconSearch
 
 MAX_ORDER = 8  # of a language model
@@ -24,28 +24,30 @@ class CompiledSearch(LexiconSearch):
     def __init__(
         self,
         phonemes: Sequence[str],
-        pronunciations: Iterable[Pronunciation],
+        pronunciations: Iterable[Pronunciation] | Lexicon,
         lm: NgramModel,
         options: LexiconOptions = LexiconOptions(),
         log_prior: np.ndarray | None = None,
         hotwords: HotwordScorer = HotwordScorer(),
     ):
         super().__init__(phonemes, pronunciations, lm, options, log_prior, hotwords)
-        said, words, o = self._tree.said, self._tree.words, self.options
-        number = {word: i for i, word in enumerate(dict.fromkeys(words))}
-        self._words = list(number)
+        o, coded = self.options, self._coded
+        self._words = coded.words
         self._hotword_states: list[HotwordState] = [self.hotwords.start]  # by number
         self._hotword_state_numbers = {self.hotwords.start: 0}
-        known = [self.lm.number(word) for word in self._words]
+        known = np.array([self.lm.number(word) for word in self._words], np.int64)
+        penalties = np.zeros(len(known))
+        for i in np.flatnonzero(known == UNKNOWN).tolist():
+            penalties[i] = 0.0 if self._words[i] in self.lm else self._penalty(self._words[i])
         self._engine = native.Engine(
-            np.frombuffer("".join(said).encode("latin-1"), np.uint8),
-            np.cumsum([0, *map(len, said)], dtype=np.int64),
-            np.array([number[word] for word in words], np.int64),
-            np.array(known, np.int64),
-            np.array([0.0 if word in self.lm else self._penalty(word) for word in self._words]),
-            self._word_scores,
+            coded.said,
+            coded.first,
+            coded.word,
+            known,
+            penalties,
+            self._unigram_scores()[coded.word],
             np.array([word in self.hotwords for word in self._words], np.uint8),
-            tuple(_level(level) for level in self.lm.packed),
+            self.lm.native,
             *((self._after, self._end) if any(self.hotwords) else (None, None)),
             (o.beam, o.symbols, o.lm_weight, o.word_bonus, o.sure_blank, o.least_symbol, o.width)
             + (o.recombine, o.look_ahead),
@@ -79,14 +81,9 @@ class CompiledSearch(LexiconSearch):
         return self.hotwords.end(self._hotword_states[state])
 
 
-def _level(level: PackedLevel) -> tuple:
-    arrays = (level.records, level.is_node, level.ranks, level.nodes, level.prob_table, level.backoff_table)
-    return *arrays, level.size, level.word_bits, level.start_bits
-
-
 def lexicon_search(
     phonemes: Sequence[str],
-    pronunciations: Iterable[Pronunciation],
+    pronunciations: Iterable[Pronunciation] | Lexicon,
     lm: NgramModel,
     options: LexiconOptions = LexiconOptions(),
     log_prior: np.ndarray | None = None,

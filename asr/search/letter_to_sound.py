@@ -1,40 +1,33 @@
-"""How words that no lexicon has may be pronounced: as two words it has, or by rules from letters to phonemes.
+"""How words that no lexicon has may be pronounced: as two words it has, or by a model of letters and phonemes.
 
-The rules are those every reader of English knows (a small part of Elovitz et al. 1976); they give several
-pronunciations where the vowels leave a choice, and the search takes the one that was said.
+The model is an n-gram over pairs of a letter and the phonemes that it stands for, "x:K_S", trained on a lexicon whose
+words are cut into such pairs (joint sequences: Bisani & Ney 2008). recipes/language_model/letter_to_sound.py makes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from itertools import islice, product
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cache
 
-MAX_PRONUNCIATIONS = 6  # pronunciations of a word
+import numpy as np
+
+from asr.language.ngram import NgramModel, State
+from asr.language.ngram_file import load
+from asr.model.checkpoint import MODELS
+from asr.native import search as native
+
+PACKAGED = MODELS / "english-letter-to-sound.npz"
+MAX_PRONUNCIATIONS = 6  # of a word
 MIN_PART_LETTERS = 3  # letters of a word within a compound: "snow" + "boy"
 VOWELS = "aeiouy"
-
-_RULES = {  # letters: phonemes, with / between alternatives, the usual one first
-    "tion": "SH AH N", "sion": "ZH AH N/SH AH N", "eigh": "EY", "ough": "AO/OW", "augh": "AO", "tch": "CH",
-    "igh": "AY", "sch": "SH/S K", "chr": "K R", "dge": "JH", "eau": "OW", "ing": "IH NG", "air": "EH R",
-    "ear": "IH R/EH R", "eer": "IH R", "our": "AO R/AW ER", "ai": "EY/AY", "ay": "EY", "au": "AO/AW", "aw": "AO",
-    "ee": "IY", "ea": "IY/EH", "ei": "AY/EY", "ey": "IY/EY", "eu": "UW/OY", "ew": "UW", "ie": "IY/AY",
-    "oa": "OW", "oi": "OY", "oy": "OY", "oo": "UW/UH", "ou": "AW/UW", "ow": "OW/AW", "ue": "UW", "ui": "UW/IH",
-    "aa": "AA", "oe": "OW", "ar": "AA R", "or": "AO R", "er": "ER", "ir": "ER/IH R", "ur": "ER/UH R", "ch": "CH/K",
-    "sh": "SH", "th": "TH", "ph": "F", "wh": "W", "gh": "G", "ck": "K", "ng": "NG", "qu": "K W", "kn": "N",
-    "wr": "R", "sc": "S K", "x": "K S", "a": "AE/AA/EY", "b": "B", "c": "K", "d": "D", "e": "EH/IY", "f": "F",
-    "g": "G", "h": "HH", "i": "IH/IY/AY", "j": "JH", "k": "K", "l": "L", "m": "M", "n": "N", "o": "OW/AA", "p": "P",
-    "q": "K", "r": "R", "s": "S", "t": "T", "u": "UW/AH", "v": "V", "w": "W", "y": "IY/AY", "z": "Z",
-}  # fmt: skip
-_LONG_VOWELS = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW", "y": "AY"}  # before a consonant and a last e
-_MAX_RULE_LETTERS = max(map(len, _RULES))
+BEAM = 8  # beginnings of a word that are kept at each letter
+LEAST_LN = 4.0  # ways so much less likely than the first are not given
 
 
 def guess(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:
     """Pronunciations ("P EH R") of a lower-case word, likeliest first. lexicon: those of the words it has."""
     found = [f"{a} {b}" for first, last in compounds(word, lexicon)[:1] for a in lexicon[first] for b in lexicon[last]]
-    ways = [way.split("/") for way in _by_rules(word.replace("'", ""))]
-    found += (" ".join(said) for said in islice(product(*ways), MAX_PRONUNCIATIONS))
-    return list(dict.fromkeys(" ".join(said.split()) for said in found))[:MAX_PRONUNCIATIONS]
+    return list(dict.fromkeys([*found, *(said for said, _ in packaged().ways([word])[0])]))[:MAX_PRONUNCIATIONS]
 
 
 def compounds(word: str, lexicon: Container[str]) -> list[tuple[str, str]]:
@@ -44,22 +37,68 @@ def compounds(word: str, lexicon: Container[str]) -> list[tuple[str, str]]:
     return sorted(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))
 
 
-def _by_rules(word: str) -> list[str]:
-    """The rule of each piece of the word; of a doubled consonant, one."""
-    ways, at = [], 0
-    while at < len(word):
-        rest = word[at:]
-        if rest[0] == word[at - 1 : at] and rest[0] not in VOWELS:
-            at += 1
-            continue
-        if len(rest) == 3 and rest[0] in _LONG_VOWELS and rest[1] not in VOWELS + "rwx" and rest[2] == "e":
-            ways += [_LONG_VOWELS[rest[0]], "JH" if rest[1] == "g" else "S" if rest[1] == "c" else _RULES[rest[1]]]
-            break
-        if rest == "e" and ways and any(c in VOWELS for c in word[:at]):
-            break
-        piece = next(rest[:n] for n in range(_MAX_RULE_LETTERS, 0, -1) if rest[:n] in _RULES)
-        soft = rest[1:2] in ("e", "i", "y") and rest[1:2] != ""
-        said = {"c": "S", "g": "G/JH"}.get(piece) if soft else None
-        ways.append(said or _RULES[piece])
-        at += len(piece)
-    return ways
+def pair(letter: str, phonemes: Iterable[str]) -> str:
+    """A letter and what it stands for, as a token of the model: "x:K_S"; "b:" is silent."""
+    return f"{letter}:{'_'.join(phonemes)}"
+
+
+class LetterToSound:
+    """Pronounces words by an n-gram model of pairs."""
+
+    def __init__(self, model: NgramModel):
+        self._model = model
+        self._phonemes = [word.partition(":")[2].replace("_", " ") for word in model.words]
+        self._pairs: dict[str, list[int]] = {}  # of each letter
+        for i, word in enumerate(model.words[3:], start=3):
+            self._pairs.setdefault(word[0], []).append(i)
+
+    def ways(self, words: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """Of each word its pronunciations and their ln probabilities, the likeliest first; at least one."""
+        known = ["".join(c for c in word if c in self._pairs) for word in words]
+        return [self._told_apart(word, ways) for word, ways in zip(known, self._searched(known))]
+
+    def _searched(self, words: Sequence[str]) -> Sequence[Iterable[tuple[float, list[int]]]]:
+        if native is None:
+            return [self._search(word) for word in words]
+        number = {letter: i for i, letter in enumerate(self._pairs)}
+        letters = np.array([number[c] for word in words for c in word], np.uint8)
+        pairs = [np.array(each, np.int32) for each in self._pairs.values()]
+        return native.spell(
+            self._model.native, letters, _starts(map(len, words)), np.concatenate(pairs), _starts(map(len, pairs)), BEAM
+        )
+
+    def _search(self, word: str) -> list[tuple[float, list[int]]]:
+        """The same as native/spelling.h: (ln probability, pairs), best first."""
+        places: list[tuple[float, State, list[int]]] = [(0.0, self._model.start(), [])]
+        for letter in word:
+            grown = []
+            for score, state, before in places:
+                for token in self._pairs[letter]:
+                    more, after = self._model.score(state, self._model.words[token])
+                    grown.append((score + more, after, [*before, token]))
+            places = sorted(grown, key=lambda place: -place[0])[:BEAM]
+        ended = [(score + self._model.end(state), pairs) for score, state, pairs in places]
+        return sorted(ended, key=lambda end: -end[0])
+
+    def _told_apart(self, word: str, ways: Iterable[tuple[float, list[int]]]) -> list[tuple[str, float]]:
+        """Each pronunciation once, by its likeliest pairs; of a word of silent letters the first that sounds."""
+        found: dict[str, float] = {}
+        for score, tokens in ways:
+            said = " ".join(filter(None, (self._phonemes[token] for token in tokens)))
+            if said:
+                found.setdefault(said, score)
+        if not found:
+            loud = [self._phonemes[token] for letter in word or "a" for token in self._pairs[letter]]
+            found = {next(filter(None, loud), "AH"): -np.inf}
+        best = max(found.values())
+        return [(said, score) for said, score in found.items() if score >= best - LEAST_LN]
+
+
+def _starts(lengths: Iterable[int]) -> np.ndarray:
+    return np.cumsum([0, *lengths], dtype=np.int64)
+
+
+@cache
+def packaged() -> LetterToSound:
+    """The model beside the others. Raises NgramError where it is missing."""
+    return LetterToSound(load(PACKAGED))

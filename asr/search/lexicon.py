@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 
-from asr.errors import Error
+import numpy as np
+
 from asr.model.checkpoint import MODELS
 from asr.search.letter_to_sound import guess
+from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations, open_packed
 
-Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
-PACKAGED = MODELS / "english-lexicon.txt.xz"  # or not
+PACKAGED = MODELS / "english-lexicon.npz"  # or not
 MAX_ACRONYM_LETTERS = 5  # of a word that is also tried letter by letter
 LETTER_NAMES = {
     "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
@@ -26,10 +27,6 @@ _READABLE = re.compile("(s?[cpt][hlr]?|sp?[lmnqw]|[bfg][lr]|[dkpt]r|[dt]w|[gkp]n
 _STRESS = str.maketrans("", "", "012")
 
 
-class LexiconError(Error, ValueError):
-    """A lexicon cannot be used, with the reason in a sentence."""
-
-
 class Lexicon(Mapping[str, list[str]]):
     """Words and their pronunciations ("P EH R"), the usual one first: lexicon["pear"] == ["P EH R"]."""
 
@@ -37,6 +34,13 @@ class Lexicon(Mapping[str, list[str]]):
         self._words: dict[str, list[str]] = {}
         for word, said in pronunciations:
             self._words.setdefault(word, []).append(said)
+
+    @classmethod
+    def of(cls, words: Mapping[str, list[str]]) -> Lexicon:
+        """The same as a mapping says."""
+        found = cls()
+        found._words = dict(words)
+        return found
 
     @classmethod
     def read(cls, path: Path | str) -> Lexicon:
@@ -67,11 +71,13 @@ class Lexicon(Mapping[str, list[str]]):
         """All pronunciations of all words."""
         return ((word, way) for word, ways in self._words.items() for way in ways)
 
+    def coded(self, phonemes: Sequence[str]) -> Pronunciations:
+        """As arrays, in the numbers of these phonemes. Raises LexiconError for another one."""
+        return Pronunciations.of(phonemes, self.pairs())
+
     def overridden(self, own: Lexicon) -> Lexicon:
         """The same with the words of another one, which say how these are pronounced, and nothing else does."""
-        new = Lexicon()
-        new._words = self._words | own._words
-        return new
+        return Lexicon.of(self._words | own._words)
 
     def with_guesses(self, texts: Iterable[str]) -> Lexicon:
         """The same, and of words of the texts that it lacks the likeliest guess.
@@ -121,10 +127,70 @@ class Lexicon(Mapping[str, list[str]]):
         return word in self._words
 
 
+class PackedLexicon(Lexicon):
+    """One that lies in arrays until somebody wants it whole."""
+
+    def __init__(self, packed: Pronunciations, own: Mapping[str, list[str]] | None = None):
+        """own: words that the arrays lack, or that are pronounced otherwise than they say."""
+        self._packed, self._own = packed, dict(own or {})
+
+    @cached_property
+    def _words(self) -> dict[str, list[str]]:  # type: ignore[override]
+        return {word: self[word] for word in self}
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self._packed.words)}
+
+    @cached_property
+    def _rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pronunciations word by word, the usual one first; and where each word's begin."""
+        rows = np.lexsort((self._packed.rank, self._packed.word))
+        return rows, np.searchsorted(self._packed.word[rows], np.arange(len(self._packed.words) + 1))
+
+    @property
+    def phonemes(self) -> tuple[str, ...]:
+        """All that occur, sorted."""
+        packed = [self._packed.phonemes[code - 1] for code in np.unique(self._packed.said).tolist()]
+        return tuple(sorted({*packed, *Lexicon.of(self._own).phonemes}))
+
+    def coded(self, phonemes: Sequence[str]) -> Pronunciations:
+        """As arrays, in the numbers of these phonemes. Raises LexiconError for another one."""
+        packed = self._packed.with_phonemes(phonemes)
+        return packed.overridden(Lexicon.of(self._own).coded(phonemes)) if self._own else packed
+
+    def overridden(self, own: Lexicon) -> Lexicon:
+        """The same with the words of another one, which say how these are pronounced, and nothing else does."""
+        return PackedLexicon(self._packed, self._own | dict(own))
+
+    def pairs(self) -> Iterator[Pronunciation]:
+        """All pronunciations of all words."""
+        return ((word, way) for word in self for way in self[word])
+
+    def __getitem__(self, word: str) -> list[str]:
+        if word in self._own:
+            return self._own[word]
+        rows, first = self._rows
+        place = self._places[word]
+        return [self._packed.spelt(row) for row in rows[first[place] : first[place + 1]].tolist()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._packed.words, *self._own]))
+
+    def __len__(self) -> int:
+        return len(self._packed.words) + sum(word not in self._places for word in self._own)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._own or word in self._places
+
+
 @cache
 def packaged() -> Lexicon:
     """The lexicon beside the models; an empty one where none is installed."""
-    return Lexicon.read(PACKAGED) if PACKAGED.exists() else Lexicon()
+    return PackedLexicon(open_packed(PACKAGED)) if PACKAGED.exists() else Lexicon()
 
 
 def _parsed(lines: Iterable[str], name: str) -> Iterator[Pronunciation]:

@@ -94,7 +94,7 @@ class Words(Search):
         unlisted = [word for word in dict.fromkeys([*hotwords, *words]) if word not in lexicon]
         self.said = lexicon.overridden(Lexicon((word, way) for word in unlisted for way in lexicon.ways(word)))
         self.options = LexiconOptions(options.beam or LexiconOptions.beam, w["lm"], w["word"], prior_weight=w["prior"])
-        self._search = lexicon_search(phonemes, self.said.pairs(), lm, self.options, log_prior, hotwords)
+        self._search = lexicon_search(phonemes, self.said, lm, self.options, log_prior, hotwords)
 
     def start(self) -> Any:
         return self._search.start()

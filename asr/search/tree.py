@@ -7,16 +7,15 @@ after the word before, bad ways are seen, and pruned, as soon as they are taken.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 
 from asr.language.ngram import UNKNOWN, NgramModel, State
 from asr.search.base import MIN_GAIN_LN
-from asr.search.lexicon import LexiconError, Pronunciation
+from asr.search.pronunciations import Pronunciations
 
-MAX_PHONEMES = 255  # of a word
 ROOT = -1  # the symbol that the root is reached by
 CACHE_SIZE = 200_000  # look-ahead scores remembered
 
@@ -40,18 +39,10 @@ class PronunciationTree:
     that of its number, from 1.
     """
 
-    def __init__(self, phonemes: Sequence[str], pronunciations: Iterable[Pronunciation]):
-        letter = {p: chr(i) for i, p in enumerate(phonemes, start=1)}
-        try:
-            spelt = [("".join([letter[p] for p in said.split()]), word) for word, said in pronunciations]
-        except KeyError as missing:
-            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
-        spelt = sorted({pair for pair in spelt if 0 < len(pair[0]) <= MAX_PHONEMES})
-        if not spelt:
-            raise LexiconError("the lexicon has no words: give at least one pronunciation")
-        self.said = [said for said, _ in spelt]
-        self.words = [word for _, word in spelt]
-        self.root = Node(0, len(spelt), 0, ROOT)
+    def __init__(self, pronunciations: Pronunciations):
+        self.said = pronunciations.strings()
+        self.words = [pronunciations.words[word] for word in pronunciations.word.tolist()]
+        self.root = Node(0, len(self.said), 0, ROOT)
 
     def children(self, node: Node) -> dict[int, Node]:
         """By the symbol that leads there."""

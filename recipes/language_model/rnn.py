@@ -17,7 +17,7 @@ import torch
 from asr.commands.terminal import say
 from asr.language.rnn_network import LanguageOptions, RnnLanguageModel, load, perplexity, save
 from asr.training.language_model import LanguageTraining, train, vocabulary
-from recipes.language_model.train import manifest_texts, sentences, split
+from recipes.language_model.older_text import manifest_texts, sentences, split
 
 WATCHED = 400  # of the held-out lines, while training
 LICENCE = "Apache-2.0; the text: CC0, CC BY 3.0 and 4.0, US public domain (english-rnn.md)"
