@@ -19,7 +19,6 @@ from asr.native import search as native
 PACKAGED = MODELS / "english-letter-to-sound.npz"
 MAX_PRONUNCIATIONS = 6  # of a word
 MIN_PART_LETTERS = 3  # letters of a word within a compound: "snow" + "boy"
-VOWELS = "aeiouy"
 BEAM = 8  # beginnings of a word that are kept at each letter
 LEAST_LN = 4.0  # ways so much less likely than the first are not given
 
