@@ -30,7 +30,6 @@ Ways = dict[str, list[list[str]]]  # of each word its pronunciations
 
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
-VOWEL_LETTERS = set("aeiouy")
 SECOND_LN = 0.7  # a second guess is listed where it is at most so much less likely than the first
 MIN_CAPITALS = 3  # times that an acronym is seen in capitals, more often than not
 
@@ -67,7 +66,8 @@ def pronounced(words: Sequence[str], known: Ways, capitals: Container[str]) -> W
         if word in capitals:
             guessed[word] = both_ways(word, guessed[word])
     more = {word: guessed[word] if word in guessed else [plural(x) for x in guessed[word[:-2]]] for word in rest}
-    return listed | derived | more
+    spelt = {word: [*ways, both_ways(word, [])[0]] for word, ways in listed.items() if word in capitals}
+    return listed | spelt | derived | more
 
 
 def guess(words: Sequence[str], known: Ways) -> list[list[list[str]]]:
@@ -81,9 +81,9 @@ def guess(words: Sequence[str], known: Ways) -> list[list[list[str]]]:
 
 
 def both_ways(word: str, read: list[list[str]]) -> list[list[str]]:
-    """An acronym letter by letter and, if it can be, in one."""
+    """An acronym letter by letter and in one."""
     spelt = " ".join(LETTER_NAMES[c] for c in word if c in LETTER_NAMES).split()
-    return [spelt, *read[:1]] if VOWEL_LETTERS.intersection(word) else [spelt]
+    return [spelt, *read[:1]]
 
 
 def acronyms(lines: Iterable[str]) -> set[str]:
