@@ -109,8 +109,10 @@ class LexiconSearch(PrefixBeamSearch[Place]):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
         self._rarest = float(lm.unigrams.log_prob[3:].min(initial=0.0))
-        listed = isinstance(pronunciations, Lexicon)
-        self._coded = pronunciations.coded(phonemes) if listed else Pronunciations.of(phonemes, pronunciations)
+        if isinstance(pronunciations, Lexicon):
+            self._coded = pronunciations.coded(phonemes)
+        else:
+            self._coded = Pronunciations.of(phonemes, pronunciations)
         if not len(self._coded):
             raise LexiconError("the lexicon has no words: give at least one pronunciation")
 

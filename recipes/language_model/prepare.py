@@ -58,7 +58,9 @@ def main() -> None:
     files = files_of(args.counts)
     for register, sets in REGISTERS.items():
         if not (args.work / f"{register}.txt").exists():
-            sources = {name: lines_of(args.texts / f"{name}.txt", files[name]) for name in sets}
+            sources: dict[str, Iterable[Line]] = {
+                name: lines_of(args.texts / f"{name}.txt", files[name]) for name in sets
+            }
             sources["older"] = older_lines(args.older, register)
             prepare(register, sources, unseen, shares.get(register, 1.0), args.work)
 
