@@ -19,11 +19,10 @@ import numpy as np
 
 from asr import audio
 from asr.audio.features import SAMPLE_RATE
-from wakeword.evaluate.clips import Clips
+from wakeword.evaluate.clips import SPEECH, Clips, EvaluationError, Noise, Recording, endless, noise_gain
 from wakeword.evaluate.evaluation import Measurement, StreamTrace
 from wakeword.evaluate.report import COUNTED, Row
 from wakeword.evaluate.scoring import Point, Scorer, alarm_rate, detections, first_hits, trace
-from wakeword.evaluate.sources import SPEECH, EvaluationError, Noise, Recording, endless, noise_gain
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from asr.audio.features import SAMPLE_RATE
 from benchmarks.joined import HUSH
 from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from wakeword.detector import DetectorOptions
-from wakeword.evaluate.clips import ClipOptions, hear
+from wakeword.evaluate.clips import ClipOptions, Recording, hear
 from wakeword.evaluate.evaluation import Measurement, hear_streams
 from wakeword.evaluate.scoring import Scorer
-from wakeword.evaluate.sources import Recording
 from wakeword.phrase.phrases import variants
 from wakeword.voices.synthesis import Job, speak
 from wakeword.voices.voices import chosen

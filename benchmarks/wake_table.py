@@ -9,8 +9,7 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.wake_engines import ENGINES
 from wakeword.evaluate.clips import CLEAN
-from wakeword.evaluate.plots import PlotError, det
-from wakeword.evaluate.report import COUNTED, DELAY, Report, Row
+from wakeword.evaluate.report import COUNTED, DELAY, PlotError, Report, Row, det
 from wakeword.evaluate.scoring import AS_SET
 from wakeword.phrase.phrases import slug
 

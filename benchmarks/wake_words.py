@@ -26,9 +26,9 @@ from benchmarks.wake_engines import ENGINES
 from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
 from benchmarks.wake_table import Entry, Outcome, write
 from wakeword.detector import load
+from wakeword.evaluate.clips import Recording, recordings, with_phrase, without_phrase
 from wakeword.evaluate.evaluation import EvaluationOptions
 from wakeword.evaluate.report import Row
-from wakeword.evaluate.sources import Recording, recordings, with_phrase, without_phrase
 from wakeword.phrase.phrases import check, slug
 
 PATIENCE = 48 * 3600  # s for one engine

@@ -21,7 +21,7 @@ from asr.model.onnx import session
 from asr.model.options import ModelOptions
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import export as export_detector
-from wakeword.runtime import ExportError as WakeError
+from wakeword.network import ExportError as WakeError
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 DATA = Path(__file__).parent / "data"

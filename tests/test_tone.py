@@ -13,7 +13,7 @@ from pulse import sound_server  # noqa: F401
 from scipy.signal import correlate
 
 from asr.audio.microphone import Microphone, MicrophoneOptions
-from wakeword import tone
+from wakeword import listen as tone
 
 
 class Output:
@@ -75,7 +75,7 @@ def test_programs_end_with_the_tone_in_the_air(pulse):
     program = """
 import sounddevice, time
 from asr.audio.microphone import Microphone
-from wakeword.tone import beep
+from wakeword.listen import beep
 for number in range(10):
     with Microphone() as microphone:
         next(microphone)

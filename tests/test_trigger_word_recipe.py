@@ -7,7 +7,7 @@ import soundfile
 from loud import OPTIONS, loud_model, stream
 
 from recipes.trigger_word import spans
-from wakeword.phonemes.second_stage import SecondStage, SecondStageOptions
+from wakeword.phonemes.fusion import SecondStage, SecondStageOptions
 from wakeword.train.training import save_detector
 
 

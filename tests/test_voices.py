@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.voices import engines
-from wakeword.voices.engines import Kokoro
+from wakeword.voices import neural as engines
+from wakeword.voices.neural import Kokoro
 from wakeword.voices.programs import Espeak, Festival, Flite, Program
 from wakeword.voices.voices import VOICES, VoiceError, chosen, listing
 

@@ -18,10 +18,9 @@ from benchmarks.wake_engines import ENGINES, RATE
 from benchmarks.wake_sound import Heard, SpeakOptions, everyday, picovoice
 from benchmarks.wake_table import Entry, Outcome
 from wakeword import detector
-from wakeword.evaluate.clips import ClipOptions
+from wakeword.evaluate.clips import ClipOptions, recordings
 from wakeword.evaluate.evaluation import EvaluationOptions, evaluate
 from wakeword.evaluate.scoring import trace
-from wakeword.evaluate.sources import recordings
 from wakeword.voices.synthesis import Spoken
 
 

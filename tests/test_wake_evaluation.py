@@ -15,11 +15,11 @@ from loud import Loudness
 from asr.audio.features import SAMPLE_RATE
 from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from wakeword.detector import Detector, DetectorOptions
-from wakeword.evaluate import clips, scoring, sources
+from wakeword.evaluate import clips as clips_module
+from wakeword.evaluate import scoring
 from wakeword.evaluate.clips import CLEAN, ClipOptions, word_end
 from wakeword.evaluate.evaluation import EvaluationError, EvaluationOptions, evaluate, write
-from wakeword.evaluate.plots import det
-from wakeword.evaluate.report import COUNTED
+from wakeword.evaluate.report import COUNTED, det
 
 
 def beeps(seconds, *at, level=0.5, length=0.1):
@@ -143,7 +143,7 @@ def test_rates_have_a_bootstrap_interval_or_the_rule_of_three():
 )
 def test_snr_is_the_loudest_frame_of_512_against_the_loudest(lengths, levels, snr):
     speech, noise = (hiss(n / SAMPLE_RATE, level, seed=n) for n, level in zip(lengths, levels))
-    scaled = noise * sources.noise_gain(speech, noise, snr)
+    scaled = noise * clips_module.noise_gain(speech, noise, snr)
     energy = [
         max((x[i : i + 512].astype(float) ** 2).sum() for i in range(0, max(1, len(x) - 511), 512))
         for x in (speech, scaled)
@@ -154,26 +154,31 @@ def test_snr_is_the_loudest_frame_of_512_against_the_loudest(lengths, levels, sn
 def test_recordings_come_from_files_folders_and_manifests(save):
     folder = save("folder", [hiss(1)] * 2)
     manifest = save("manifest", [hiss(1)] * 3, ["hey Computer, stop", "", "a computerised hey"], "home")
-    found = sources.recordings([folder, manifest, folder / "001.wav"])
-    assert [r.kind for r in found] == [sources.UNLABELLED] * 2 + ["speech", "noise or silence", "speech", "unlabelled"]
+    found = clips_module.recordings([folder, manifest, folder / "001.wav"])
+    assert [r.kind for r in found] == [clips_module.UNLABELLED] * 2 + [
+        "speech",
+        "noise or silence",
+        "speech",
+        "unlabelled",
+    ]
     assert [r.source for r in found] == [str(folder)] * 2 + ["home"] * 3 + ["files"]
     assert [r.says("hey computer") for r in found] == [False, False, True, False, False, False]
     with pytest.raises(EvaluationError, match="does not exist"):
-        sources.recordings([folder / "none"])
+        clips_module.recordings([folder / "none"])
     (folder / "empty.jsonl").write_text("")
     with pytest.raises(EvaluationError, match="empty"):
-        sources.recordings([folder / "empty.jsonl"])
+        clips_module.recordings([folder / "empty.jsonl"])
 
 
 def test_noise_goes_on_without_end_and_is_never_silent(save):
-    files = sources.recordings([save("noise", [beeps(3, 0.1), hiss(0.5, 0.2), beeps(1)])])
-    noise = sources.Noise(files, np.random.default_rng(1))
+    files = clips_module.recordings([save("noise", [beeps(3, 0.1), hiss(0.5, 0.2), beeps(1)])])
+    noise = clips_module.Noise(files, np.random.default_rng(1))
     for n in (1000, 1000, 100_000, 20_000):
         stretch = noise.take(n)
         assert len(stretch) == n and stretch.any() and np.abs(stretch).max() <= 1
-    silent = sources.recordings([save("silent", [beeps(1)])])
+    silent = clips_module.recordings([save("silent", [beeps(1)])])
     with pytest.raises(EvaluationError, match="silent"):
-        sources.Noise(silent, np.random.default_rng(1)).take(10)
+        clips_module.Noise(silent, np.random.default_rng(1)).take(10)
 
 
 # --- clips ---------------------------------------------------------------------------------------
@@ -192,9 +197,9 @@ def test_the_end_of_a_phrase_is_where_its_energy_ends(floor):
 def hear(save, name, options, sounds, noises=()):
     left_out = []
     files, noises = (
-        sources.recordings([save(name + k, s)]) if len(s) else [] for k, s in (("+", sounds), ("-", noises))
+        clips_module.recordings([save(name + k, s)]) if len(s) else [] for k, s in (("+", sounds), ("-", noises))
     )
-    return clips.hear(Loudness(), files, noises, options, left_out), left_out
+    return clips_module.hear(Loudness(), files, noises, options, left_out), left_out
 
 
 def test_a_hit_falls_between_the_clips_start_and_the_time_after_its_end(save):
@@ -229,7 +234,7 @@ def test_clips_that_are_silent_or_broken_are_left_out_and_named(save, tmp_path):
     heard, left_out = hear(save, "a", ClipOptions(), [beeps(1, 0.5), beeps(1)])
     assert len(heard.windows) == 1 and len(left_out) == 1 and "001.wav is silent" in left_out[0]
     with pytest.raises(EvaluationError, match="recordings of the phrase"):
-        clips.hear(Loudness(), sources.recordings([broken]), [], ClipOptions(), left_out)
+        clips_module.hear(Loudness(), clips_module.recordings([broken]), [], ClipOptions(), left_out)
     assert "broken.wav" in left_out[-1]
 
 
@@ -367,7 +372,7 @@ def material(save):
 
 
 def stream(material, options=HOURS):
-    return Stream(*(sources.recordings([path]) for path in material), options)
+    return Stream(*(clips_module.recordings([path]) for path in material), options)
 
 
 def test_the_stream_is_the_same_from_a_seed_and_has_every_clip_once(material):
@@ -383,7 +388,7 @@ def test_the_stream_is_the_same_from_a_seed_and_has_every_clip_once(material):
 def test_speech_lies_above_the_noise_under_it_and_most_background_is_silent(material):
     pieces = list(stream(material, replace(HOURS, hours=0.2)).pieces())
     clip = next(samples for samples, is_clip in pieces if is_clip)
-    assert sources.loudest(clip) / sources.loudest(clip[:7000]) > 30  # 20 dB, but for the noise's own swings
+    assert clips_module.loudest(clip) / clips_module.loudest(clip[:7000]) > 30  # 20 dB, but for the noise's own swings
     background = [np.abs(samples).max() > 1.001 for samples, is_clip in pieces if not is_clip]
     assert 0.15 < np.mean(background) < 0.25  # noise alone peaks at 1
 
@@ -431,7 +436,7 @@ def test_a_protocol_that_cannot_be_run_is_refused(material, save):
         with pytest.raises(EvaluationError):
             measurement(Loudness(), stream(sets))
     with pytest.raises(EvaluationError, match="0 clips is no benchmark"):
-        Stream([], *(sources.recordings([path]) for path in (speech, noise)), HOURS)
+        Stream([], *(clips_module.recordings([path]) for path in (speech, noise)), HOURS)
     with pytest.raises(EvaluationError, match="2 s or more"):
         stream(material, replace(HOURS, hours=0.001))
     with pytest.raises(EvaluationError):

@@ -74,7 +74,9 @@ def test_a_phrase_becomes_a_detector(tmp_path):
     assert detector.options.threshold == measured.thresholds[3.0]
     assert detector.card["clips"]["phrase"] == 40 and detector.card["voices"] == ["flite"]
     assert any("min left" in line for line in said)
-    assert any("no second look" in line for line in said) and detector.look is None  # no phoneme is in these tones
+    assert (
+        any("without phonemes" in line for line in said) and detector.phonemes is None
+    )  # no phoneme is in these tones
     losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in said if line.startswith("update")]
     assert len(losses) == 3 and losses[-1] < losses[0]
 

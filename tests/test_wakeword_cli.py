@@ -1,6 +1,7 @@
 """The command `wakeword`: what it prints, its exit status, one sentence for each bad input."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ def test_detect_goes_on_after_a_bad_file(capsys, tmp_path, boom, recording):
         (["train", " ".join(["word"] * 30)], "at most 6"),
         (["train", "привет"], "no voice here can read"),
         (["train", "bzzzt"], "cannot be pronounced"),
+        (["train", "hey", "computer"], 'put the phrase into quotes: wakeword train "hey computer"'),
+        (["train", "a"], '"a" is a single letter'),
+        (["train", "hey computer", "--seed", "-1"], "--seed must be at least 0"),
+        (["train", "hey computer", "--output", "no/such/hey.safetensors"], "there is no folder no/such"),
+        (["train", "hey computer", "--pronounce", "hay=hey"], "give a word of the phrase and its spelling"),
+        (["listen", "BOOM", "--phrase", "hey you"], "not both"),
+        (["listen", "BOOM", "--run", "echo {text}"], "add --then transcribe"),
+        (["listen", ""], "give a detector (a name or a file)"),
+        (["detect", "--model", "NO MODEL", "x.wav"], "is no wake-word detector"),
+        (["detect", "--model", "BOOM", "--threshold", "nan", "x.wav"], "between 0 and 1"),
         (["train", "hey computer", "--voices", "caruso"], 'no voice "caruso"'),
         (["train", "hey computer", "--rate", "0.7"], "--rate must be one of 0.1, 0.5, 1, 3"),
         (["train", "hey computer", "--clips", "0"], "--clips must be at least 1"),
@@ -74,6 +85,7 @@ def test_detect_goes_on_after_a_bad_file(capsys, tmp_path, boom, recording):
 )
 def test_bad_input_gets_one_sentence(capsys, tmp_path, monkeypatch, boom, arguments, sentence):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "NO MODEL").write_text("no model")
     given = [boom if a == "BOOM" else str(tmp_path / "new") if a == "DIR" else a for a in arguments]
     status, out, err = run(capsys, *given)
     assert status == 2 and out == ""
@@ -88,6 +100,22 @@ def test_no_voice_installed(capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(voice, "installed", classmethod(lambda cls: False))
     status, _, err = run(capsys, "train", "hey computer")
     assert status == 2 and "no voice is installed" in err and "apt install" in err
+
+
+def test_without_torch_training_says_what_to_install(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "torch" or name == "wakeword.train.build"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, _, err = run(capsys, "train", "hey computer")
+    assert status == 2 and "to be trained" in err.splitlines()[0]
+    assert "training needs torch" in err.splitlines()[-1]
+
+
+def test_a_bug_shows_its_traceback(monkeypatch):
+    monkeypatch.setattr("wakeword.voices.voices.listing", lambda: np.zeros(2) + np.zeros(3))
+    with pytest.raises(ValueError, match="broadcast"):
+        main(["voices"])
 
 
 def test_voices_are_listed(capsys):

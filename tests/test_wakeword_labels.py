@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakeword.train.labels import extended_ones
-from wakeword.train.model import TriggerOptions
+from wakeword.train.model import TriggerOptions, extended_ones
 from wakeword.train.training import TrainOptions, labels
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from asr import audio
-from wakeword.record import Recorder, utterances
+from wakeword.listen import Recorder, utterances
 
 CLIPS = [audio.load(str(Path(__file__).parent / "data" / name)) for name in ("independence.opus", "names.opus")]
 PAUSE = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 1e-4

@@ -19,7 +19,7 @@ def said(symbols: str, sure: float = 0.9) -> np.ndarray:
 
 
 def score(word: str, heard: np.ndarray) -> np.ndarray:
-    keyword = Keyword(tuple("-abc".index(c) for c in word))
+    keyword = Keyword([tuple("-abc".index(c) for c in word)])
     return keyword.feed(heard, keyword.start())[0]
 
 
@@ -59,7 +59,7 @@ def test_the_best_of_all_paths(seed):
 @given(st.lists(st.integers(0, 40), max_size=5), st.integers(0, 100))
 def test_any_cut(cuts, seed):
     heard = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), 40))
-    keyword, parts = Keyword((1, 2, 2)), []
+    keyword, parts = Keyword([(1, 2, 2)]), []
     state = keyword.start()
     for part in np.split(heard, sorted(cuts)):
         scores, state = keyword.feed(part, state)
@@ -69,4 +69,13 @@ def test_any_cut(cuts, seed):
 
 def test_an_empty_keyword_is_refused():
     with pytest.raises(ValueError, match="at least one symbol"):
-        Keyword(())
+        Keyword([()])
+
+
+@given(st.integers(0, 100))
+def test_several_ways_score_as_the_best_of_them_alone(seed):
+    heard = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), 30))
+    ways = [(1, 2), (3,), (2, 2, 1, 3)]
+    together = Keyword(ways)
+    apart = [k.feed(heard, k.start())[0] for k in (Keyword([way]) for way in ways)]
+    assert np.allclose(together.feed(heard, together.start())[0], np.max(apart, axis=0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asr import audio
-from wakeword.voices.tempo import FASTEST, SLOWEST, WINDOW, _stretched, time_stretch
+from wakeword.voices.synthesis import FASTEST, SLOWEST, WINDOW, _stretched, time_stretch
 
 CLIP = Path(__file__).parent / "data" / "independence.opus"
 

@@ -4,25 +4,85 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import audio
 from asr.commands.expectations import add_expectations, recognizer_options
+from asr.commands.terminal import add_model as add_recogniser
 from asr.commands.terminal import say
-from wakeword.cli_options import UsageError, acoustic_model, add_model, add_verify, confirmation, opened
-from wakeword.detector import AFTERWARDS, Detection
-from wakeword.listen import Alarms, Heard, Program
+from asr.errors import UsageError
+from wakeword.detector import AFTERWARDS, Detection, WakeWordDetector, load
+from wakeword.listen import Alarms, Heard, Program, beep
 from wakeword.listen import listen as hear
 from wakeword.phrase.phrases import slug
-from wakeword.tone import beep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asr.live.listener import Listener
+    from asr.model.interface import AcousticModel
     from wakeword.commands import Command
+
+
+def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:
+    """name: how the detector is given, as "--model" or as an argument without dashes.
+
+    rates: False where the figures are of all rates anyway.
+    """
+    p.add_argument(*name, nargs=nargs, metavar="NAME_OR_FILE", help="packaged detector or a file")
+    p.add_argument(
+        "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
+    )
+    add_recogniser(p, "--recogniser", "for --phrase, --verify and --then: ")
+    at = p.add_mutually_exclusive_group()
+    at.add_argument("--threshold", type=float, metavar="P", help="0..1, instead of the detector's own")
+    if rates:
+        at.add_argument(
+            "--rate", type=float, metavar="N", help="the threshold for N false alarms an hour: 0.1, 0.5, 1 or 3"
+        )
+    p.set_defaults(rate=None)
+
+
+def add_verify(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--verify", action="store_true", help="ask the speech recogniser, too, whether it was the phrase")
+
+
+def opened(options: argparse.Namespace) -> WakeWordDetector:
+    """The detector that the options ask for. Raises ValueError."""
+    if options.model and options.phrase:
+        raise UsageError(f"give either the detector {options.model} or --phrase, not both: they are two ways to listen")
+    if not (options.model or options.phrase):
+        raise UsageError(
+            'give a detector (a name or a file), or --phrase and any words, for example --phrase "hey you"'
+        )
+    if options.model:
+        return load(options.model, options.threshold, options.rate)
+    from wakeword.spotter import spotter
+
+    return spotter(acoustic_model(options.recogniser)[0], options.phrase, options.threshold, options.rate)
+
+
+def confirmation(detector: WakeWordDetector, options: argparse.Namespace) -> Callable[[Heard], bool]:
+    """What has the last word on a detection: the CTC model with --verify, else nobody."""
+    if not options.verify:
+        return lambda heard: True
+    from wakeword.spotter import Verifier
+
+    verifier = Verifier(acoustic_model(options.recogniser)[0], detector.phrase)
+    return lambda heard: verifier(heard.samples)
+
+
+@cache
+def acoustic_model(name: str) -> tuple[AcousticModel, dict]:
+    """The recogniser's acoustic model and its card, loaded once for --phrase, --verify and --then."""
+    from asr.model.onnx import load_model
+
+    return load_model(name)
+
 
 PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
 
@@ -89,11 +149,13 @@ def listen(options: argparse.Namespace) -> int:
     if options.list_devices:
         print(*devices(), sep="\n")
         return 0
-    detector = opened(options)
-    confirmed = confirmation(detector, options)
     if not options.then and (options.hotwords or options.commands or options.lexicon or options.rejection is not None):
         raise UsageError("--hotwords, --commands and --rejection are for what follows the word: add --then transcribe")
+    if options.run is not None and "{text}" in options.run and not options.then:
+        raise UsageError("{text} of --run is what is said after the word: add --then transcribe")
     command = Program(options.run) if options.run is not None else None
+    detector = opened(options)
+    confirmed = confirmation(detector, options)
     name = Path(options.model or slug(detector.phrase)).stem
     alarms = Alarms(options.save_alarms, name) if options.save_alarms else None
     listener = then_listener(options) if options.then else None  # before there is sound that would have to wait for it
@@ -153,7 +215,7 @@ def add_record(p: argparse.ArgumentParser) -> None:
 
 def record(options: argparse.Namespace) -> int:
     from asr.audio.microphone import Microphone, MicrophoneOptions
-    from wakeword.record import Recorder, utterances
+    from wakeword.listen import Recorder, utterances
 
     if options.count < 1:
         raise UsageError("--count must be at least 1")

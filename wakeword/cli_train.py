@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from asr.commands.terminal import say
-from wakeword.cli_options import UsageError, add_model, opened
-from wakeword.phrase.phrases import slug
+from asr.errors import UsageError
+from wakeword.cli_listen import add_model, opened
+from wakeword.phrase.phrases import check, slug
 from wakeword.thresholds import RATES
 
 
@@ -18,7 +20,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
         "Turn a phrase into a detector: synthesisers speak it, a small network learns it, held-out voices choose the "
         "threshold. Stopped at any moment, the same command goes on. Needs no recording and no network."
     )
-    p.add_argument("phrase", help='for example "hey computer"')
+    p.add_argument("phrase", nargs="+", metavar="PHRASE", help='in quotes, for example "hey computer"')
     p.add_argument("--output", type=Path, metavar="FILE", help="of the detector (default: hey-computer.safetensors)")
     p.add_argument("--positives", type=Path, action="append", default=[], metavar="DIR", help="your recordings of it")
     p.add_argument(
@@ -28,6 +30,13 @@ def add_train(p: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="recordings without it, false alarms too",
+    )
+    p.add_argument(
+        "--pronounce",
+        action="append",
+        default=[],
+        metavar="WORD=SPELLING",
+        help="a word that is said wrongly, spelt by its sound: nguyen=win",
     )
     p.add_argument("--voices", metavar="A,B", help="synthesisers to use (default: all that are installed)")
     p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
@@ -39,17 +48,18 @@ def add_train(p: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    from wakeword.train.build import BuildOptions, build
+    _check_train(options)
+    [phrase] = options.phrase
+    output = options.output or Path(f"{slug(phrase)}.safetensors")
+    _check_output(output)
+    say(f"{output}: to be trained; first the program is loaded")
+    from wakeword.train.build import BuildOptions, build, summary
 
-    if options.rate not in RATES:
-        raise UsageError(f"--rate must be one of {', '.join(f'{r:g}' for r in RATES)}, not {options.rate:g}")
-    for name in ("clips", "updates", "processes"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise UsageError(f"--{name} must be at least 1")
     wanted = BuildOptions(
         voices=tuple(options.voices.split(",")) if options.voices else (),
         positives=tuple(options.positives),
         negatives=tuple(options.negatives),
+        pronounce=dict(pair.split("=") for pair in options.pronounce),
     )
     changed = {"rate": options.rate, "processes": options.processes, "seed": options.seed}
     if options.updates:
@@ -59,16 +69,35 @@ def train(options: argparse.Namespace) -> int:
         share = options.clips / wanted.clips
         near_misses, sentences = (max(1, round(share * n)) for n in (wanted.near_misses, wanted.sentences))
         wanted = replace(wanted, clips=options.clips, near_misses=near_misses, sentences=sentences)
-    output = options.output or Path(f"{slug(options.phrase)}.safetensors")
-    if output.suffix != ".safetensors" or output.is_dir():
-        raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")
-    measured = build(options.phrase, output, wanted, say)
-    say(f"{output}: on held-out voices {summary(measured.missed)}")
+    measured = build(phrase, output, wanted, say)
+    say(f"{output}: {summary(measured, options.rate)}")
     return 0
 
 
-def summary(missed: dict[float, float]) -> str:
-    return ", ".join(f"{100 * share:.1f} % missed at {rate:g} false alarms an hour" for rate, share in missed.items())
+def _check_train(options: argparse.Namespace) -> None:
+    """Raise UsageError or phrases.PhraseError for what can be refused before anything is loaded."""
+    if len(options.phrase) > 1:
+        raise UsageError(f'put the phrase into quotes: wakeword train "{" ".join(options.phrase)}"')
+    words = check(options.phrase[0]).split()
+    for pair in options.pronounce:
+        word, _, spelling = pair.partition("=")
+        if word not in words or not re.fullmatch("[a-z']+", spelling):
+            raise UsageError(f"--pronounce {pair}: give a word of the phrase and its spelling, such as {words[0]}=foo")
+    if options.rate not in RATES:
+        raise UsageError(f"--rate must be one of {', '.join(f'{r:g}' for r in RATES)}, not {options.rate:g}")
+    for name, least in {"clips": 1, "updates": 1, "processes": 1, "seed": 0}.items():
+        if getattr(options, name) is not None and getattr(options, name) < least:
+            raise UsageError(f"--{name} must be at least {least}")
+    for path in [*options.positives, *options.negatives]:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist: give a folder of recordings, a recording or a manifest")
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix != ".safetensors" or output.is_dir():
+        raise UsageError(f"{output} is no name for a detector: let it end in .safetensors")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent}: make it first, or name another file")
 
 
 def add_evaluate(p: argparse.ArgumentParser) -> None:

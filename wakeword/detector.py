@@ -20,12 +20,12 @@ from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
 from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
 from wakeword.network import Network
-from wakeword.phonemes.second_stage import SecondStage, second_stage_of
+from wakeword.phonemes.fusion import Fusion, SecondStage, fusion_of
 
 if TYPE_CHECKING:
-    from wakeword.runtime import ExportedNetwork
+    from wakeword.network import ExportedNetwork
 
-FORMAT, VERSION, READ = "wakeword", "2", ("1", "2")  # 1 knew no second look
+FORMAT, VERSION, READ = "wakeword", "3", ("1", "2", "3")  # 1: the RNN alone; 2: with a SecondStage; 3: with Fusion
 MODELS = Path(__file__).parent / "models"
 AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
 _log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class DetectorOptions:
 class StreamState(NamedTuple):
     tail: np.ndarray  # samples that later frames need
     frames: np.ndarray  # (0.., n_mels) frames that later steps need
-    past: np.ndarray  # (0.., n_mels) those before them, for a second look
     layers: tuple[np.ndarray, ...]  # the state of each recurrent layer, (1, H) or (2, H)
     recent: np.ndarray  # (smooth - 1,) last raw scores
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
+    phonemes: Any  # the state of Fusion or SecondStage, None without
     bad_samples: int = 0  # heard so far as silence: NaN, infinite or absurdly large
 
 
@@ -119,14 +119,14 @@ class WakeWordDetector:
 
 
 class Detector(WakeWordDetector):
-    """A trigger-word RNN with its threshold, and a second look at what it has heard, if its card asks for one."""
+    """A trigger-word RNN with its threshold, and what the phonemes say of the same sound, if its card asks for it."""
 
     def __init__(
         self, network: dict[str, np.ndarray] | ExportedNetwork, model: dict, card: dict, options: DetectorOptions
     ):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
-        self.look: SecondStage | None = second_stage_of(card)
+        self.phonemes: Fusion | SecondStage | None = fusion_of(card)
         self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
@@ -135,12 +135,13 @@ class Detector(WakeWordDetector):
     def start(self) -> StreamState:
         no_frames = np.zeros((0, self.model["n_mels"]), np.float32)
         recent = np.zeros(self.options.smooth - 1, np.float32)
-        return StreamState(self.frontend.start(), no_frames, no_frames, self._network.start(), recent, 0, 0)
+        phonemes = self.phonemes.start() if self.phonemes else None
+        return StreamState(self.frontend.start(), no_frames, self._network.start(), recent, 0, 0, phonemes)
 
     def scores(self, samples: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
-        """(n,) samples -> the smoothed score (m,) of every step now complete, and the new state."""
-        frames, tail = self.frontend.feed(samples, state.tail)
-        frames = np.concatenate([state.frames, frames])
+        """(n,) samples -> the score (m,) of every step now complete, and the new state."""
+        new, tail = self.frontend.feed(samples, state.tail)
+        frames = np.concatenate([state.frames, new])
         count = max(0, (len(frames) - self._kernel) // self._stride + 1)
         raw, layers = np.zeros(0, np.float32), state.layers
         if count:
@@ -148,16 +149,13 @@ class Detector(WakeWordDetector):
         raw = np.concatenate([state.recent, raw])
         sums = np.concatenate([[0.0], np.cumsum(raw, dtype=np.float64)])
         smooth = self.options.smooth
-        scores = ((sums[smooth:] - sums[:-smooth]) / smooth).astype(np.float32)[:count]
-        done, recent, past = count * self._stride, raw[len(raw) - (smooth - 1) :], state.past
-        if self.look:
-            known = np.concatenate([past, frames])
-            ends = len(past) + self._stride * np.arange(count) + self._kernel
-            scores = self.look.scores(scores, known, ends, state.steps)
-            past = known[: len(past) + done][-self.look.frames :].copy()
-        rest = frames[done:].copy()
-        steps = state.steps + count
-        return scores, StreamState(tail, rest, past, layers, recent, steps, state.quiet_until, state.bad_samples)
+        scores, phonemes = ((sums[smooth:] - sums[:-smooth]) / smooth).astype(np.float32)[:count], state.phonemes
+        if self.phonemes:
+            scores, phonemes = self.phonemes.feed(scores, new, phonemes)
+        rest, recent = frames[count * self._stride :].copy(), raw[len(raw) - (smooth - 1) :]
+        return scores, state._replace(
+            tail=tail, frames=rest, layers=layers, recent=recent, steps=state.steps + count, phonemes=phonemes
+        )
 
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""
@@ -212,7 +210,12 @@ def load(name: str | Path, threshold: float | None = None, rate: float | None = 
             detector.detect(np.zeros(SAMPLE_RATE // 4, np.float32))
     except DetectorError:
         raise
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except SafetensorError:
+        raise DetectorError(
+            f"{path} is no wake-word detector, or a damaged one: give a file that `wakeword train` wrote, or a "
+            f"packaged detector ({', '.join(packaged())})"
+        ) from None
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         brief = next(iter(str(error).strip().splitlines()), "it makes no sense")[:100]
         raise DetectorError(f"{path} is damaged ({brief}): fetch or train it again") from None
     if rate is not None:
@@ -233,7 +236,7 @@ def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 def exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
     """What `wakeword export` has written -> the network, run by onnxruntime, and the metadata."""
     from asr.model.checkpoint import CheckpointError
-    from wakeword.runtime import load_exported
+    from wakeword.network import load_exported
 
     try:
         network, head = load_exported(path)

@@ -6,15 +6,18 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from asr.audio.features import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.audio.microphone import quiet
 from asr.audio.samples import SlidingBuffer, clean_samples
+from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 from asr.errors import UsageError
 from wakeword.detector import Detection, WakeWordDetector
 
@@ -82,3 +85,77 @@ class Program:
             self._running.append(subprocess.Popen(words))
         except OSError as error:
             raise UsageError(f"--run {words[0]}: {error.strerror}; give a program that can be started") from None
+
+
+PITCH, LENGTH, LEVEL = 880.0, 0.12, 0.2  # Hz, s, of full scale
+BUFFER = 0.1  # s between us and the loudspeaker
+
+
+def tone() -> np.ndarray:
+    """(n,) float32; swells and fades, so that it does not click."""
+    seconds = np.arange(round(LENGTH * SAMPLE_RATE)) / SAMPLE_RATE
+    wave = np.sin(2 * np.pi * PITCH * seconds) * np.sin(np.pi * seconds / LENGTH)
+    return (LEVEL * wave).astype(np.float32)
+
+
+def beep(say: Callable[[str], None]) -> None:
+    """Play the tone and return when it is over; without an output to play it on, a line says so.
+
+    The output is open only so long, has no thread of its own, and is closed without asking whether it has played
+    everything: each of these can keep a program from ending.
+    """
+    import sounddevice
+
+    try:
+        with quiet():
+            stream = sounddevice.OutputStream(SAMPLE_RATE, channels=1, dtype="float32", latency=BUFFER)
+            try:
+                stream.start()
+                _play(stream, tone())
+            finally:
+                stream.close()
+    except sounddevice.PortAudioError as error:
+        say(f"no tone: {error}")
+
+
+def _play(stream, samples: np.ndarray) -> None:
+    """As the stream takes them, and until they have been heard; longer than that nothing is waited for."""
+    until = time.monotonic() + LENGTH + 2 * BUFFER
+    while (left := until - time.monotonic()) > 0:
+        if count := min(stream.write_available, len(samples)):
+            stream.write(samples[:count])
+            samples = samples[count:]
+        time.sleep(min(left, 0.01))
+
+
+HOP_SAMPLES = SAMPLE_RATE // 100  # samples of a log-mel frame
+MAX_UTTERANCE_S = 6.0  # s of an utterance; longer ones are cut
+
+
+def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks of samples (n,) float32 at 16 kHz -> each utterance with a little silence around it."""
+    activity, segmenter = VoiceActivity(LogMel()), Segmenter(SegmenterOptions(max_length=MAX_UTTERANCE_S))
+    state, recent = activity.start(), SlidingBuffer()
+    for block in blocks:
+        block, _ = clean_samples(block)
+        recent.append(block)
+        found, state = activity.feed(block, state)
+        for span in segmenter.feed(found.probabilities):
+            yield recent.rows(span.start * HOP_SAMPLES, span.end * HOP_SAMPLES)
+        recent.forget(segmenter.keep_from * HOP_SAMPLES)
+
+
+class Recorder:
+    """Writes recordings into a folder, numbered on from what is there already."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, samples: np.ndarray) -> Path:
+        import soundfile
+
+        numbers = [int(p.stem) for p in self.folder.glob("*.wav") if p.stem.isdecimal()]
+        path = self.folder / f"{max(numbers, default=0) + 1:03d}.wav"
+        soundfile.write(path, np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+        return path

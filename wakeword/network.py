@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 # recurrent cells: (n, D) and a state -> (n, H) and the new state
 
@@ -81,3 +87,30 @@ class Network:
             x, state = cell(x, state)
             new.append(state)
         return sigmoid(x @ self._output + self._offset), tuple(new)
+
+
+class ExportError(Error, ValueError):
+    """One sentence: why no file was written, and what to do."""
+
+
+class ExportedNetwork:
+    """wakeword.network.Network by an ONNX graph; the state is an array (layers, 1, hidden)."""
+
+    def __init__(self, session: InferenceSession):
+        self._session = session
+        self._shape = [n if isinstance(n, int) else 1 for n in session.get_inputs()[1].shape]
+
+    def start(self) -> tuple[np.ndarray, ...]:
+        return (np.zeros(self._shape, np.float32),)
+
+    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
+        scores, states = self._session.run(None, {"frames": frames[None], "states": layers[0]})
+        return scores[0], (states,)
+
+
+def load_exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
+    """-> the network and the file's metadata. Raises asr.model.checkpoint.CheckpointError."""
+    from asr.model.onnx import session
+
+    found = session(path, threads=1)
+    return ExportedNetwork(found), found.get_modelmeta().custom_metadata_map

@@ -10,6 +10,8 @@ RATES = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a detector knows 
 USUAL = 0.5  # ... unless another one is asked for
 TAIL = 25  # highest peaks that the tail is fitted to
 LOOKED_TAIL = 12  # ... after a second look: lower ones say little, they were looked at because of noise
+TAIL_RATE = 30.0  # highest peaks an hour that the tail of fused scores is fitted to: all of them say something
+FEW, SHAPES = 20, (-0.5, 0.1)  # so many excesses say as much about a tail's shape as is known of it before: 0
 CEILING = 1 - 1e-6
 
 
@@ -26,19 +28,39 @@ def peaks(scores: np.ndarray, gap: int) -> np.ndarray:
     return np.array(found, scores.dtype)
 
 
-def thresholds(events: np.ndarray, hours: float, rates: Sequence[float], tail: int = TAIL) -> dict[float, float]:
+def thresholds(
+    events: np.ndarray, hours: float, rates: Sequence[float], tail: int = TAIL, shape: bool = False
+) -> dict[float, float]:
     """Peaks (n,) in ``hours`` of audio without the phrase -> a threshold for each rate of false alarms an hour.
 
     The highest peaks' logits are taken to fall off exponentially (the tail of most distributions: Pickands 1975), so
-    that an hour of audio says something about rates below one an hour; a single odd clip does not decide.
+    that an hour of audio says something about rates below one an hour; a single odd clip does not decide. With
+    ``shape`` they may fall off faster or slower than that, as a generalised Pareto distribution does.
     """
     logits = np.sort(logit(events))[::-1][: tail + 1]
     if len(logits) < 2:
         return {rate: 0.5 for rate in rates}
     k = len(logits) - 1
-    base, excess = logits[k], float((logits[:k] - logits[k]).mean())
-    wanted = {rate: base + excess * np.log(k / (rate * hours)) for rate in rates}
+    base, excesses = logits[k], logits[:k] - logits[k]
+    bend = pareto_shape(excesses) if shape else 0.0
+    scale = float(excesses.mean()) * (1 - bend)
+    rarer = {rate: np.log(k / (rate * hours)) for rate in rates}  # ln of how much rarer than the base
+    wanted = {rate: base + scale * (np.expm1(bend * x) / bend if bend else x) for rate, x in rarer.items()}
     return {rate: float(np.clip(1 / (1 + np.exp(-x)), 0.02, CEILING)) for rate, x in wanted.items()}
+
+
+def pareto_shape(excesses: np.ndarray) -> float:
+    """Excesses (k,) over a threshold, highest first -> the shape of their generalised Pareto distribution.
+
+    0 is the exponential distribution; below 0 the tail ends somewhere. By probability-weighted moments (Hosking &
+    Wallis 1987), drawn towards 0 where there are few excesses, and between SHAPES.
+    """
+    k = len(excesses)
+    mean, weighted = excesses.mean(), float((np.arange(k) / max(1, k - 1) * excesses).mean())
+    if mean <= 2 * weighted:
+        return SHAPES[1]
+    shape = 2 - mean / (mean - 2 * weighted)
+    return float(np.clip(shape * k / (k + FEW), *SHAPES))
 
 
 def logit(p: np.ndarray) -> np.ndarray:

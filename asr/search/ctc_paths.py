@@ -96,39 +96,43 @@ def _ctc_score(log_probs: np.ndarray, target: list[int]) -> float:
     return float(np.logaddexp.reduce(scores[-2:]))
 
 
-@dataclass(frozen=True)
 class Keyword:
-    """The symbols of one way to say a phrase, as the acoustic model's head numbers them.
+    """A phrase by all the ways to say it, in symbols as the acoustic model's head numbers them.
 
-    For every frame: the best path that says the symbols and ends here, against the model's best path of any content
-    over the same frames (a keyword-filler network: Rose & Paul 1990; with CTC: Hwang et al. 2015).
+    For every frame: the best path that says the symbols of a way and ends here, against the model's best path of any
+    content over the same frames (a keyword-filler network: Rose & Paul 1990; with CTC: Hwang et al. 2015). The ways
+    stand one after the other in a lattice, each after a state that costs nothing, by which it may be entered.
     """
 
-    symbols: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError."""
-        if not self.symbols or BLANK in self.symbols:
+    def __init__(self, ways: Sequence[Sequence[int]]):
+        """Raises ValueError for a way without symbols, or with the blank among them."""
+        if not ways or not all(ways) or any(BLANK in way for way in ways):
             raise ValueError("a keyword needs at least one symbol, and none of them the blank")
+        self.ways = tuple(map(tuple, ways))
+        blanks = [np.array([-1] + [BLANK] * len(way)) for way in ways]  # the last column is to be of zeros
+        lattices = [Lattice.of(way, row) for way, row in zip(ways, blanks)]
+        self._lattice = Lattice(*(np.concatenate([getattr(x, n) for x in lattices]) for n in ("columns", "skip")))
+        self._lengths = np.array([len(way) for way in ways])
+        self._ends = np.cumsum(2 * self._lengths + 1) - 2
 
     @staticmethod
-    def of(phonemes: Sequence[str], symbols: Sequence[str]) -> Keyword:
-        """A phrase's phonemes, where the head's are ``symbols``, numbered from 1. ValueError for one it has not."""
-        return Keyword(tuple(symbols.index(p) + 1 for p in phonemes))
+    def of(ways: Sequence[Sequence[str]], symbols: Sequence[str]) -> Keyword:
+        """A phrase's ways in phonemes, of a head with ``symbols`` from number 1 on. ValueError for one it has not."""
+        return Keyword([[symbols.index(phoneme) + 1 for phoneme in way] for way in ways])
 
     def start(self) -> np.ndarray:
-        """The state: the log-score of the best path into each symbol and the blank after it, (2 L,)."""
-        return np.full(2 * len(self.symbols), -np.inf)
+        """The state: the log-score of the best path into each state of the lattice."""
+        return np.where(self._lattice.columns < 0, 0.0, -np.inf)
 
     def feed(self, log_probs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log_probs (T, V), state -> scores (T,) in 0..1, and the new state.
 
-        A score is the geometric mean, over the phrase's symbols, of the ratio between the phrase's path and the best
+        A score is the geometric mean, over the symbols of the best way, of the ratio between its path and the best
         path: 1 where the model hears exactly the phrase. A path may enter the first symbol at any frame, at no cost.
         """
         relative, scores = log_probs - log_probs.max(-1, keepdims=True), np.empty(len(log_probs), np.float32)
-        for t, now in enumerate(Lattice.of(self.symbols).forward(state, relative, low=1, entry=0.0)):
-            scores[t] = np.exp(now[-2] / len(self.symbols))
+        for t, now in enumerate(self._lattice.forward(state, np.pad(relative, ((0, 0), (0, 1))))):
+            scores[t] = np.exp((now[self._ends] / self._lengths).max())
             state = now
         return scores, state.copy()
 

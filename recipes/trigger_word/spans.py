@@ -33,8 +33,8 @@ def measured(span: float, options: argparse.Namespace) -> Iterator[Row]:
         train = replace(wanted.train, span=span, updates=options.updates)
         build(options.phrase, path, replace(wanted, train=train), lambda line: print(line, file=sys.stderr))
     detector = load(path)
-    looks = {"no": None} | ({"yes": detector.look} if detector.look else {})
-    for name, detector.look in looks.items():
+    looks = {"no": None} | ({"yes": detector.phonemes} if detector.phonemes else {})
+    for name, detector.phonemes in looks.items():
         report = evaluate(detector, options.positives, options.negatives, options.noise)
         found = {"span s": round(span, 2), "second look": name}
         yield from (found | row for row in report.misses if row["set"] == SWEPT)

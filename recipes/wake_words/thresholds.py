@@ -3,8 +3,8 @@
     python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
-are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten, with the
-second look.
+are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten: RNN and phonemes both hear
+everything from then on.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ import numpy as np
 
 from asr import audio
 from asr.audio.features import SAMPLE_RATE
+from asr.errors import Error
 from asr.model.checkpoint import update_card
-from asr.training.data import ManifestError, read_manifest
-from wakeword.detector import VERSION, Detector, DetectorError, load
-from wakeword.phonemes.second_stage import SecondStage, SecondStageOptions
-from wakeword.phrase.pronunciation import ways
-from wakeword.thresholds import LOOKED_TAIL, RATES, USUAL, peaks, thresholds
-from wakeword.train.holdout import LOOKS_PER_HOUR, MIN_EVENT_GAP_S
+from asr.training.data import read_manifest
+from wakeword.detector import VERSION, Detector, load
+from wakeword.phonemes.fusion import Fusion, FusionOptions
+from wakeword.phrase.pronunciation import says, ways
+from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL_RATE, USUAL, peaks, thresholds
+from wakeword.train.validation import MIN_EVENT_GAP_S
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 
 
 def events(detector: Detector, manifest: Path) -> tuple[np.ndarray, float]:
-    """What could be false alarms, the highest score first, and the hours of speech."""
+    """What could be false alarms, the highest score first, and the hours of speech without the phrase."""
     state, scores, samples = detector.start(), [], 0
     for utterance in read_manifest(manifest):
+        if says(utterance.text, detector.phrase):
+            continue
         for block in [*audio.blocks(str(utterance.path)), PAUSE]:
             new, state = detector.scores(block, state)
             scores.append(new)
@@ -48,28 +51,26 @@ def counted(events: np.ndarray, hours: float) -> dict[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", type=Path)
-    parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath, duration")
+    parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath, duration, text")
     options = parser.parse_args()
     try:
         run(options)
-    except (DetectorError, ManifestError, audio.AudioError) as error:
+    except Error as error:
         sys.exit(f"thresholds: {error}")
 
 
 def run(options: argparse.Namespace) -> None:
     detector = load(options.detector)
-    detector.look = None
+    fusion = FusionOptions(tuple(ways(detector.phrase)))
+    detector.phonemes = Fusion(fusion)
     heard, hours = events(detector, options.speech)
-    look = SecondStageOptions(tuple(ways(detector.phrase)), float(heard[round(LOOKS_PER_HOUR * hours)]))
-    detector.look = SecondStage(look)
-    heard, hours = events(detector, options.speech)
-    chosen = thresholds(heard, hours, RATES, LOOKED_TAIL) | counted(heard, hours)
+    tail = max(LOOKED_TAIL, round(TAIL_RATE * hours))
+    chosen = thresholds(heard, hours, RATES, tail, shape=True) | counted(heard, hours)
     more = {
-        "second look": look.asdict(),
+        "fusion": fusion.asdict(),
         "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
-        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom RNN and second look did not learn from",
+        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom RNN and phonemes did not learn from",
         "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},
-        "held out": {"by the training's thresholds, without the second look": detector.card["held out"]},
     }
     update_card(options.detector, more, version=VERSION)
     print("  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"  ({hours:.2f} h)")

@@ -15,7 +15,19 @@ import numpy as np
 
 from asr import audio
 from asr.text import normalise
-from wakeword.evaluate.clips import ClipOptions, Clips, hear
+from wakeword.evaluate.clips import (
+    NOISE,
+    SPEECH,
+    UNLABELLED,
+    ClipOptions,
+    Clips,
+    EvaluationError,
+    Recording,
+    hear,
+    recordings,
+    with_phrase,
+    without_phrase,
+)
 from wakeword.evaluate.report import COUNTED, DELAY, DELAY_95, Report, Row, write
 from wakeword.evaluate.scoring import (
     Point,
@@ -28,16 +40,6 @@ from wakeword.evaluate.scoring import (
     sweep,
     swept_points,
     trace,
-)
-from wakeword.evaluate.sources import (
-    NOISE,
-    SPEECH,
-    UNLABELLED,
-    EvaluationError,
-    Recording,
-    recordings,
-    with_phrase,
-    without_phrase,
 )
 
 __all__ = ["EvaluationError", "EvaluationOptions", "Report", "evaluate", "write"]

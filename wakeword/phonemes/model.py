@@ -18,6 +18,8 @@ from wakeword.network import CELLS
 
 WEIGHTS = Path(__file__).parent.parent / "phonemes.safetensors"
 
+States = tuple[np.ndarray, ...]  # (1, H) of each layer
+
 
 class PhonemeModel:
     """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms.
@@ -44,13 +46,28 @@ class PhonemeModel:
         return PhonemeModel(path, tuple(options["phonemes"]), options["layers"], options["frontend"]["n_mels"])
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(T, n_mels) -> (ceil(T / 4), 1 + symbols)."""
-        return self._network(frames)
+        """Hear a whole recording: (T, n_mels) -> (ceil(T / 4), 1 + symbols) natural log-probabilities."""
+        count = -(-len(frames) // STRIDE)
+        missing = max(0, STRIDE * (count - 1) + RECEPTIVE_FIELD - len(frames))
+        mean = np.broadcast_to(self._network.mean, (missing, self.n_mels))
+        return self.window(np.concatenate([frames, mean]), count, self.start(), count)[0]
+
+    def start(self) -> States:
+        """The forward state of each layer before a stream: all zero."""
+        return ()
+
+    def window(self, frames: np.ndarray, count: int, states: States, final: int) -> tuple[np.ndarray, States]:
+        """Hear ``count`` outputs of a stream, whose first frame is frames[0], latency-controlled.
+
+        Forward states are taken up before the first output and given back as they are after the ``final`` first ones;
+        backward states begin afresh at the window's end. -> (count, 1 + symbols), new states.
+        """
+        return self._network(frames, count, states, final)
 
 
 class _Network:
     def __init__(self, t: Mapping[str, np.ndarray], layers: int):
-        self._mean, self._deviation = t["mean"], t["deviation"]
+        self.mean, self._deviation = t["mean"], t["deviation"]
         part = "encoder.subsampling."
         self._convolutions = [(t[f"{part}{name}.weight"], t[f"{part}{name}.bias"]) for name in ("first", "second")]
         self._project = t[part + "project.weight"].T, t[part + "project.bias"]
@@ -60,20 +77,21 @@ class _Network:
         self._head = t["phoneme_head.weight"].T, t["phoneme_head.bias"]
         self._hidden = t["encoder.layers.0.forwards.weight_hh_l0"].shape[1]
 
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        x = (frames - self._mean) / self._deviation
-        wanted = STRIDE * (-(-len(x) // STRIDE) - 1) + RECEPTIVE_FIELD
-        x = np.pad(x, ((0, wanted - len(x)), (0, 0)))[None]
+    def __call__(self, frames: np.ndarray, count: int, states: States, final: int) -> tuple[np.ndarray, States]:
+        """As PhonemeModel.window."""
+        states = states or (np.zeros((1, self._hidden), np.float32),) * len(self._layers)
+        x = ((frames[: STRIDE * (count - 1) + RECEPTIVE_FIELD] - self.mean) / self._deviation)[None]
         for weight, bias in self._convolutions:
             x = np.maximum(_convolve(x, weight, bias), 0)
         x = x.transpose(1, 0, 2).reshape(x.shape[1], -1) @ self._project[0] + self._project[1]
-        for (forwards, backwards), norm in zip(self._layers, self._norms):
-            start = np.zeros((1, self._hidden), np.float32)
-            x = np.concatenate([forwards(x, start)[0], backwards(x[::-1], start)[0][::-1]], 1)
-            x = _layer_norm(x, *norm)
+        new_states = []
+        for (forwards, backwards), norm, state in zip(self._layers, self._norms, states):
+            ahead, back = forwards(x, state)[0], backwards(x[::-1], np.zeros_like(state))[0]
+            new_states.append(ahead[final - 1 : final].copy() if final else state)
+            x = _layer_norm(np.concatenate([ahead, back[::-1]], 1), *norm)
         logits = x @ self._head[0] + self._head[1]
         logits -= logits.max(-1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True)), tuple(new_states)
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from itertools import permutations, product
 
 import numpy as np
 
-from asr.text import normalise
 from wakeword.phrase.phrases import punctuated
 from wakeword.phrase.pronunciation import alike, beginning, containing, pronounce, says, spelt_alike
 
@@ -46,8 +45,7 @@ class Shares:
 
 
 def near_misses(phrase: str, count: int, rng: np.random.Generator, shares: Shares = Shares()) -> list[str]:
-    """Up to ``count`` different texts with punctuation, none of which says the phrase."""
-    phrase = normalise(phrase)
+    """Up to ``count`` different texts with punctuation, none of which says the phrase, which is normalised."""
     pools = {kind: _shuffled(texts, phrase, rng) for kind, texts in _kinds(phrase.split()).items()}
     fillings = [text for texts in pools.values() for text in texts]
     pools["sentences"] = _shuffled({s.format(f) for s, f in zip(SENTENCES * count, fillings * 3)}, phrase, rng)

@@ -8,11 +8,12 @@ from string import ascii_lowercase
 
 from asr.errors import Error
 from asr.text import normalise
-from wakeword.phrase.pronunciation import VOWELS, compounds, lexicon, pronunciations, ways
+from wakeword.phrase.pronunciation import VOWELS, alike, compounds, lexicon, pronunciations, ways
 
 MAX_WORDS = 6
 MAX_WORD_LETTERS = 30  # letters
 MIN_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "they", "hail"
+FEW_PHONEMES, MANY_NEIGHBOURS = 4, 3  # a phrase so short, with so many words like it, is warned of
 
 _SILENT = " .,;:!?…'’‘`´ʼ\"“”-–—"
 # what no English word holds: seven consonants in a row, a letter four times in a row
@@ -32,6 +33,8 @@ def check(phrase: str) -> str:
     text = normalise(phrase)
     if not text:
         raise PhraseError('the phrase is empty: give one to six words, such as "hey computer"')
+    if len(text) == 1:
+        raise PhraseError(f'"{text}" is a single letter: give one to six words, such as "hey computer"')
     words = text.split()
     if len(words) > MAX_WORDS:
         raise PhraseError(f"the phrase has {len(words)} words: choose one of at most {MAX_WORDS}")
@@ -60,11 +63,22 @@ def _sayable(word: str) -> bool:
 
 
 def warning(phrase: str) -> str | None:
-    """A sentence for the user of a phrase that will work badly; None for a good one."""
-    text = normalise(phrase)
-    if len(ways(text)[0]) >= MIN_PHONEMES:
+    """A sentence for the user of a normalised phrase that will work badly; None for a good one."""
+    length = len(ways(phrase)[0])
+    if length < MIN_PHONEMES:
+        return f'"{phrase}" is very short: expect false alarms, or choose a longer phrase, such as "hey computer"'
+    near = neighbours(phrase) if length <= FEW_PHONEMES else []
+    if len(near) < MANY_NEIGHBOURS:
         return None
-    return f'"{text}" is very short: expect false alarms, or choose a longer phrase, such as "hey computer"'
+    shown = ", ".join(f'"{other}"' for other in near[:MANY_NEIGHBOURS])
+    return f'"{phrase}" sounds nearly like {shown}: expect false alarms or misses, or choose a longer phrase'
+
+
+def neighbours(phrase: str) -> list[str]:
+    """The normalised phrase with its last word replaced by one that differs in a single phoneme."""
+    first, _, last = phrase.rpartition(" ")
+    near = alike(ways(last)[0], 1)
+    return [f"{first} {word}".strip() for word, distance in near.items() if distance]
 
 
 def variants(text: str) -> list[str]:

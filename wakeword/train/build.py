@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
+from asr.training.augment import speed
 from wakeword.detector import DetectorOptions
+from wakeword.phonemes.fusion import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions
 from wakeword.phonemes.model import PhonemeModel
-from wakeword.phonemes.second_stage import NEUTRAL, SecondStage, SecondStageOptions
 from wakeword.phrase import phrases
 from wakeword.phrase.near_misses import near_misses
+from wakeword.phrase.pronunciation import ways
 from wakeword.train import negatives
-from wakeword.train.holdout import (
-    Scores,
-    Validation,
-    ValidationSet,
-    choose_second_stage,
-    hold_out,
-    measure,
-    phonemes_heard,
-    second_stage_scores,
-)
 from wakeword.train.mixing import Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 from wakeword.train.training import (
@@ -37,9 +29,17 @@ from wakeword.train.training import (
     start_from,
     train,
 )
+from wakeword.train.validation import (
+    Scores,
+    Validation,
+    ValidationSet,
+    fused_scores,
+    hold_out,
+    measure,
+    phonemes_heard,
+)
 from wakeword.voices import voices
-from wakeword.voices.synthesis import Job, Spoken, speak, trim
-from wakeword.voices.tempo import time_stretch
+from wakeword.voices.synthesis import Job, Spoken, speak, time_stretch, trim
 
 Report = Callable[[str], None]
 
@@ -53,6 +53,7 @@ class BuildOptions:
     held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
     positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
     negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
+    pronounce: Mapping[str, str] = field(default_factory=dict)  # word of the phrase: how it is spelt for the voices
     model: TriggerOptions = TriggerOptions()
     train: TrainOptions = TrainOptions()
 
@@ -63,16 +64,25 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
     Raises phrases.PhraseError, voices.VoiceError, negatives.NegativesError, asr.training.fit.TrainingError, OSError.
     """
     began, phrase = time.monotonic(), phrases.check(phrase)
-    if short := phrases.warning(phrase):
-        report(short)
+    if doubt := phrases.warning(phrase):
+        report(doubt)
+    written = " ".join(options.pronounce.get(word, word) for word in phrase.split())
+    shown = " or ".join(" ".join(way) for way in ways(written)[:3])
+    report(f'"{phrase}" is said as {shown}; if it is not, spell it by its sound: --pronounce WORD=SPELLING')
     names = voices.chosen(options.voices)
     folder = output.with_name(f".{phrases.slug(phrase)}.training")
     folder.mkdir(parents=True, exist_ok=True)
     own = [clip for path in options.positives for clip in negatives.recordings(path, report)]  # before hours are spent
     given = [clip for path in options.negatives for clip in negatives.recordings(path, report)]
-    real, apart = (negatives.without(negatives.read(split), phrase) for split in ("train", "held-out"))
+    everything = [negatives.read(split) for split in ("train", "held-out")]
+    real, apart = (negatives.without(clips, phrase) for clips in everything)
+    if common := sum(map(len, everything)) - len(real) - len(apart):
+        report(
+            f'"{phrase}" is said in {common} of {sum(map(len, everything))} sentences of speech: expect false alarms'
+        )
     texts = tuple(sorted({c.text for c in real if c.text}))
-    spoken, near, read = _spoken(phrase, texts, names, folder, options, report)
+    report(f"the voices {', '.join(names)} speak it, what sounds like it, and sentences")
+    spoken, near, read = _spoken(phrase, written, texts, names, folder, options, report)
     seed = options.train.seed
     learn, held = (_sounds(clips, spoken, near, held, seed) for clips, held in ((real, False), (apart, True)))
     if not (learn.positives and held.positives):
@@ -90,8 +100,8 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
     scores = train(model, learn, chosen, options.train, folder, report)
     measured = measure(scores, chosen, options.model, options.train.rate)
-    looked = _with_second_look(phrase, scores, chosen, options, report)
-    measured, look = looked or (measured, None)
+    fused = _with_phonemes(written, scores, chosen, options, report)
+    measured, fusion = fused or (measured, None)
     card = {
         "phrase": phrase,
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
@@ -105,7 +115,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
             "own negatives": len(given),
         },
         "minutes": round((time.monotonic() - began) / 60, 1),
-    } | ({"second look": look.asdict()} if look else {})
+    } | ({"fusion": fusion.asdict()} if fusion else {})
     threshold = measured.thresholds[options.train.rate]
     save_detector(model, output, card, DetectorOptions(threshold, options.train.smooth))
     forget(folder)
@@ -113,33 +123,50 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
     return measured
 
 
-def _with_second_look(
+def summary(measured: Validation, rate: float) -> str:
+    """What a user may expect of the detector, in sentences."""
+    (low, high), others = measured.interval(rate), [r for r in measured.missed if r != rate]
+    rest = ", ".join(f"{100 * measured.missed[r]:.1f} % at {r:g}" for r in others)
+    return (
+        f"of {measured.phrases} phrases by held-out voices, in noise and rooms, {100 * measured.missed[rate]:.1f} % "
+        f"({100 * low:.1f} to {100 * high:.1f}) are missed at the threshold for {rate:g} false alarms an hour of "
+        f"speech ({rest}). These voices are synthetic, some slower and higher than those it learnt from: real people "
+        "may be missed several times as often; record some, and measure with `wakeword evaluate`"
+    )
+
+
+def _with_phonemes(
     phrase: str, scores: Scores, held: ValidationSet, options: BuildOptions, report: Report
-) -> tuple[Validation, SecondStageOptions] | None:
-    """The detector with a second look; None where the phrase is not said as we think it is."""
+) -> tuple[Validation, FusionOptions] | None:
+    """The detector with a model of phonemes beside it; None where the phrase is not said as we think it is."""
     model, rate = options.model, options.train.rate
-    if model.n_mels != PhonemeModel.load().n_mels:
+    if (model.n_mels, model.stride, model.kernel) != (PhonemeModel.load().n_mels, STEP_FRAMES, FIRST_STEP_FRAMES):
         return None
-    wanted = choose_second_stage(phrase, scores, held, model.step_seconds)
-    look = SecondStage(wanted)
-    heard = float(np.median(phonemes_heard(held, look)))
+    wanted = FusionOptions(tuple(ways(phrase)))
+    fusion = Fusion(wanted)
+    heard = float(np.median(phonemes_heard(held, fusion)))
     if heard < NEUTRAL:
-        report(f"no second look: in the phonemes of held-out voices the phrase is heard at {heard:.2f} only")
+        report(f"without phonemes: in those of held-out voices the phrase is heard at {heard:.2f} only")
         return None
-    measured = measure(second_stage_scores(scores, held, model, look), held, model, rate, looked=True)
-    missed = 100 * measured.missed[rate]
-    report(f"with a second look at the phonemes {missed:.1f} % missed")
+    measured = measure(fused_scores(scores, held, fusion), held, model, rate, fused=True)
+    report(f"with the phonemes {100 * measured.missed[rate]:.1f} % missed")
     return measured, wanted
 
 
 def _spoken(
-    phrase: str, texts: tuple[str, ...], names: tuple[str, ...], folder: Path, options: BuildOptions, report: Report
+    phrase: str,
+    written: str,
+    texts: tuple[str, ...],
+    names: tuple[str, ...],
+    folder: Path,
+    options: BuildOptions,
+    report: Report,
 ) -> list[list[Spoken]]:
     """The phrase and its near-misses by the chosen voices, and what the packaged speakers say by the fast ones."""
     seed, fast = options.train.seed, tuple(v.name for v in voices.VOICES if v.name in names and v.speed == "fast")
     near = near_misses(phrase, options.near_misses, np.random.default_rng(seed))
     jobs = [
-        Job(folder / "phrase", tuple(phrases.variants(phrase)), options.clips, names, seed),
+        Job(folder / "phrase", tuple(phrases.variants(written)), options.clips, names, seed),
         Job(folder / "near", tuple(near), options.near_misses, names, seed + 1),
         Job(folder / "sentences", texts, options.sentences if fast else 0, fast, seed + 2, longest=15.0),
     ]
@@ -164,12 +191,19 @@ def _clock(total: int, report: Report) -> Callable[[int], None]:
 def _sounds(clips: list[negatives.Clip], spoken: list[Spoken], near: list[Spoken], held: bool, seed: int) -> Sounds:
     """What is learnt from, or what is ``held`` out: other voices, other speakers, other noise."""
     phrase, alike = _apart(spoken, held), [] if held else _apart(near, held)
+    harder = time_stretch(_higher(phrase, seed + 2), seed + 3) if held else []
     return Sounds(
-        [*phrase, *time_stretch(phrase, seed)],
+        [*phrase, *time_stretch(phrase, seed), *harder],
         [*alike, *time_stretch(alike, seed + 1)],
         [c.samples for c in clips if c.text],
         [c.samples for c in clips if not c.text],
     )
+
+
+def _higher(clips: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Each clip with pitch and formants raised further than in any training; ``time_stretch`` then makes it slow."""
+    rng = np.random.default_rng(seed)
+    return [speed(clip, rng.uniform(1.12, 1.35)) for clip in clips]
 
 
 def _apart(spoken: list[Spoken], held: bool) -> list[np.ndarray]:

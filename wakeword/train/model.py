@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -74,3 +75,17 @@ class TriggerModel(nn.Module):
         """-> logits (B, n) that the word has just been said, and the new states."""
         x, after = self.trunk(frames, states)
         return self.output(x).squeeze(-1), after
+
+
+def extended_ones(steps: int, ends: Sequence[int], span: int) -> np.ndarray:
+    """(steps,) float32: 1 at the ``span`` steps from each end on, 0 elsewhere.
+
+    ``ends`` are the first steps after each word; what lies beyond the last step is cut off.
+    Raises ValueError when ``span`` is below 1 or an end is negative.
+    """
+    if span < 1 or any(end < 0 for end in ends):
+        raise ValueError(f"labels need a span of at least 1 step and ends from 0 on, not {span} and {list(ends)}")
+    targets = np.zeros(steps, np.float32)
+    for end in ends:
+        targets[end : end + span] = 1
+    return targets

@@ -12,7 +12,7 @@ from shutil import which
 import numpy as np
 import soundfile
 
-from wakeword.voices.engines import Voice, to_16k
+from wakeword.voices.neural import Voice, to_16k
 
 
 class Program(Voice):

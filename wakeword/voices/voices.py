@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
-from wakeword.voices.engines import Hibari, Kokoro, Piper, Voice
+from wakeword.voices.neural import Hibari, Kokoro, Piper, Voice
 from wakeword.voices.programs import Espeak, Festival, Flite
 
 __all__ = ["SAMPLE_RATE", "VOICES", "Voice", "VoiceError", "chosen", "listing"]

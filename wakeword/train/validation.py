@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
-from wakeword.phonemes.second_stage import FRAMES_PER_SECOND, SecondStage, SecondStageOptions
-from wakeword.phrase.pronunciation import ways
-from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, logit, peaks, thresholds
+from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion, SecondStage
+from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
-LOOKS_PER_HOUR = 60.0  # an hour
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
 
 
@@ -86,12 +84,11 @@ def _smoothed(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
     return nn.functional.pad(p, (smooth - 1, 0)).unfold(1, smooth, 1).mean(-1).numpy()
 
 
-def second_stage_scores(scores: Scores, held: ValidationSet, model: TriggerOptions, look: SecondStage) -> Scores:
-    """The same after a second look at what has scored high."""
+def fused_scores(scores: Scores, held: ValidationSet, fusion: Fusion | SecondStage) -> Scores:
+    """The same after the phoneme model has heard everything, too."""
 
     def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
-        ends = model.stride * np.arange(rows.shape[1]) + model.kernel
-        return np.stack([look.scores(row, of, ends, 0) for row, of in zip(rows, frames.numpy())])
+        return np.stack([fusion.feed(row, of, fusion.start())[0] for row, of in zip(rows, frames.numpy())])
 
     return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
 
@@ -101,25 +98,33 @@ class Validation:
     """A model on held-out voices and backgrounds.
 
     Held-out speech is of the same corpora and recordings as what was learnt from, so a threshold for N false alarms an
-    hour is set where it gives N / STRANGERS; with a second look it fits strangers as it is (recipes/wake_words).
+    hour is set where it gives N / STRANGERS; with the phonemes it fits strangers as it is (recipes/wake_words).
     """
 
     thresholds: dict[float, float]  # false alarms an hour -> threshold
     missed: dict[float, float]  # ... -> share of the phrases missed at that threshold
     distance: float  # mean logit of the hits' best scores above the threshold of the chosen rate
+    phrases: int = 0  # that were to be heard
 
     @property
     def figures(self) -> dict[str, float]:
         return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
 
+    def interval(self, rate: float) -> tuple[float, float]:
+        """The 95 % interval of the share missed at a rate (Wilson 1927)."""
+        share, z2 = self.missed[rate], 1.96**2 / max(1, self.phrases)
+        middle, half = share + z2 / 2, (share * (1 - share) * z2 + z2**2 / 4) ** 0.5
+        return (middle - half) / (1 + z2), (middle + half) / (1 + z2)
 
-def measure(
-    scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, looked: bool = False
-) -> Validation:
-    """rate: false alarms an hour, of Validation.distance; looked: whether the scores are those of a second look."""
+
+def measure(scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, fused: bool = False) -> Validation:
+    """rate: false alarms an hour, of Validation.distance; fused: whether the scores are those with the phonemes."""
     step = model.step_seconds
-    hours, tail = (held.hours, LOOKED_TAIL) if looked else (held.hours / STRANGERS, TAIL)
-    found = thresholds(_events(scores, step), hours, RATES, tail)
+    if fused:
+        tail = max(LOOKED_TAIL, round(TAIL_RATE * held.hours))
+        found = thresholds(_events(scores, step), held.hours, RATES, tail, shape=True)
+    else:
+        found = thresholds(_events(scores, step), held.hours / STRANGERS, RATES, TAIL)
     best = np.array(
         [
             row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
@@ -131,26 +136,21 @@ def measure(
         ]
     )
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
-    return Validation(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))))
+    return Validation(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))), len(best))
 
 
-def choose_second_stage(phrase: str, scores: Scores, held: ValidationSet, step: float) -> SecondStageOptions:
-    """The second look that is taken LOOKS times an hour, in speech without the phrase; step: s from score to score."""
-    events = np.sort(_events(scores, step))[::-1]
-    return SecondStageOptions(
-        tuple(ways(phrase)), float(events[min(len(events) - 1, round(LOOKS_PER_HOUR * held.hours))])
-    )
-
-
-def phonemes_heard(held: ValidationSet, look: SecondStage) -> np.ndarray:
-    """What a second look hears at the end of each phrase of held-out voices: 0..1."""
+def phonemes_heard(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> np.ndarray:
+    """What the phonemes say at the end of each phrase of held-out voices, and ``before`` s before it: 0..1."""
     ends = [
         (of, round(end / SAMPLE_RATE * FRAMES_PER_SECOND))
         for of, ends in zip(held.frames.numpy(), held.ends)
         for end in ends
     ]
     return np.array(
-        [look.heard(of[max(0, end - look.frames) : end + round(EARLY * FRAMES_PER_SECOND)]) for of, end in ends]
+        [
+            fusion.heard(of[max(0, end - round(before * FRAMES_PER_SECOND)) : end + round(EARLY * FRAMES_PER_SECOND)])
+            for of, end in ends
+        ]
     )
 
 

@@ -1,0 +1,203 @@
+"""Both listen: phonemes in numpy as in torch, what they do to scores, any cut of a stream; older detectors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loud import OPTIONS, loud_detector, loud_model, stream
+
+from asr import audio
+from asr.audio.features import LogMel, LogMelOptions
+from asr.model.network.ctc import CTCModel
+from asr.model.options import ModelOptions
+from wakeword.detector import DetectorError, load
+from wakeword.phonemes.fusion import CHUNK, Fusion, FusionOptions, SecondStage, SecondStageOptions, band_interpolation
+from wakeword.phonemes.model import PhonemeModel
+from wakeword.phrase.pronunciation import ways
+from wakeword.thresholds import peaks, thresholds
+from wakeword.train.training import save_detector
+
+DATA = Path(__file__).parent / "data"
+EVERY = SecondStage.EVERY
+SYMBOLS = ("AH", "B", "M", "UW")
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    torch.manual_seed(0)
+    model = CTCModel(
+        ModelOptions(LogMelOptions(n_mels=8), phonemes=SYMBOLS, layers=2, hidden=6, channels=3, kind="gru")
+    ).eval()
+    model.mean.normal_()
+    model.deviation.uniform_(0.5, 2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def phonemes(untrained):
+    return PhonemeModel({k: v.numpy() for k, v in untrained.state_dict().items()}, SYMBOLS, 2, 8)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 50])
+def test_phonemes_in_numpy_are_those_of_torch(untrained, phonemes, frames):
+    x = np.random.default_rng(frames).normal(0, 2, (frames, 8)).astype(np.float32)
+    with torch.no_grad():
+        wanted = untrained.both(torch.from_numpy(x)[None], torch.tensor([frames]))[1][0].numpy()
+    assert np.allclose(phonemes(x), wanted, atol=1e-5)
+
+
+def looking(phonemes, floor=0.3):
+    detector = loud_detector()
+    detector.phonemes = SecondStage(SecondStageOptions((("B", "UW", "M"), ("B", "AH", "M")), floor), phonemes)
+    return detector
+
+
+def test_where_there_is_no_reason_to_look_nothing_is_heard(phonemes):
+    x = stream()
+    before, _ = loud_detector().scores(x, loud_detector().start())
+    after, _ = looking(phonemes).scores(x, looking(phonemes).start())
+    looked = (before >= 0.3) & (np.arange(len(before)) % EVERY == 0)
+    assert (after[~looked] == 0).all() and (after[looked] > 0).all() and looked.sum() > 10
+
+
+def test_the_better_it_is_heard_the_higher_the_score(phonemes):
+    look, given = SecondStage(SecondStageOptions((("B",),), 0.1), phonemes), np.full(3 * EVERY, 0.5, np.float32)
+    hear = iter([0.01, 0.1, 0.9])
+    look.heard = lambda frames: next(hear)
+    _, state = look.feed(np.zeros(1, np.float32), np.zeros((8, 8), np.float32), look.start())
+    found, _ = look.feed(given, np.zeros((4 * len(given), 8), np.float32), state)
+    low, same, high = found[1::EVERY]
+    assert not found[::EVERY].any()
+    assert low < 0.05 and same == pytest.approx(0.5) and high > 0.95
+
+
+def test_real_speech_says_what_it_says():
+    model = PhonemeModel.load()
+    frames = LogMel(LogMelOptions(n_mels=model.n_mels))(audio.load(str(DATA / "independence.opus")))
+    said, other = (
+        SecondStage(SecondStageOptions(tuple(ways(p)), 0.1), model).heard(frames) for p in ("independence", "jarvis")
+    )
+    assert said > 0.3 and other < 0.1
+
+
+@settings(max_examples=15)
+@given(cuts=st.lists(st.integers(0, 96_000), max_size=8))
+def test_any_cut_of_a_stream_is_looked_at_alike(phonemes, cuts):
+    detector, x = looking(phonemes), stream()
+    whole, _ = detector.scores(x, detector.start())
+    state, parts = detector.start(), []
+    for piece in np.split(x, sorted(cuts)):
+        scores, state = detector.scores(piece, state)
+        parts.append(scores)
+    assert np.allclose(np.concatenate(parts), whole, atol=1e-6)
+
+
+def test_the_window_is_as_long_as_the_phrase_may_be(phonemes):
+    short, long = (SecondStage(SecondStageOptions((("B",) * n,), 0.1), phonemes).frames for n in (3, 12))
+    assert 100 < short < long < 300
+
+
+def test_a_detector_keeps_its_second_look(tmp_path, phonemes, monkeypatch):
+    monkeypatch.setattr(PhonemeModel, "load", lambda: phonemes)
+    file, look = tmp_path / "boom.safetensors", SecondStageOptions((("B", "UW", "M"),), 0.25)
+    save_detector(loud_model(), file, {"phrase": "boom", "second look": look.asdict()}, OPTIONS)
+    assert load(file).phonemes.options == look
+
+
+@pytest.mark.parametrize(
+    "look", [{"ways": [["B", "QQ"]], "floor": 0.1}, {"ways": [["B"]]}, {"ways": 3, "floor": 0.1}, 7]
+)
+def test_a_look_that_makes_no_sense_is_a_damaged_detector(tmp_path, look):
+    file = tmp_path / "boom.safetensors"
+    save_detector(loud_model(), file, {"phrase": "boom", "second look": look}, OPTIONS)
+    with pytest.raises(DetectorError, match="damaged"):
+        load(file)
+
+
+def test_one_event_is_one_peak_wherever_it_lies():
+    scores = np.zeros(100, np.float32)
+    scores[36:40] = 0.5, 0.9, 0.8, 0.7  # across the edge of windows of 38
+    scores[80] = 0.6
+    assert peaks(scores, 38)[:2].tolist() == pytest.approx([0.9, 0.6])
+
+
+def listening(phonemes, **weights):
+    detector = loud_detector()
+    detector.phonemes = Fusion(FusionOptions((("B", "UW", "M"), ("B", "AH", "M")), **weights), phonemes)
+    return detector
+
+
+@settings(max_examples=15)
+@given(cuts=st.lists(st.integers(0, 96_000), max_size=8))
+def test_any_cut_of_a_stream_is_fused_alike(phonemes, cuts):
+    detector, x = listening(phonemes), np.concatenate([audio.load(str(DATA / "independence.opus")), stream()])[:96_000]
+    whole, _ = detector.scores(x, detector.start())
+    state, parts = detector.start(), []
+    for piece in np.split(x, sorted(cuts)):
+        scores, state = detector.scores(piece, state)
+        parts.append(scores)
+    assert np.allclose(np.concatenate(parts), whole, atol=1e-6)
+    assert (whole[CHUNK - 1 :: CHUNK] > 0).all() and not np.delete(whole, np.s_[CHUNK - 1 :: CHUNK]).any()
+
+
+def test_a_voice_whose_phonemes_say_the_phrase_scores_high_and_nothing_else_does():
+    clip = audio.load(str(DATA / "independence.opus"))
+    frames = LogMel(LogMelOptions(n_mels=40))(np.pad(clip, 8000))
+    steps = (len(frames) - 8) // 4 + 1
+    highest = {}
+    for phrase in ("independence", "jarvis"):
+        fusion = Fusion(FusionOptions(tuple(ways(phrase))))
+        highest[phrase] = fusion.feed(np.full(steps, 0.5, np.float32), frames, fusion.start())[0].max()
+    assert highest["independence"] > 0.9 and highest["jarvis"] < 0.5
+
+
+def test_in_silence_the_phoneme_model_rests(phonemes, monkeypatch):
+    fusion = listening(phonemes).phonemes
+    monkeypatch.setattr(phonemes, "window", lambda *_: pytest.fail("it was asked"))
+    frames = np.full((800, 8), -18.0, np.float32)
+    scores, state = fusion.feed(np.full(199, 0.9, np.float32), frames, fusion.start())
+    assert scores.max() < 1e-3 and len(state.frames) < 100
+
+
+def test_chunks_hear_what_the_whole_hears(phonemes):
+    frames = np.random.default_rng(3).normal(0, 2, (83, 8)).astype(np.float32)
+    whole, states = phonemes.window(frames, 20, phonemes.start(), 20)
+    first, between = phonemes.window(frames, 20, phonemes.start(), 8)
+    rest, last = phonemes.window(frames[32:], 12, between, 12)
+    assert np.allclose(first, whole, atol=1e-5) and np.allclose(rest, whole[8:], atol=1e-5)
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(states, last))
+
+
+def test_voice_activity_hears_half_the_bands_as_all_of_them():
+    from asr.audio.vad import SpeechDetector
+
+    detector, clip = SpeechDetector.load(), audio.load(str(DATA / "independence.opus"))
+    all_bands = detector(LogMel()(clip))
+    half = detector(LogMel(LogMelOptions(n_mels=40))(clip) @ band_interpolation(40, 80))
+    assert np.mean((all_bands >= 0.2) == (half >= 0.2)) > 0.97
+
+
+def test_a_detector_keeps_its_fusion(tmp_path, phonemes, monkeypatch):
+    monkeypatch.setattr(PhonemeModel, "load", lambda: phonemes)
+    file, fusion = tmp_path / "boom.safetensors", FusionOptions((("B", "UW", "M"),), 0.25, 1.5)
+    save_detector(loud_model(), file, {"phrase": "boom", "fusion": fusion.asdict()}, OPTIONS)
+    assert load(file).phonemes.options == fusion
+
+
+def test_the_tail_of_known_distributions_is_found():
+    """1,000 events an hour with generalised Pareto logits, 3 hours: the threshold for 0.1 an hour, exceeded by 1e-4."""
+    rng = np.random.default_rng(4)
+    for shape, near in ((-0.4, 0.2), (0.0, 1.2)):
+        right = 9.21 if not shape else (1e-4**-shape - 1) / shape
+        found: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(100):
+            u = rng.random(3000)
+            logits = (-np.log(u) if not shape else (u**-shape - 1) / shape) - 4
+            for bent, thresholds_found in found.items():
+                p = thresholds(1 / (1 + np.exp(-logits)), 3.0, [0.1], tail=90, shape=bent)[0.1]
+                thresholds_found.append(np.log(p / (1 - p)) + 4 - right)
+        assert abs(np.median(found[True])) < near
+        assert not shape or np.median(found[False]) > 3 * abs(np.median(found[True]))  # the exponential is too careful
