@@ -55,7 +55,7 @@ def _check_letters(phrase: str) -> None:
 
 def _sayable(word: str) -> bool:
     """True if the word has a vowel sound, or looks as if it had, or is an acronym, read letter by letter."""
-    if lexicon().is_spelt(word):
+    if lexicon().is_spelt(word) and not re.search(r"(.)\1\1", word):  # bzzzt is no acronym
         return True
     if known := pronunciations(word):
         return any(VOWELS.intersection(said) for said in known)
