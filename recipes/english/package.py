@@ -30,8 +30,9 @@ def main() -> None:
     chosen = (read_samples(speech[i]) for i in spread(speech, CLIPS))
     card |= {
         "name": options.packaged.stem,
-        "data": "see english.md: Common Voice, speechocean762, LibriSpeech, Kathleen, LJSpeech, AN4, synthetic voices",
-        "licence": "Apache-2.0; the data under CC0, CC BY 4.0, BSD and public domain",
+        "data": "see english.md: Common Voice, LibriSpeech, speechocean762, MInDS-14, RoboTutor, Flight of the Amazon "
+        "Queen, CMU Arctic, VCTK, Kathleen, LJSpeech, AN4, synthetic voices",
+        "licence": "Apache-2.0; the data under CC0, CC BY 4.0, terms like BSD, public domain, and the game's own",
         "command": "recipes/english/run.sh DATA WORK",
         "log_priors": log_priors(model, chosen),
     }
