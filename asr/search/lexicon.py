@@ -111,8 +111,12 @@ class Lexicon(Mapping[str, list[str]]):
         return spelt + read if self.is_spelt(word) else read + spelt
 
     def is_spelt(self, word: str) -> bool:
-        """True for an acronym that is read letter by letter: it is short, not listed, and begins as no word does."""
-        return word not in self and 1 < len(word) <= MAX_ACRONYM_LETTERS and not ("'" in word or _READABLE.match(word))
+        """True for an acronym that is read letter by letter: it is short, begins as no word does, and is not listed
+        otherwise.
+        """
+        if not 1 < len(word) <= MAX_ACRONYM_LETTERS or "'" in word or _READABLE.match(word):
+            return False
+        return word not in self or self[word][0] == " ".join(LETTER_NAMES[c] for c in word)
 
     def __getitem__(self, word: str) -> list[str]:
         return self._words[word]

@@ -9,12 +9,15 @@ from itertools import islice, product
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from asr.language.ngram_file import load
+from asr.model.checkpoint import MODELS
 from asr.search import letter_to_sound
 from asr.search.lexicon import packaged as lexicon
 
 Phonemes = tuple[str, ...]
 
 MAX_WAYS = 12  # to say a phrase
+MAX_FREQUENT_WORDS = 50_000  # that are taken for other words' near misses: those that people know
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 
 
@@ -107,8 +110,10 @@ def _letters() -> dict[str, str]:
 
 @cache
 def _coded() -> tuple[list[str], list[str]]:
-    """All pronunciations as strings, and the word of each."""
-    pairs = [(_code(way.split()), word) for word, way in lexicon().pairs()]
+    """The pronunciations of the more frequent words as strings, and the word of each."""
+    language = MODELS / "english-lm.npz"
+    known: Iterable[str] = load(language).words[:MAX_FREQUENT_WORDS] if language.exists() else lexicon()
+    pairs = [(_code(way.split()), word) for word in known if word in lexicon() for way in lexicon()[word]]
     return [said for said, _ in pairs], [word for _, word in pairs]
 
 
