@@ -183,7 +183,8 @@ class SecondStage:
 
     def feed(self, rnn: np.ndarray, frames: np.ndarray, state: SecondStageState) -> tuple[np.ndarray, SecondStageState]:
         """As Fusion.feed; the score is 0 where there was no reason to look."""
-        frames, scores = np.concatenate([state.frames, frames]), np.zeros_like(rnn)
+        frames = np.concatenate([state.frames, frames]) if len(state.frames) else frames
+        scores = np.zeros_like(rnn)
         steps = state.steps + np.arange(len(rnn))
         for i in np.flatnonzero((steps % self.EVERY == 0) & (rnn >= self.options.floor)):
             end = STEP_FRAMES * steps[i] + FIRST_STEP_FRAMES - state.first
