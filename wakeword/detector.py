@@ -211,10 +211,7 @@ def load(name: str | Path, threshold: float | None = None, rate: float | None = 
     except DetectorError:
         raise
     except SafetensorError:
-        raise DetectorError(
-            f"{path} is no wake-word detector, or a damaged one: give a file that `wakeword train` wrote, or a "
-            f"packaged detector ({', '.join(packaged())})"
-        ) from None
+        raise DetectorError(f"{path} is no wake-word detector, or damaged: make one with `wakeword train`") from None
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         brief = next(iter(str(error).strip().splitlines()), "it makes no sense")[:100]
         raise DetectorError(f"{path} is damaged ({brief}): fetch or train it again") from None

@@ -15,6 +15,7 @@ from asr.audio.features import SAMPLE_RATE
 from asr.audio.files import AudioCutOff, AudioError
 from asr.commands.terminal import say
 from asr.errors import Error
+from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
 from wakeword.phrase.pronunciation import says
 
@@ -55,7 +56,8 @@ def _cut(sound: np.ndarray, row: dict) -> Clip:
 
 
 def without(clips: Iterable[Clip], phrase: str) -> list[Clip]:
-    """Those whose text does not say the normalised phrase, nor anything that sounds the same."""
+    """Those whose text does not say the phrase, nor anything that sounds the same."""
+    phrase = normalise(phrase)
     return [clip for clip in clips if not says(clip.text, phrase)]
 
 
