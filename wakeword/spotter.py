@@ -48,6 +48,7 @@ class Verifier:
         if len(samples) < 1_600:
             return 0.0
         [posteriors] = encode(self._model, [self._model.frontend(samples)])
+        assert posteriors.phonemes is not None  # the model has that head, or there would be no keyword
         return float(self._keyword.feed(posteriors.phonemes, self._keyword.start())[0].max(initial=0))
 
     def __call__(self, samples: np.ndarray) -> bool:
@@ -129,6 +130,7 @@ class Spotter(WakeWordDetector):
     def _hear(self, state: SpotState, last: bool) -> tuple[float, SpotState]:
         """Give the encoder what is waiting."""
         [(posteriors, encoder)] = self._encoder.step([Chunk(state.waiting, state.encoder, last)])
+        assert posteriors.phonemes is not None  # the model has that head, or there would be no keyword
         scores, keyword = self._keyword.feed(posteriors.phonemes, state.keyword)
         given = state.given + len(state.waiting)
         waiting = state.waiting[:0]

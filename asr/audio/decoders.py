@@ -191,7 +191,7 @@ class FFmpegDecoder:
             return
         last = max(0, len(self._tracks) - 1)
         for number in range(last + 1):
-            silent = 0  # frames that are held back
+            silent: int | None = 0  # frames that are held back; None: this track is heard
             self.frames = 0
             for piece in self._track(number):
                 if silent is not None and number < last and np.abs(piece).max(initial=0) < SILENT:

@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import ArrayLike
 
 from asr.audio.decoders import (
     PIECE,
@@ -117,8 +116,12 @@ class Recording:
         heard, used, faults = 0, list[Decoder](), list[str]()
         mixer = Mixer(self._wanted.channel)
         source = self._source
-        with nullcontext() if isinstance(source, Samples) else self._opened() as file:
-            decoders = self._decoders(file, mixer) if file else [SamplesDecoder(source, mixer)]
+        with nullcontext() if isinstance(source, Samples) else self._opened(source) as file:
+            decoders: Iterable[Decoder] = []
+            if isinstance(source, Samples):
+                decoders = [SamplesDecoder(source, mixer)]
+            elif file:
+                decoders = self._decoders(file, mixer)
             for block in _regrouped(_all(decoders, used, faults, self.notes), max(1, round(seconds * SAMPLE_RATE))):
                 heard += len(block)
                 self.seconds = heard / SAMPLE_RATE
@@ -132,9 +135,8 @@ class Recording:
         if mixer.cancelled:
             self.notes.append(f"{self.name}: its channels cancel out, so one is heard: --channel N takes another")
 
-    def _opened(self) -> IO[bytes]:
+    def _opened(self, source: Source) -> IO[bytes]:
         """The source, open and seekable: what comes through a pipe is first copied to disk, unless it is raw."""
-        source = self._source
         try:
             if source == STDIN:
                 return sys.stdin.buffer if self._raw else _spooled(sys.stdin.buffer)
@@ -174,7 +176,7 @@ class Recording:
         return decoder
 
 
-def recording(source: Source | ArrayLike | Iterable, rate: int = SAMPLE_RATE) -> Recording:
+def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
     """A path, "-", the bytes of a file, an open file, or samples (n,) or (n, channels) at ``rate`` Hz.
 
     Raises AudioError, which names the type of what is none of these.
@@ -230,7 +232,7 @@ def duration(source: str) -> float | None:
         return probe(source).seconds
 
 
-def _spooled(pipe: IO[bytes]) -> IO[bytes]:
+def _spooled(pipe: IO[bytes] | PartFile) -> IO[bytes]:
     copy = tempfile.NamedTemporaryFile(prefix="asr-")
     shutil.copyfileobj(pipe, copy)
     copy.seek(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +89,8 @@ def fused_scores(scores: Scores, held: ValidationSet, fusion: Fusion | SecondSta
     """The same after the phoneme model has heard everything, too."""
 
     def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
-        return np.stack([fusion.feed(row, of, fusion.start())[0] for row, of in zip(rows, frames.numpy())])
+        feed: Any = fusion.feed  # each takes the state that its own start() gives
+        return np.stack([feed(row, of, fusion.start())[0] for row, of in zip(rows, frames.numpy())])
 
     return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
 
