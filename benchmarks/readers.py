@@ -16,6 +16,7 @@ import soundfile
 
 from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
+from asr.errors import Error
 from asr.language import arpa, kneser_ney, ngram, ngram_file
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError, save_model
@@ -32,7 +33,7 @@ from wakeword.detector import load as load_detector
 CLIP = Path(__file__).parent.parent / "tests/data/independence.opus"
 LINES = ["the pear and the apple", "an apple a day", "the quick brown fox", "a pear tree"]
 ROW = {"audio_filepath": "a.wav", "duration": 1.5, "text": "an apple", "speaker": "s1", "corpus": "c"}
-CONFIG = """[model]\nlayers = 2\nhidden = 64\n[train]\nbatch_seconds = 24.0\nseed = 3\n[augment]\nspeed = [0.9, 1.1]
+CONFIG = """[model]\nlayers = 2\nhidden = 64\n[train]\nbatch_seconds = 24.0\nseed = 3\n[augment]\nspeed = 0.1
 [[stages]]\nupdates = 100\n[stages.weights]\n"some corpus" = 2.5\n"""
 
 
@@ -184,7 +185,7 @@ READERS: dict[str, Reader] = {
     "text": Reader(
         lambda: {".txt": b"an apple\n", ".xz": lzma.compress(b"an apple\n")}, lambda p: read_lines(str(p)), (TextError,)
     ),
-    "configuration": Reader(lambda: {".toml": CONFIG.encode()}, lambda p: read_config(p, None), (ValueError,)),
+    "configuration": Reader(lambda: {".toml": CONFIG.encode()}, lambda p: read_config(p, None), (Error,)),
     "websocket": Reader(lambda: {".json": json.dumps(START).encode()}, _start_message, (_Refused,)),
     "wyoming": Reader(lambda: {".bin": EVENTS}, _wyoming, (_Refused,)),
 }

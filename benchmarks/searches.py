@@ -131,12 +131,12 @@ SEARCHES = {  # name -> what it searches, and how
 
 
 def score(m: Material, what: str, i: int, text: str) -> float:
-    """What ours maximises: ln probability by CTC, of the likeliest way to say it, and the weighted language model's."""
+    """What ours maximises: ln probability by CTC, of all ways to say it, and the weighted language model's."""
     o = m.words if what == "phonemes" else m.letters
     unknown = sum(o.unknown * len(word) for word in text.split() if word not in m.lm)
     language = o.lm_weight * (log_prob(m.lm, text) + unknown) + o.word_bonus * len(text.split())
     ways = list(_ways(m, text)) if what == "phonemes" else [m.alphabet.encode(text)]
-    return float(ctc_scores(m.rows[what][i], ways).max()) + language
+    return float(np.logaddexp.reduce(ctc_scores(m.rows[what][i], ways))) + language
 
 
 def _ways(m: Material, text: str) -> Iterator[list[int]]:

@@ -85,8 +85,9 @@ def test_vocabulary_keeps_the_most_frequent():
 
 @given(st.integers(20, 200), st.integers(0, 5))
 def test_every_sentence_is_in_one_batch_of_an_epoch(tokens, number):
-    sentences = Sentences(["the dog"] * 7 + ["the"] * 9 + ["a cat sees it"] * 5, make(), 64)
-    batches = sentences.epoch(number, tokens, 1)
+    options = LanguageTraining(batch_tokens=tokens)
+    sentences = Sentences(["the dog"] * 7 + ["the"] * 9 + ["a cat sees it"] * 5, make(), options)
+    batches = sentences.epoch(number)
     assert sorted(i for batch in batches for i in batch) == list(range(21))
     for batch in batches:
         ids, lengths = sentences.batch(batch)

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from asr.files import atomic_write
 ALIGNED = 64  # bytes that every array begins at a multiple of
 UNREADABLE = (
     ValueError, KeyError, TypeError, AttributeError, EOFError, struct.error, zipfile.BadZipFile, RuntimeError,
-    NotImplementedError,
+    NotImplementedError, SyntaxError, TokenError,
 )  # fmt: skip
 _LOCAL_HEADER = 30  # bytes, before the name
 _LONGEST_HEAD = 1024  # bytes of an array's own header
