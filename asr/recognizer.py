@@ -80,6 +80,14 @@ class Recognizer:
         self._activity = VoiceActivity(model.frontend)
         self.judge: Callable[[np.ndarray, slice, list[Hypothesis]], list[Hypothesis]] | None = None
 
+    loaded_from: tuple | None = None  # the arguments of `load`, where it was that
+
+    def __reduce__(self) -> tuple:
+        """For pickle: another process loads the same model again. Raises TypeError for a recogniser put together."""
+        if self.loaded_from is None:
+            raise TypeError("only a recogniser that asr.load has given can be pickled")
+        return load, self.loaded_from
+
     @classmethod
     def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
         """With the search that the options ask for. Raises what Decoder and WordAligner do."""
@@ -195,7 +203,5 @@ def load(
 
         weight = recognizer.decoder.weights.given["attention"]
         recognizer.judge = AttentionJudge.load(model, weight, options.latency, threads)
+    recognizer.loaded_from = model, options, threads
     return recognizer
-
-
-open_model = load_model  # its name until all callers say load_model

@@ -126,7 +126,7 @@ def learn(texts: Iterable[str], size: int) -> tuple[tuple[str, ...], tuple[float
     try:
         import sentencepiece
     except ImportError:
-        raise Error("sentencepiece is missing: pip install sentencepiece, or train on letters") from None
+        raise Error("sentencepiece is missing: pip install 'asr[train]', or train on letters") from None
     words = [word for text in texts for word in text.split()]
     if size < 2 * len(LETTERS) or not words:
         raise Error(f"{size} subwords of {len(words)} words are too few: take {2 * len(LETTERS)} or more")

@@ -1,6 +1,7 @@
 """The packaged model on real clips, silence and noise; cuts, batches and block sizes must not show."""
 
 import json
+import pickle
 import tracemalloc
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -180,3 +181,12 @@ def test_a_file_that_breaks_off_keeps_its_text(recognizer, tmp_path):
     transcript = recognizer.transcribe(tmp_path / "half.wav")
     assert transcript.text and "half.wav" in transcript.warning
     assert recognizer.transcribe(tmp_path / "whole.wav").warning == ""
+
+
+def test_a_recogniser_goes_to_another_process():
+    recognizer = asr.load(options=asr.RecognizerOptions(asr.DecoderOptions(beam=1)))
+    again = pickle.loads(pickle.dumps(recognizer))
+    clip = Path(__file__).parent / "data" / "names.opus"
+    assert again.transcribe(clip) == recognizer.transcribe(clip)
+    with pytest.raises(TypeError, match="asr.load"):
+        pickle.dumps(Recognizer(recognizer.model, recognizer.aligner))

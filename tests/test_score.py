@@ -181,7 +181,7 @@ def test_whisper_normalisation(files, capsys):
         import whisper_normalizer  # noqa: F401
     except ImportError:
         assert main(["score", ref, hyp, "--normalise", "whisper"]) == 2
-        assert "pip install whisper-normalizer" in capsys.readouterr().err
+        assert "pip install 'asr[score]'" in capsys.readouterr().err
     else:
         assert report(capsys, ref, hyp, "--normalise", "whisper")["systems"][0]["wer"] == 0
 

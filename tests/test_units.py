@@ -77,7 +77,7 @@ def test_too_few_of_anything_is_one_sentence(texts, size):
 
 def test_without_sentencepiece_one_sentence_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(Error, match="pip install sentencepiece, or train on letters"):
+    with pytest.raises(Error, match=r"pip install 'asr\[train\]', or train on letters"):
         learn(TEXTS, 60)
 
 

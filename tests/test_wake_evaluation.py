@@ -309,7 +309,7 @@ def test_a_report_is_a_page_three_tables_and_a_plot(measured, tmp_path, monkeypa
     assert (tmp_path / "out" / "det.png").read_bytes()[:4] == b"\x89PNG"
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     write(measured, tmp_path / "plain")
-    assert "pip install matplotlib" in (tmp_path / "plain" / "report.md").read_text()
+    assert "pip install 'asr[plots]'" in (tmp_path / "plain" / "report.md").read_text()
 
 
 def test_a_curve_for_each_model_also_makes_a_plot(tmp_path):

@@ -141,7 +141,7 @@ def normaliser(name: str) -> Callable[[str], str]:
         try:
             from whisper_normalizer.english import EnglishTextNormalizer
         except ImportError:
-            raise ScoreError("Whisper's normalisation needs a package: pip install whisper-normalizer") from None
+            raise ScoreError("Whisper's normalisation needs a package: pip install 'asr[score]'") from None
         return EnglishTextNormalizer()
     plain: dict[str, Callable[[str], str]] = {"letters": lambda text: " ".join(words_of(text)), "none": str}
     return plain[name]

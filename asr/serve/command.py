@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asr.serve.service import Service
 
 GATHER_S = 15.0  # s of speech of an upload that are recognised in one step, in which live streams wait
-MISSING = "asr serve needs further packages: pip install '.[serve]'"
+MISSING = "asr serve needs further packages: pip install 'asr[serve]'"
 
 
 def add_serve(p: argparse.ArgumentParser) -> None:

