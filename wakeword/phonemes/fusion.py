@@ -47,10 +47,10 @@ def fused(rnn: float | np.ndarray, heard: float | np.ndarray, rnn_weight: float,
 
 @dataclass(frozen=True)
 class FusionOptions:
-    """How the two scores of a detector become one; the weights were chosen on words that no detector is made for."""
+    """How the two scores of a detector become one."""
 
     ways: tuple[tuple[str, ...], ...]  # to say the phrase, in phonemes
-    rnn_weight: float = 0.3  # of the logit of the RNN's score
+    rnn_weight: float = 0.5  # of the logit of the RNN's score
     weight: float = 2.0  # of the logarithm of what the phonemes say
 
     def asdict(self) -> dict:

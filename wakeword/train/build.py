@@ -37,6 +37,7 @@ from wakeword.train.validation import (
     hold_out,
     measure,
     phonemes_heard,
+    second_stage,
 )
 from wakeword.voices import voices
 from wakeword.voices.synthesis import Job, Spoken, speak, time_stretch, trim
@@ -99,9 +100,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
     report(f"training on {_hours(learn.speech):.1f} h of speech, {len(learn.positives)} clips of the phrase")
     chosen = hold_out(held, options.model, options.held_out, seed=options.train.seed + 6)
     scores = train(model, learn, chosen, options.train, folder, report)
-    measured = measure(scores, chosen, options.model, options.train.rate)
-    fused = _with_phonemes(written, scores, chosen, options, report)
-    measured, fusion = fused or (measured, None)
+    measured, by_phonemes = _with_phonemes(written, scores, chosen, options, report)
     card = {
         "phrase": phrase,
         "thresholds": {f"{rate:g}": threshold for rate, threshold in measured.thresholds.items()},
@@ -115,7 +114,7 @@ def build(phrase: str, output: Path, options: BuildOptions, report: Report) -> V
             "own negatives": len(given),
         },
         "minutes": round((time.monotonic() - began) / 60, 1),
-    } | ({"fusion": fusion.asdict()} if fusion else {})
+    } | by_phonemes
     threshold = measured.thresholds[options.train.rate]
     save_detector(model, output, card, DetectorOptions(threshold, options.train.smooth))
     forget(folder)
@@ -137,20 +136,28 @@ def summary(measured: Validation, rate: float) -> str:
 
 def _with_phonemes(
     phrase: str, scores: Scores, held: ValidationSet, options: BuildOptions, report: Report
-) -> tuple[Validation, FusionOptions] | None:
-    """The detector with a model of phonemes beside it; None where the phrase is not said as we think it is."""
+) -> tuple[Validation, dict]:
+    """The detector with a model of phonemes beside it, by the rule that misses less of the held-out voices.
+
+    -> what it does there, and what its card says of it; ({}) of the RNN alone where the phrase is not said as we think.
+    """
     model, rate = options.model, options.train.rate
+    alone = measure(scores, held, model, rate)
     if (model.n_mels, model.stride, model.kernel) != (PhonemeModel.load().n_mels, STEP_FRAMES, FIRST_STEP_FRAMES):
-        return None
-    wanted = FusionOptions(tuple(ways(phrase)))
-    fusion = Fusion(wanted)
+        return alone, {}
+    said = tuple(ways(phrase))
+    fusion, stage = Fusion(FusionOptions(said)), second_stage(said, scores, held, model.step_seconds)
     heard = float(np.median(phonemes_heard(held, fusion)))
     if heard < NEUTRAL:
         report(f"without phonemes: in those of held-out voices the phrase is heard at {heard:.2f} only")
-        return None
-    measured = measure(fused_scores(scores, held, fusion), held, model, rate, fused=True)
-    report(f"with the phonemes {100 * measured.missed[rate]:.1f} % missed")
-    return measured, wanted
+        return alone, {}
+    rules = {"second look": ("where the network has heard something", stage), "fusion": ("of every voice", fusion)}
+    tried = {}
+    for name, (when, by) in rules.items():
+        tried[name] = measure(fused_scores(scores, held, by), held, model, rate, by)
+        report(f"with the phonemes {when} {100 * tried[name].missed[rate]:.1f} % missed")
+    best = min(tried, key=lambda name: tried[name].missed[rate])
+    return tried[best], {best: rules[best][1].options.asdict()}
 
 
 def _spoken(

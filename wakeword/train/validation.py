@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
-from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion, SecondStage
+from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion, SecondStage, SecondStageOptions
 from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
+LOOKS_PER_HOUR = 60.0  # of a second stage
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
 
 
@@ -119,14 +120,19 @@ class Validation:
         return (middle - half) / (1 + z2), (middle + half) / (1 + z2)
 
 
-def measure(scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, fused: bool = False) -> Validation:
-    """rate: false alarms an hour, of Validation.distance; fused: whether the scores are those with the phonemes."""
+def measure(
+    scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, by: Fusion | SecondStage | None = None
+) -> Validation:
+    """rate: false alarms an hour, of Validation.distance; by: what has fused the scores with those of the phonemes."""
     step = model.step_seconds
-    if fused:
-        tail = max(LOOKED_TAIL, round(TAIL_RATE * held.hours))
-        found = thresholds(_events(scores, step), held.hours, RATES, tail, shape=True)
+    events = _events(scores, step)
+    if by is None:
+        found = thresholds(events, held.hours / STRANGERS, RATES, TAIL)
+    elif isinstance(by, SecondStage):
+        found = thresholds(events, held.hours, RATES, LOOKED_TAIL)
     else:
-        found = thresholds(_events(scores, step), held.hours / STRANGERS, RATES, TAIL)
+        tail = max(LOOKED_TAIL, round(TAIL_RATE * held.hours))
+        found = thresholds(events, held.hours, RATES, tail, shape=True)
     best = np.array(
         [
             row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
@@ -139,6 +145,13 @@ def measure(scores: Scores, held: ValidationSet, model: TriggerOptions, rate: fl
     )
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
     return Validation(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))), len(best))
+
+
+def second_stage(said: tuple[tuple[str, ...], ...], scores: Scores, held: ValidationSet, step: float) -> SecondStage:
+    """The second stage that is asked LOOKS_PER_HOUR times an hour of speech; step: s from one score to the next."""
+    events = np.sort(_events(scores, step))[::-1]
+    floor = float(events[min(len(events) - 1, round(LOOKS_PER_HOUR * held.hours))])
+    return SecondStage(SecondStageOptions(said, floor))
 
 
 def phonemes_heard(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> np.ndarray:
