@@ -12,7 +12,7 @@ import numpy as np
 from asr.audio.features import SAMPLE_RATE
 from asr.training.augment import speed
 from wakeword.detector import DetectorOptions
-from wakeword.phonemes.fusion import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions
+from wakeword.phonemes.fusion import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions, SecondStage
 from wakeword.phonemes.model import PhonemeModel
 from wakeword.phrase import phrases
 from wakeword.phrase.near_misses import near_misses
@@ -151,7 +151,10 @@ def _with_phonemes(
     if heard < NEUTRAL:
         report(f"without phonemes: in those of held-out voices the phrase is heard at {heard:.2f} only")
         return alone, {}
-    rules = {"second look": ("where the network has heard something", stage), "fusion": ("of every voice", fusion)}
+    rules: dict[str, tuple[str, Fusion | SecondStage]] = {
+        "second look": ("where the network has heard something", stage),
+        "fusion": ("of every voice", fusion),
+    }
     tried = {}
     for name, (when, by) in rules.items():
         tried[name] = measure(fused_scores(scores, held, by), held, model, rate, by)
