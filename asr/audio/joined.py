@@ -125,7 +125,7 @@ def _mp3(data: mmap.mmap) -> Iterator[int]:
     for at in sorted([*_found(data, b"Xing"), *_found(data, b"Info")]):
         for offset in _XING_OFFSETS:
             frame = at - offset
-            if frame >= 0 and data[frame] == 0xFF and data[frame + 1] & 0xE6 in (0xE2, 0xE0 | 0x02):
+            if frame >= 0 and data[frame] == 0xFF and data[frame + 1] & 0xE6 == 0xE2:  # the mark of a frame, layer III
                 yield frame
                 break
 
