@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 ROOMS = [  # a folder or a file at the top of its package; each imports only from those before it
     *"asr.errors asr.text asr.files asr.text_files asr.numpy_gru asr.score asr.transcript".split(),
-    *"asr.audio asr.native asr.model asr.language asr.search asr.align asr.attention".split(),
+    *"asr.audio asr.native asr.model asr.language asr.search asr.align asr.attention asr.written".split(),
     *"asr.recognizer asr.live asr.training asr.commands asr.serve asr.cli".split(),
     *"wakeword.phrase wakeword.network wakeword.phonemes wakeword.thresholds wakeword.detector".split(),
     *"wakeword.spotter wakeword.listen wakeword.commands wakeword.voices wakeword.train".split(),

@@ -1,0 +1,1 @@
+"""Text that people can read: the recogniser's words with figures, capitals and punctuation."""
