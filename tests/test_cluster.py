@@ -5,7 +5,12 @@ import json
 import os
 import signal
 import socket
+import socketserver
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +28,27 @@ DATA = Path(__file__).parent / "data"
 CLIPS = [DATA / json.loads(line)["audio_filepath"] for line in (DATA / "clips.jsonl").open()]
 
 
+@contextmanager
+def local_cluster(workers: int) -> Iterator[distributed.LocalCluster]:
+    """Which may take a minute to start and a minute to stop, and no longer."""
+
+    def late(*_):
+        raise TimeoutError("dask hangs")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    with distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0
+    ) as cluster:
+        signal.alarm(0)
+        yield cluster
+        signal.alarm(60)
+    signal.alarm(0)
+
+
 @pytest.fixture(scope="module")
 def workers():
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as found:
+    with local_cluster(2) as found:
         yield found
 
 
@@ -157,9 +180,29 @@ def test_no_scheduler_and_no_workers(files, capsys, monkeypatch):
     assert status == 2 and f"no scheduler answers at {address}" in err
     status, _, err = run(capsys, "--cluster", "nonsense://x", "in/0.wav")
     assert status == 2 and "no scheduler answers" in err
-    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
+    monkeypatch.setattr(cluster, "CONNECT", 2)
+    with local_cluster(0) as empty:
         status, _, err = run(capsys, "--cluster", empty.scheduler_address, "in/0.wav")
     assert status == 2 and "has no workers" in err
+
+
+@pytest.mark.parametrize("answer", [lambda heard: b"", lambda heard: heard, lambda heard: b"HTTP/1.1 400 Bad Request"])
+def test_who_is_silent_or_says_anything_else_is_no_scheduler(files, capsys, monkeypatch, answer):
+    class Stranger(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while heard := self.request.recv(1 << 16):
+                self.request.sendall(answer(heard))
+
+    monkeypatch.setattr(cluster, "CONNECT", 0.5)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Stranger) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        begin = time.monotonic()
+        status, _, err = run(capsys, "--cluster", address, "in/0.wav")
+        server.shutdown()
+    assert status == 2 and f"no scheduler answers at {address}" in err and len(err.splitlines()) == 1
+    assert time.monotonic() - begin < 5
 
 
 def test_without_dask_it_says_what_to_install(files, capsys, monkeypatch):

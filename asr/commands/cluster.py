@@ -6,10 +6,12 @@ has its files done by others; a file that fails is tried again, by another worke
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import pkgutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -68,13 +70,15 @@ class Cluster:
     def over(self, sources: Iterable[str], in_order: bool) -> Iterator[tuple[str, Outcome]]:
         """Every source once, with what came of it: those that failed last of all."""
         failed: list[tuple[str, Outcome]] = []
-        with self._client:
+        try:
             found = self._outcomes(enumerate(sources))
             for _, source, outcome in _sorted(found) if in_order else found:
                 if isinstance(outcome, Transcript):
                     yield source, outcome
                 else:
                     failed.append((source, outcome))
+        finally:
+            _close(self._client)
         yield from failed
 
     def _outcomes(self, sources: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str, Outcome]]:
@@ -160,17 +164,38 @@ def connect(address: str, order: Order) -> Cluster:
         raise ClusterError("--cluster needs dask.distributed: pip install 'asr[cluster]'") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in sentences
     try:
-        client = Client(address, timeout=CONNECT)
-    except (OSError, ValueError):
+        # A Client waits without end for a first answer, and one that failed to start can lock up those after it.
+        answers = asyncio.run(_answers(address))
+        client = Client(address, timeout=CONNECT) if answers else None
+    except OSError:
+        client = None
+    if client is None:
         raise ClusterError(
             f"no scheduler answers at {address}: start one with `dask scheduler` and give the address it shows"
-        ) from None
+        )
     try:
         _prepare(client, order, address)
     except BaseException:
-        client.close()
+        _close(client)
         raise
     return Cluster(client, order)
+
+
+async def _answers(address: str) -> bool:
+    """Whether a scheduler says within CONNECT that it is one."""
+    from distributed import Security, rpc
+
+    try:
+        async with asyncio.timeout(CONNECT):
+            scheduler = rpc(address, connection_args=Security().get_connection_args("client"))
+            return (await scheduler.identity(n_workers=0)).get("type") == "Scheduler"
+    except Exception:  # of whatever kind: who answers may be anybody
+        return False
+
+
+def _close(client: Client) -> None:
+    with suppress(TimeoutError):
+        client.close(CONNECT)
 
 
 def model_path(model: str) -> str:
