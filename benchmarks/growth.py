@@ -1,24 +1,37 @@
-"""How cost grows: with a file's length, the number of files, streams, hotwords, the beam, the language model's size.
+"""How cost grows with a file's length, or with the beam; the time to the first text.
 
-    python -m benchmarks.growth speech/dev.jsonl
-    python -m benchmarks.growth speech/dev.jsonl --of files streams hotwords beams lm --text dialogue.txt.xz
+    python -m benchmarks.growth speech/dev.jsonl [--of length beams]
 
-One thread. Each writes a CSV, a table with a sentence and a picture: growth.csv for the length, growth-files.csv ...
+One thread. Writes growth.csv, .md and .png, for the beam growth-beams.*. Texts of beams are searched on the same
+log-probabilities of every fourth clip.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.model.checkpoint import CheckpointError
-from asr.text_files import TextError
-from benchmarks import growth_files, growth_search, growth_streams, measure, tables
+import numpy as np
+import soundfile
 
+from asr import audio
+from asr.errors import Error
+from asr.model.onnx import load_model
+from asr.recognizer import Recognizer, RecognizerOptions
+from asr.search.decoder import Decoder, DecoderOptions
+from benchmarks import measure, tables
+from benchmarks.scores import count, summary
+
+RATE = audio.SAMPLE_RATE
+ENOUGH = 120.0  # s of audio for a steady figure: shorter files are transcribed several times
+SHORT = 5.0  # s of the file that warms up, and of the one whose first text is awaited
+COST, PEAK, SEARCH = "CPU s per audio s", "peak MB", "search, CPU ms per audio s"
 Rows = Iterator[dict[str, object]]
 
 
@@ -28,72 +41,120 @@ class Dimension:
 
     column: str
     values: tuple[int, ...]  # where none are given
-    rows: Callable[[Sequence[int], Path, argparse.Namespace], Rows]  # of values, with a folder for its files
+    rows: Callable[[argparse.Namespace, Path], Rows]
     costs: tuple[str, ...]  # columns that are drawn
 
 
-COST, PEAK, SEARCH = "CPU s per audio s", "peak MB", "search, CPU ms per audio s"
-DIMENSIONS = {
-    "length": Dimension("seconds", (1, 10, 60, 600, 3600, 10800), growth_files.by_length, (COST, PEAK)),
-    "files": Dimension("files", (1, 10, 100, 1000), growth_files.by_number, (COST, PEAK)),
-    "streams": Dimension("streams", (1, 4, 16, 64), growth_streams.by_number, ("ms a stream and second", PEAK)),
-    "hotwords": Dimension("hotwords", (0, 10, 100, 1_000, 10_000), growth_search.by_hotwords, (SEARCH, PEAK)),
-    "beams": Dimension("beam", (4, 16, 64, 256, 1024), growth_search.by_beam, (SEARCH, "WER")),
-    "lm": Dimension("n-grams", (10_000, 100_000, 1_000_000), growth_search.by_language_model, (SEARCH, PEAK)),
-}
-
-
 def main() -> int:
-    top = parser()
-    options = top.parse_args()
-    if "lm" in options.of and not options.text:
-        top.error("--of lm needs --text: what the language models are trained on")
+    options = parser().parse_args()
     try:
-        # streams are measured in this process: before those that fill it
-        return int(any([grow(name, options) for name in DIMENSIONS if name in options.of]))
-    except (CheckpointError, TextError) as error:
+        return int(any([grow(name, options) for name in options.of]))
+    except Error as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def grow(name: str, options: argparse.Namespace) -> bool:
-    """Measure and report one dimension -> whether anything failed."""
-    dimension, machine, rows = DIMENSIONS[name], measure.machine(), []
-    with tempfile.TemporaryDirectory(prefix="asr-growth-") as folder:
-        values = sorted(getattr(options, name) or dimension.values)
-        for row in dimension.rows(values, Path(folder), options):
-            rows.append(row)
-            print(tables.markdown(rows[-1:]), file=sys.stderr, flush=True)
-        start = growth_files.starting(Path(folder), options) if name == "length" else ""
-    report(name, rows, machine, start, options)
-    return any(row["failure"] for row in rows) or "failed" in start
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text: clips, used in turn")
     top.add_argument("--of", nargs="+", choices=DIMENSIONS, default=["length"], help="what grows (default: length)")
-    for name, dimension in DIMENSIONS.items():
-        option = "--lengths" if name == "length" else f"--{name}"
-        known = " ".join(map(str, dimension.values))
-        top.add_argument(option, dest=name, type=int, nargs="+", metavar="N", help=f"{dimension.column}: {known}")
+    top.add_argument("--lengths", dest="length", type=int, nargs="+", metavar="S", default=DIMENSIONS["length"].values)
+    top.add_argument("--beams", type=int, nargs="+", metavar="N", default=DIMENSIONS["beams"].values)
     top.add_argument("--starts", type=int, default=7, help="of the command with 5 s of speech (default: 7)")
-    top.add_argument("--every", type=int, default=4, metavar="N",
-                     help="of the clips take each N-th only, for hotwords, beams, lm (default: 4)")  # fmt: skip
-    top.add_argument("--text", nargs="+", metavar="FILE", help="for lm: sentences, one a line, to train on")
-    top.add_argument("--lines", type=int, default=300_000, metavar="N", help="of the text, at most (default: 300000)")
+    top.add_argument("--every", type=int, default=4, metavar="N", help="for beams: each N-th clip only (default: 4)")
     top.add_argument("--model", default="english", help="packaged model or checkpoint")
     top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 
-def report(name: str, rows: list[dict], machine: str, start: str, options: argparse.Namespace) -> None:
-    dimension, stem = DIMENSIONS[name], "growth" if name == "length" else f"growth-{name}"
-    good = [row for row in rows if not row["failure"]]
+def grow(name: str, options: argparse.Namespace) -> bool:
+    """Measure and report one dimension -> whether anything failed."""
+    dimension, machine, rows = DIMENSIONS[name], measure.machine(), []
+    with tempfile.TemporaryDirectory(prefix="asr-growth-") as folder:
+        for row in dimension.rows(options, Path(folder)):
+            rows.append(row)
+            print(tables.markdown(rows[-1:]), file=sys.stderr, flush=True)
+        start = starting(Path(folder), options) if name == "length" else ""
+    stem, good = "growth" if name == "length" else f"growth-{name}", [row for row in rows if not row["failure"]]
     text = f"{options.model}, one thread. {machine}.\n\n{tables.markdown(rows)}\n{sentence(good, dimension)}{start}"
     tables.write(options.out, stem, rows, text)
     if good:
         draw(good, dimension, options.out / f"{stem}.png")
+    return len(good) < len(rows) or "failed" in start
+
+
+def by_length(options: argparse.Namespace, folder: Path) -> Rows:
+    """Clips with short pauses between them, in one file."""
+    clips = [row["audio_filepath"] for row in measure.rows(options.manifest)]
+    short = str(chained(clips, SHORT, folder / "short.wav"))
+    for seconds in sorted(options.length):
+        yield cost(chained(clips, seconds, folder / "long.wav"), seconds, short, options)
+
+
+def chained(clips: list[str], seconds: float, path: Path) -> Path:
+    """Write clips in shuffled order, 0.3 to 1 s of silence between, cut to the length; in little memory."""
+    random, left = np.random.default_rng(0), round(seconds * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+        while left:
+            for number in random.permutation(len(clips)):
+                pause = np.zeros(int(random.uniform(0.3, 1.0) * RATE), np.float32)
+                piece = np.concatenate([audio.load(clips[number]), pause])[:left]
+                file.write(piece)
+                left -= len(piece)
+                if not left:
+                    break
+    return path
+
+
+def cost(path: Path, seconds: float, short: str, options: argparse.Namespace) -> dict[str, object]:
+    """Warm up on the short file, then the long one, in one process through the Python API."""
+    times = max(1, round(ENOUGH / seconds))
+    run, result = measure.engine("ours", [short] + [str(path)] * times, options.model)
+    row: dict = {"seconds": seconds, "times": times, COST: "", "wall s per audio s": "", PEAK: run.peak}
+    clips = result["clips"][1:] if result else []
+    failure = next((clip["error"] for clip in clips if clip["error"]), "") if result else run.failure
+    if not failure:
+        row[COST] = statistics.fmean(clip["cpu"] for clip in clips) / seconds
+        row["wall s per audio s"] = statistics.fmean(clip["wall"] for clip in clips) / seconds
+    return row | {"failure": failure}
+
+
+def starting(folder: Path, options: argparse.Namespace) -> str:
+    """One sentence on runs of the command with 5 s of speech, which lie in the folder."""
+    command = measure.command(str(folder / "short.wav"), model=options.model)
+    runs = [measure.run(command) for _ in range(options.starts)]
+    if not runs:
+        return ""
+    if failed := [run for run in runs if run.status]:
+        return f"`asr transcribe` failed {len(failed)} times of {len(runs)}: {failed[0].failure}\n"
+    firsts, cpu = sorted(run.first for run in runs), statistics.median(run.cpu for run in runs)
+    return (
+        f"`asr transcribe` on 5 s of speech: first text {statistics.median(firsts):.2f} s after its start "
+        f"({firsts[0]:.2f} to {firsts[-1]:.2f} in {len(runs)} runs), {cpu:.2f} CPU s.\n"
+    )
+
+
+def by_beam(options: argparse.Namespace, _: Path) -> Rows:
+    """Pieces of speech, and what the model says of each, searched again with every beam."""
+    clips = measure.rows(options.manifest)[:: options.every]
+    model, card = load_model(options.model, threads=1)
+    recognizer = Recognizer.of(model, card, RecognizerOptions(DecoderOptions(beam=1)))
+    pieces = [[pair for _, pair in recognizer.posteriors(audio.blocks(row["audio_filepath"]))] for row in clips]
+    for beam in sorted(options.beams):
+        decoder, texts = Decoder(model, card, DecoderOptions(beam=beam)), []
+        decoder(*next(pair for pairs in pieces for pair in pairs))  # warms up
+        began = time.process_time()
+        for pairs in pieces:
+            texts.append(" ".join(decoder(*pair)[0].text for pair in pairs))
+        spent = (time.process_time() - began) / sum(row["duration"] for row in clips)
+        wrong = summary("WER", *count([row["text"] for row in clips], texts))
+        yield {"beam": beam, SEARCH: 1e3 * spent, **wrong, "failure": ""}
+
+
+DIMENSIONS = {
+    "length": Dimension("seconds", (1, 10, 60, 600, 3600, 10800), by_length, (COST, PEAK)),
+    "beams": Dimension("beam", (4, 16, 64, 256, 1024), by_beam, (SEARCH, "WER")),
+}
 
 
 def sentence(rows: Sequence[dict], dimension: Dimension) -> str:
@@ -113,10 +174,9 @@ def draw(rows: Sequence[dict], dimension: Dimension, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, both = pyplot.subplots(1, len(dimension.costs), figsize=(9, 3.5), layout="constrained")
-    for axes, cost in zip(both, dimension.costs):
-        axes.plot([row[dimension.column] for row in rows], [row[cost] for row in rows], "o-", color="tab:red")
-        axes.set_xscale("symlog" if rows[0][dimension.column] == 0 else "log")
-        axes.set(ylim=(0, None), xlabel=dimension.column, ylabel=cost)
+    for axes, name in zip(both, dimension.costs):
+        axes.plot([row[dimension.column] for row in rows], [row[name] for row in rows], "o-", color="tab:red")
+        axes.set(xscale="log", ylim=(0, None), xlabel=dimension.column, ylabel=name)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

@@ -33,7 +33,7 @@ PARSERS = {"asr": cli.parser, "wakeword": wakeword_cli.parser}
 SERVER = "127.0.0.1:8765"  # that snippets ask
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OF_OTHERS = """--editable --extra-index-url --help --logdir --max-restarts --mic-command --name --nnodes --no-deps --now
-    --nthreads --nworkers --rdzv-backend --rdzv-endpoint --snd-command --uri --user --userns --wake-uri
+    --nproc-per-node --nthreads --nworkers --rdzv-backend --rdzv-endpoint --snd-command --uri --user --userns --wake-uri
     --wake-word-name"""
 
 
@@ -143,7 +143,7 @@ def test_options_scripts_and_targets_exist():
         file.read_text("utf-8")
         for room in ("asr", "wakeword", "recipes", "benchmarks")
         for file in ROOT.glob(f"{room}/**/*.py")
-    ]
+    ] + [(ROOT / "tests" / tool).read_text("utf-8") for tool in ("fuzz.py", "kills.py")]
     known = {
         *OF_OTHERS.split(),
         *(option for source in sources for option in re.findall(r'"(--[a-z][a-z0-9-]*)"', source)),

@@ -1,14 +1,15 @@
-"""Damaged inputs for every reader, a few of them; `python -m benchmarks.fuzz` tries as many as time allows."""
+"""Damaged inputs for every reader, a few of them; `python tests/fuzz.py` tries as many as time allows."""
 
 import os
 import random
 import time
 from itertools import islice
 
+import fuzz
 import pytest
+import readers
 
 from asr.audio.files import AudioError
-from benchmarks import fuzz, readers
 
 NEEDED = {"websocket": "starlette", "wyoming": "wyoming"}
 

@@ -1,10 +1,9 @@
-"""A kill at a random moment; `python -m benchmarks.kills` does more of them. Training's are in test_training.py."""
+"""A kill at a random moment; `python tests/kills.py` does more of them. Training's are in test_training.py."""
 
 import random
 
+import kills
 import pytest
-
-from benchmarks import kills
 
 SERVER = ("starlette", "uvicorn", "websockets", "wyoming", "prometheus_client", "python_multipart")
 

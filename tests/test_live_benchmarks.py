@@ -2,18 +2,15 @@
 
 import csv
 import json
-import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import soundfile
-from loud import loud_detector, save_loud
 
 from asr.live.stream import Result
 from asr.transcript import Word
-from benchmarks import delays, joined, soak, streaming, streams
+from benchmarks import delays, joined, streaming, streams
 
 MANIFEST = Path(__file__).parent / "data" / "clips.jsonl"
 
@@ -110,62 +107,3 @@ def test_wake_word_streams_together_as_alone():
     sounds = [streams.sound(clips(), seed, 2.0) for seed in range(3)]
     alone = [streams.run(streams.detections(detector, 1), [sound])[0][0] for sound in sounds]
     assert streams.run(streams.detections(detector, 3), sounds)[0] == alone
-
-
-def test_hours_of_speech_have_their_length():
-    assert sum(map(len, soak.speech(clips(), 61.2, 1))) == 61.2 * 16_000
-
-
-@pytest.mark.parametrize("kind", ["soak", "soak-wake-word"])
-def test_half_a_minute_is_soaked_like_a_day(kind, tmp_path, monkeypatch, capsys):
-    arguments = ["", str(MANIFEST), "--hours", "0.01", "--out", str(tmp_path)]
-    if kind == "soak-wake-word":
-        boom = np.random.default_rng(0).standard_normal(3_200) * 0.5
-        soundfile.write(tmp_path / "boom.wav", np.concatenate([np.zeros(8_000), boom, np.zeros(8_000)]), 16_000)
-        save_loud(tmp_path / "boom.safetensors")
-        arguments += ["--wake-word", f"{tmp_path}/boom.safetensors", "--clip", f"{tmp_path}/boom.wav"]
-    monkeypatch.setattr("sys.argv", arguments)
-    monkeypatch.setattr(soak, "SAMPLED", 5.0)
-    monkeypatch.setattr(soak, "GROWTH", 1_000.0)  # it has only just begun
-    assert soak.main() == 0
-    rows = list(csv.DictReader((tmp_path / f"{kind}.csv").open()))
-    text = (tmp_path / f"{kind}.md").read_text()
-    assert len(rows) == 8 and all(0 <= int(r["samples"]) - int(r["accounted"]) < 6_400 for r in rows)
-    assert "- 0 samples lost\n" in text and "samples in, " in capsys.readouterr().err
-    assert (tmp_path / f"{kind}.png").stat().st_size
-
-
-def test_what_is_lost_or_moved_is_found():
-    """A stream that leaves out half a block on the way, and one that was told a wrong time."""
-
-    class Forgetful(soak.WakeWord):
-        def feed(self, samples, state):
-            self.fed = getattr(self, "fed", 0) + 1
-            return super().feed(samples[: -640 if self.fed == 3 else None], state)
-
-    boom = np.concatenate([np.zeros(16_000), np.random.default_rng(0).standard_normal(3_200), np.zeros(16_000)])
-    quiet = np.split(np.zeros(16_000, np.float32), 10)
-    lost = {}
-    for kind in (soak.WakeWord, Forgetful):
-        subject = kind(loud_detector())
-        _, samples, found = soak.soak(subject, iter(quiet), boom.astype(np.float32))
-        lost[kind] = samples - subject.accounted, found[-1][1]
-    assert lost[Forgetful][0] - lost[soak.WakeWord][0] == 640
-    assert lost[soak.WakeWord][1] - lost[Forgetful][1] == pytest.approx(0.04)
-
-
-@pytest.mark.parametrize(
-    "last, lost, late, wrong",
-    [
-        (119.0, 0, 0.01, []),
-        (121.0, 0, 0.0, [0]),
-        (100.0, 1, 0.0, [1]),
-        (100.0, 0, 0.02, [2]),
-        (100.0, 0, math.nan, [2]),
-    ],
-)
-def test_what_a_day_must_keep(last, lost, late, wrong):
-    memory = [{"hours": h, "MB": mb} for h, mb in ((0.5, 50.0), (1.0, 100.0), (2.0, last), (3.0, 99.0))]
-    found = [] if math.isnan(late) else [("end", 5.0 + late, 6.0)]
-    faults = soak.judged(memory, lost, [("end", 5.0, 6.0)], found)
-    assert [i for i, fault in enumerate(faults.values()) if fault] == wrong

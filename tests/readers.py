@@ -1,4 +1,4 @@
-"""What reads files or messages of others, for benchmarks.fuzz: real inputs, and the errors that users are promised."""
+"""What reads files or messages of others, for fuzz.py: real inputs, and the errors that users are promised."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from asr.training.data import ManifestError, read_manifest
 from wakeword.detector import DetectorError
 from wakeword.detector import load as load_detector
 
-CLIP = Path(__file__).parent.parent / "tests/data/independence.opus"
+CLIP = Path(__file__).parent / "data/independence.opus"
 LINES = ["the pear and the apple", "an apple a day", "the quick brown fox", "a pear tree"]
 ROW = {"audio_filepath": "a.wav", "duration": 1.5, "text": "an apple", "speaker": "s1", "corpus": "c"}
 CONFIG = """[model]\nlayers = 2\nhidden = 64\n[train]\nbatch_seconds = 24.0\nseed = 3\n[augment]\nspeed = 0.1

@@ -1,6 +1,6 @@
 """Damaged files and messages for every reader: a result, or the exception that its docstring promises, in one sentence.
 
-python -m benchmarks.fuzz --minutes 10 [--only audio arpa] [--keep FOLDER]
+python tests/fuzz.py --minutes 10 [--only audio arpa] [--keep FOLDER]
 
 Each reader runs in a process of its own, where a crash, a hang and memory without bounds are told, too. What was found
 is kept with its input; exit status 1.
@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.readers import READERS, Reader
+from readers import READERS, Reader
 
 FORK = multiprocessing.get_context("fork")  # a process for each fault must not import everything again
 HANG = 60.0  # s without an answer to one input

@@ -1,6 +1,6 @@
 """SIGKILL at random moments: nothing lost or half-written, and going on gives what an unbroken run gives.
 
-python -m benchmarks.kills --rounds 10 [--only training transcribing serving] [--seed 1]
+python tests/kills.py --rounds 10 [--only training transcribing serving] [--seed 1]
 
 Each round starts the command anew and kills it after a random share of the time that an unbroken run takes.
 """
@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 
 from asr import audio
 
-CLIPS = sorted((Path(__file__).parent.parent / "tests/data").glob("*.opus"))
+CLIPS = sorted((Path(__file__).parent / "data").glob("*.opus"))
 CONFIG = """[model]\nlayers = 1\nhidden = 8\nchannels = 4\n[train]\nbatch_seconds = 12.0\nevaluate_every = 4
 [[stages]]\nupdates = 16\n"""
 
