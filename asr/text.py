@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from asr.errors import Error
@@ -19,6 +19,7 @@ BLANK = 0
 LETTERS = " 'abcdefghijklmnopqrstuvwxyz"
 SPACE = " "
 MAX_PIECE_LETTERS = 8  # letters of a piece
+UNKNOWN_LETTER_LN = -100.0  # ln probability of a letter that no piece has
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "ʼ": "'"})
 _NOT_A_LETTER = re.compile(r"[^a-z' ]+")
@@ -89,7 +90,7 @@ class Subwords(Alphabet):
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]):
         super().__init__(pieces)
         self._scores = dict(zip(pieces, scores, strict=True))
-        self._pieces = cache(self._segmented)
+        self._pieces = cache(lambda word: segmented(word, self._scores, MAX_PIECE_LETTERS))
 
     def encode(self, symbols: Iterable[str]) -> list[int]:
         """A text -> indices. Raises ValueError naming the letters that no piece has."""
@@ -100,17 +101,21 @@ class Subwords(Alphabet):
         pieces = [p for i, word in enumerate(words) for p in ((SPACE,) if i else ()) + self._pieces(word)]
         return [self.index(p) for p in pieces]
 
-    def _segmented(self, word: str) -> tuple[str, ...]:
-        """By dynamic programming: the best way to each letter's end goes on from the best way to another's."""
-        best: list[tuple[float, int]] = [(0.0, 0)]  # ln probability up to here, where its last piece began
-        for end in range(1, len(word) + 1):
-            begun = [i for i in range(max(0, end - MAX_PIECE_LETTERS), end) if word[i:end] in self._scores]
-            best.append(max((best[i][0] + self._scores[word[i:end]], i) for i in begun))
-        pieces, end = [], len(word)
-        while end:
-            end, last = best[end][1], end
-            pieces.append(word[end:last])
-        return tuple(reversed(pieces))
+
+def segmented(word: str, scores: Mapping[str, float], longest: int) -> tuple[str, ...]:
+    """A word -> its likeliest pieces, of ``longest`` letters at most; a letter that has no score is one by itself.
+
+    By dynamic programming: the best way to each letter's end goes on from the best way to another's.
+    """
+    best: list[tuple[float, int]] = [(0.0, 0)]  # ln probability up to here, where its last piece began
+    for end in range(1, len(word) + 1):
+        begun = [i for i in range(max(0, end - longest), end) if word[i:end] in scores] or [end - 1]
+        best.append(max((best[i][0] + scores.get(word[i:end], UNKNOWN_LETTER_LN), i) for i in begun))
+    pieces, end = [], len(word)
+    while end:
+        end, last = best[end][1], end
+        pieces.append(word[end:last])
+    return tuple(reversed(pieces))
 
 
 def alphabet_of(symbols: Sequence[str], scores: Sequence[float] = ()) -> Alphabet:
@@ -123,25 +128,33 @@ def learn(texts: Iterable[str], size: int) -> tuple[tuple[str, ...], tuple[float
 
     The same texts give the same units. Raises Error where sentencepiece is missing or the size is too small.
     """
+    words = [word for text in texts for word in text.split()]
+    if size < 2 * len(LETTERS) or not words:
+        raise Error(f"{size} subwords of {len(words)} words are too few: take {2 * len(LETTERS)} or more")
+    scores = learn_pieces(words, size, LETTERS.strip(), MAX_PIECE_LETTERS)
+    least = min(scores.values())
+    scores = {SPACE: 0.0, **{letter: least for letter in LETTERS.strip()}} | scores
+    return tuple(scores), tuple(round(score, 4) for score in scores.values())
+
+
+def learn_pieces(words: Iterable[str], size: int, required: Sequence[str], longest: int) -> dict[str, float]:
+    """At most ``size`` pieces of at most ``longest`` letters, and their ln probabilities, by sentencepiece.
+
+    required: letters to be among them if the words have them. Raises Error where sentencepiece is missing.
+    """
     try:
         import sentencepiece
     except ImportError:
         raise Error("sentencepiece is missing: pip install 'asr[train]', or train on letters") from None
-    words = [word for text in texts for word in text.split()]
-    if size < 2 * len(LETTERS) or not words:
-        raise Error(f"{size} subwords of {len(words)} words are too few: take {2 * len(LETTERS)} or more")
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(words), model_writer=model, model_type="unigram", vocab_size=size,
-        hard_vocab_limit=False, add_dummy_prefix=False, required_chars=LETTERS.strip(), character_coverage=1.0,
-        max_sentencepiece_length=MAX_PIECE_LETTERS, normalization_rule_name="identity", bos_id=-1, eos_id=-1, pad_id=-1,
+        hard_vocab_limit=False, add_dummy_prefix=False, required_chars="".join(required), character_coverage=1.0,
+        max_sentencepiece_length=longest, normalization_rule_name="identity", bos_id=-1, eos_id=-1, pad_id=-1,
         num_threads=1, minloglevel=2,
     )  # fmt: skip
     learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    scores = {learnt.id_to_piece(i): learnt.get_score(i) for i in range(len(learnt)) if not learnt.is_unknown(i)}
-    least = min(scores.values())
-    scores = {SPACE: 0.0, **{letter: least for letter in LETTERS.strip()}} | scores
-    return tuple(scores), tuple(round(score, 4) for score in scores.values())
+    return {learnt.id_to_piece(i): learnt.get_score(i) for i in range(len(learnt)) if not learnt.is_unknown(i)}
 
 
 def collapse(path: Iterable[int]) -> list[int]:

@@ -15,7 +15,8 @@ from test_training import write_corpus
 
 from asr.attention.checkpoint import FORMAT as ATTENTION
 from asr.attention.checkpoint import attach_attention, save_attention
-from asr.attention.decoder import EOS, AttentionDecoder
+from asr.attention.decoder import AttentionDecoder
+from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError, read_weights, save_model

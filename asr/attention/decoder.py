@@ -1,51 +1,31 @@
 """Listen, attend and spell: a decoder that writes letter after letter and looks where it will (Chan et al. 2016).
 
-A context vector is the sum of the encoder's frames, weighted by a small network that sees the decoder's
-state before the letter (Bahdanau et al. 2015) and where it looked so far (Chorowski et al. 2015).
+The memory is the encoder's frames; the network that weighs them sees the decoder's state before the letter and where
+it looked so far (Chorowski et al. 2015). Index 0, CTC's blank, begins and ends a text here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asr.attention.base import Decoder, Memory, State, shifted
+from asr.attention.search import EOS
 from asr.model.interface import FRAME_SECONDS
 from asr.model.network.recurrent import recurrent
 from asr.model.options import AttentionOptions
 from asr.search.ctc_paths import viterbi
-from asr.text import BLANK, Alphabet
+from asr.text import Alphabet
 
-EOS = BLANK  # this decoder needs no blank: index 0 begins and ends a text
 MAX_DISTANCE_S = 2.0  # s: where distances stop to count
 CTC_TOLERANCE_FRAMES = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
 IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
 
 
-class Memory(NamedTuple):
-    """What the decoder keeps of the encoder's output."""
-
-    frames: Tensor  # (B, T, memory)
-    keys: Tensor  # (B, T, energy)
-    inside: Tensor  # (B, T), False beyond an utterance's end
-
-
-class State(NamedTuple):
-    """Where the decoder stands: a value, so a search can go on from it twice."""
-
-    hidden: Tensor  # (1, B, H)
-    weights: Tensor  # (B, T) of the last letter
-    heard: Tensor  # (B, T), the sum of all weights so far
-
-    def pick(self, rows: Tensor) -> State:
-        """The states of some of the batch; rows (n,) are their numbers."""
-        return State(self.hidden[:, rows], self.weights[rows], self.heard[rows])
-
-
-class AttentionDecoder(nn.Module):
+class AttentionDecoder(Decoder):
     """Encoder frames (B, T, size) -> the probability of each next letter, and the frames it rests on."""
 
     def __init__(self, size: int, alphabet: Alphabet, options: AttentionOptions = AttentionOptions()):
@@ -70,19 +50,14 @@ class AttentionDecoder(nn.Module):
 
     def start(self, memory: Memory, batch: int) -> State:
         """The state before the first letter of each of ``batch`` texts: nothing has been looked at."""
-        hidden = memory.frames.new_zeros(1, batch, self.options.hidden, dtype=torch.float32)
-        nowhere = hidden.new_zeros(batch, memory.frames.shape[1])
+        hidden = memory.values.new_zeros(1, batch, self.options.hidden, dtype=torch.float32)
+        nowhere = hidden.new_zeros(batch, memory.values.shape[1])
         return State(hidden, nowhere, nowhere)
 
-    def step(self, memory: Memory, state: State, before: Tensor) -> tuple[Tensor, State]:
-        """The letter before, embedded (B, embedding) -> what the next letter is read from (B, H + memory), state."""
+    def energies(self, memory: Memory, state: State) -> Tensor:
         nearby = self.location(self._nearby(state))
-        seen = torch.tanh(memory.keys + self.query(state.hidden[0])[:, None] + nearby)  # (B, T, energy)
-        energies = self.energy(seen)[..., 0].float().masked_fill(~memory.inside, -torch.inf)
-        weights = energies.softmax(-1)
-        context = (weights[:, None] @ memory.frames)[:, 0]  # (B, memory)
-        y, hidden = self.gru(torch.cat([before, context], -1)[:, None], state.hidden)
-        return torch.cat([y[:, 0], context], -1), State(hidden, weights, state.heard + weights)
+        seen = torch.tanh(memory.keys + self.query(state.hidden[0])[:, None] + nearby)  # (B, S, energy)
+        return self.energy(seen)[..., 0]
 
     def _nearby(self, state: State) -> Tensor:
         """What each frame is told of where the decoder looked (B, T, 2 (2 reach + 1) + 2): the last and the summed
@@ -94,18 +69,12 @@ class AttentionDecoder(nn.Module):
         return torch.cat([around, after, after.abs()], 2)
 
     def log_probs(self, read: Tensor) -> Tensor:
-        """What ``step`` gave (..., H + memory) -> ln probability of each next letter, and in column EOS of the end."""
         return self.output(self.dropout(read)).float().log_softmax(-1)
 
     def forward(self, memory: Memory, before: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: the letters before (B, U) -> log-probabilities (B, U, V), weights (B, U, T)."""
-        embedded, state = self.dropout(self.embedding(before)), self.start(memory, len(before))
-        reads, weights = [], []
-        for letter in embedded.unbind(1):
-            read, state = self.step(memory, state, letter)
-            reads.append(read)
-            weights.append(state.weights)
-        return self.log_probs(torch.stack(reads, 1)), torch.stack(weights, 1)
+        read, weights = self.read(memory, self.start(memory, len(before)), before)
+        return self.log_probs(read), weights
 
     def loss(
         self, hidden: Tensor, lengths: Tensor, letters: list[list[int]], spoken: Sequence[list[int]] = ()
@@ -114,7 +83,7 @@ class AttentionDecoder(nn.Module):
 
         spoken: the frame at which each letter of a text is said; empty for a text, or for all, where nobody knows.
         """
-        before, after = _shifted(letters, hidden.device)
+        before, after = shifted(letters, hidden.device)
         if self.training:
             wrong = torch.rand(before.shape, device=before.device) < self.options.corruption
             before = torch.where(wrong, torch.randint_like(before, 1, len(self.alphabet)), before)
@@ -129,7 +98,7 @@ class AttentionDecoder(nn.Module):
         """ln probability of each text and its end, given the encoder's frames (T, size) of one utterance."""
         if not len(hidden) or not texts:
             return [IMPOSSIBLE if text else 0.0 for text in texts]
-        before, after = _shifted([self.alphabet.encode(t) for t in texts], hidden.device)
+        before, after = shifted([self.alphabet.encode(t) for t in texts], hidden.device)
         memory = self.remember(hidden[None], torch.tensor([len(hidden)], device=hidden.device))
         log_probs, _ = self(memory, before)
         found = log_probs.gather(-1, after.clamp(0)[..., None])[..., 0]
@@ -151,13 +120,6 @@ class AttentionDecoder(nn.Module):
                 letters[i].append(int(before[i]))
             ended |= lengths.cpu() <= count
         return letters
-
-
-def _shifted(letters: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The letters (B, U + 1) before each step and after it; -100 after a text's end."""
-    rows = [torch.tensor([EOS, *text, EOS], device=device) for text in letters]
-    before = nn.utils.rnn.pad_sequence([r[:-1] for r in rows], batch_first=True, padding_value=EOS)
-    return before, nn.utils.rnn.pad_sequence([r[1:] for r in rows], batch_first=True, padding_value=-100)
 
 
 def _astray(weights: Tensor, spoken: Sequence[list[int]]) -> Tensor:

@@ -101,7 +101,7 @@ def read(recognizer: Recognizer, model: CTCModel, recording: Recording) -> Itera
     """The stretches of speech in which CTC hears a letter, too. Raises asr.audio.files.AudioError."""
     import torch
 
-    from asr.attention.search import spell
+    from asr.attention.spell import spell
 
     assert model.attention  # see _load
     for piece, (letters, _) in recognizer.posteriors(recording.blocks()):
@@ -110,8 +110,8 @@ def read(recognizer: Recognizer, model: CTCModel, recording: Recording) -> Itera
         with torch.inference_mode():
             hidden, _ = model.encode(torch.from_numpy(piece.frames)[None], torch.tensor([len(piece.frames)]))
         best = spell(model.attention, hidden[-1][0, piece.steps])
-        if best and (text := model.alphabet.decode(best[0].letters)).strip():
-            yield Spelled(piece.start, piece.start + piece.seconds, text, piece.own, best[0].map.numpy())
+        if best and (text := model.alphabet.decode(best[0].symbols)).strip():
+            yield Spelled(piece.start, piece.start + piece.seconds, text, piece.own, best[0].map)
 
 
 def draw(found: list[Spelled], path: str) -> None:

@@ -146,25 +146,12 @@ class Sentences:
 
     def stream(self, progress: TextProgress) -> Iterator[tuple[Tensor, Tensor]]:
         """One batch after the other, beginning where the progress stands."""
-        plan = self.epoch(progress.epoch)
-        while True:
-            if progress.batch >= len(plan):
-                progress.epoch, progress.batch = progress.epoch + 1, 0
-                plan = self.epoch(progress.epoch)
-            progress.batch += 1
-            yield self.batch(plan[progress.batch - 1])
+        return map(self.batch, plans(self.epoch, progress))
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """The sentences of each batch: of like length, in an order that depends on seed and epoch only."""
-        tokens, rng = self.options.batch_tokens, np.random.default_rng([self.options.seed, number])
-        order, found = rng.permutation(len(self.lengths)), []
-        size = max(1, int(POOL * tokens / self.lengths.mean()))
-        for start in range(0, len(order), size):
-            pool = order[start : start + size]
-            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
-            full = np.cumsum(self.lengths[pool]) // tokens
-            found += np.split(pool, np.flatnonzero(np.diff(full)) + 1)
-        return [found[i] for i in rng.permutation(len(found))]
+        rng = np.random.default_rng([self.options.seed, number])
+        return length_batches(self.lengths, self.lengths, self.options.batch_tokens, rng)
 
     def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         """-> ids (B, T + 1) with <eos> at both ends, tokens to predict in each (B,)."""
@@ -173,3 +160,28 @@ class Sentences:
         for row, start, n in zip(ids, self.starts[chosen], lengths):
             row[:n] = self.ids[start : start + n]
         return torch.from_numpy(ids), torch.from_numpy(lengths - 1)
+
+
+def plans(epoch: Callable[[int], list[np.ndarray]], progress: TextProgress) -> Iterator[np.ndarray]:
+    """What each batch consists of, epoch after epoch, beginning where the progress stands."""
+    plan = epoch(progress.epoch)
+    while True:
+        if progress.batch >= len(plan):
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+            plan = epoch(progress.epoch)
+        progress.batch += 1
+        yield plan[progress.batch - 1]
+
+
+def length_batches(
+    lengths: np.ndarray, order_by: np.ndarray, tokens: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Cut texts of so many tokens into batches of about ``tokens``, each of texts that are alike in ``order_by``."""
+    order, found = rng.permutation(len(lengths)), []
+    size = max(1, int(POOL * tokens / lengths.mean()))
+    for start in range(0, len(order), size):
+        pool = order[start : start + size]
+        pool = pool[np.argsort(order_by[pool], kind="stable")]
+        full = np.cumsum(lengths[pool]) // tokens
+        found += np.split(pool, np.flatnonzero(np.diff(full)) + 1)
+    return [found[i] for i in rng.permutation(len(found))]

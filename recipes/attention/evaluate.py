@@ -22,7 +22,7 @@ from torch import Tensor
 
 from asr.attention.checkpoint import attach_attention
 from asr.attention.decoder import AttentionDecoder
-from asr.attention.search import SpellOptions, spell
+from asr.attention.spell import SpellOptions, spell
 from asr.errors import Error
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
@@ -71,7 +71,7 @@ def searched(decoder: Decoder, attention: AttentionDecoder) -> Callable[[Heard],
 def spelled(attention: AttentionDecoder, options: SpellOptions, n_best: int = 1) -> Callable[[Heard], list[Scored]]:
     """What attention's own search finds."""
     return lambda heard: [
-        Scored(" ".join(attention.alphabet.decode(s.letters).split()), s.score, s.ln_probability)
+        Scored(" ".join(attention.alphabet.decode(s.symbols).split()), s.score, s.ln_probability)
         for s in spell(attention, heard.hidden, options, n_best)
     ]
 
