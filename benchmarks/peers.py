@@ -8,8 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import measure
-
+WHISPER = """
+import json, sys
+from whisper_normalizer.english import EnglishTextNormalizer
+lists, normalise = json.load(open(sys.argv[1])), EnglishTextNormalizer()
+json.dump([[normalise(text) for text in texts] for texts in lists], open(sys.argv[2], "w"))
+"""
 ENVIRONMENT = Path.home() / ".cache" / "asr-benchmarks"
 
 
@@ -37,9 +41,7 @@ def whisper_normalised(lists: list[list[str]], environment: Path) -> list[list[s
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "in.json", Path(folder) / "out.json"
         before.write_text(json.dumps(lists))
-        python = str(environment / "bin" / "python")
-        script = str(measure.ROOT / "benchmarks" / "whisper_text.py")
-        problem = problem or tried([python, script, str(before), str(after)])
+        problem = problem or tried([str(environment / "bin" / "python"), "-c", WHISPER, str(before), str(after)])
         if problem:
             print(f"no column for Whisper's normaliser: {problem}", file=sys.stderr)
         return [] if problem else json.loads(after.read_text())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from benchmarks import measure, noise, tables, transcription
 from benchmarks.engines import ENGINES, write_tokens
-from benchmarks.scores import clip_errors, count, difference, summary
-from benchmarks.spelling import cardinal, readings
+from benchmarks.scores import clip_errors, count, difference, readings, summary
+from recipes.language_model.numbers import cardinal
 
 
 @pytest.mark.parametrize(

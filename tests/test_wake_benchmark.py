@@ -16,7 +16,7 @@ from benchmarks import wake_engines, wake_sound, wake_words
 from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from benchmarks.wake_engines import ENGINES, RATE
 from benchmarks.wake_sound import Heard, SpeakOptions, everyday, picovoice
-from benchmarks.wake_table import Entry, Outcome
+from benchmarks.wake_words import Entry, Outcome
 from wakeword import detector
 from wakeword.evaluate.clips import ClipOptions, recordings
 from wakeword.evaluate.evaluation import EvaluationOptions, evaluate
