@@ -159,7 +159,7 @@ def test_in_silence_the_phoneme_model_rests(phonemes, monkeypatch):
     monkeypatch.setattr(phonemes, "window", lambda *_: pytest.fail("it was asked"))
     frames = np.full((800, 8), -18.0, np.float32)
     scores, state = fusion.feed(np.full(199, 0.9, np.float32), frames, fusion.start())
-    assert scores.max() < 1e-3 and len(state.frames) < 100
+    assert scores.max() < 1e-3 and len(state.hearing.frames) < 100
 
 
 def test_chunks_hear_what_the_whole_hears(phonemes):

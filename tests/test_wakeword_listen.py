@@ -28,10 +28,11 @@ def test_the_audio_around_a_detection_is_kept():
 
 
 def test_alarms_are_wav_files(tmp_path):
-    alarms = Alarms(tmp_path / "new" / "folder", "word")
-    heard = Heard(Detection(1.0, 0.9), np.full(800, 0.5, np.float32))
+    alarms = Alarms(tmp_path / "new" / "folder")
+    heard = Heard(Detection(1.0, 0.9, "models/word.safetensors"), np.full(800, 0.5, np.float32))
     paths = {alarms.save(heard) for _ in range(3)}
     assert len(paths) == 3 and all(p.parent == tmp_path / "new" / "folder" for p in paths)
+    assert all(p.name.startswith("word-") for p in paths)
     samples, rate = soundfile.read(paths.pop())
     assert rate == 16_000 and np.allclose(samples, 0.5, atol=1e-4)
 

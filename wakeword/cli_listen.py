@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from asr.errors import UsageError
 from wakeword.detector import AFTERWARDS, Detection, WakeWordDetector, load
 from wakeword.listen import Alarms, Heard, Program, beep
 from wakeword.listen import listen as hear
-from wakeword.phrase.phrases import slug
+from wakeword.several import Several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,25 +55,38 @@ def opened(options: argparse.Namespace) -> WakeWordDetector:
     """The detector that the options ask for. Raises ValueError."""
     if options.model and options.phrase:
         raise UsageError(f"give either the detector {options.model} or --phrase, not both: they are two ways to listen")
-    if not (options.model or options.phrase):
+    if options.model:
+        return load(options.model, options.threshold, options.rate)
+    return of_phrase(options)
+
+
+def of_phrase(options: argparse.Namespace) -> WakeWordDetector:
+    """That of --phrase. Raises ValueError."""
+    if not options.phrase:
         raise UsageError(
             'give a detector (a name or a file), or --phrase and any words, for example --phrase "hey you"'
         )
-    if options.model:
-        return load(options.model, options.threshold, options.rate)
     from wakeword.spotter import spotter
 
     return spotter(acoustic_model(options.recogniser)[0], options.phrase, options.threshold, options.rate)
 
 
-def confirmation(detector: WakeWordDetector, options: argparse.Namespace) -> Callable[[Heard], bool]:
+def all_opened(options: argparse.Namespace) -> Several:
+    """All detectors that `wakeword listen` is given, by their names or files, and --phrase by its words."""
+    names = [options.model, *options.more] if options.model else options.more
+    found = {name: load(name, options.threshold, options.rate) for name in names}
+    return Several(found | ({options.phrase: of_phrase(options)} if options.phrase or not names else {}))
+
+
+def confirmation(detectors: Mapping[str, WakeWordDetector], options: argparse.Namespace) -> Callable[[Heard], bool]:
     """What has the last word on a detection: the CTC model with --verify, else nobody."""
     if not options.verify:
         return lambda heard: True
     from wakeword.spotter import Verifier
 
-    verifier = Verifier(acoustic_model(options.recogniser)[0], detector.phrase)
-    return lambda heard: verifier(heard.samples)
+    model = acoustic_model(options.recogniser)[0]
+    verifiers = {name: Verifier(model, detector.phrase) for name, detector in detectors.items()}
+    return lambda heard: verifiers[heard.detection.name](heard.samples)
 
 
 @cache
@@ -98,7 +111,7 @@ def add_detect(p: argparse.ArgumentParser) -> None:
 
 def detect(options: argparse.Namespace) -> int:
     detector, failed = opened(options), False
-    confirmed = confirmation(detector, options)
+    confirmed = confirmation({"": detector}, options)
     for source in audio.find(options.files):
         try:
             if isinstance(source, audio.AudioError):
@@ -112,17 +125,24 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def line(source: str, options: argparse.Namespace, detection: Detection, text: str | None = None) -> str:
-    """One result: a JSON object, or columns with tabs between; ``text`` is that of the command after the word."""
+    """One result: a JSON object, or columns with tabs between; ``text`` is that of the command after the word.
+
+    The detector's name has a column of its own where --model adds others.
+    """
     time, score = round(detection.time, 2), round(detection.score, 4)
     if options.format == "json":
-        found = {"file": source, "model": str(options.model or options.phrase), "time": time, "score": score}
+        name = detection.name or str(options.model or options.phrase)
+        found = {"file": source, "model": name, "time": time, "score": score}
         return json.dumps(found if text is None else found | {"text": text})
-    return f"{source}\t{time:.2f}\t{score:.4f}" + ("" if text is None else f"\t{text}")
+    columns = [source, f"{time:.2f}", f"{score:.4f}", *([detection.name] if getattr(options, "more", None) else [])]
+    return "\t".join(columns if text is None else [*columns, text])
 
 
 def add_listen(p: argparse.ArgumentParser) -> None:
     p.description = "Wait for a phrase at the microphone; prints a line for each time it is heard. Ctrl-C ends it."
-    p.add_argument("--run", metavar="CMD", help="start a program each time; {score}, {time}, {text} are filled in")
+    p.add_argument(
+        "--run", metavar="CMD", help="start a program each time; {score}, {time}, {name}, {text} are filled in"
+    )
     p.add_argument("--then", choices=["transcribe"], help="after the word, write the command that follows it")
     add_expectations(p)
     p.add_argument("--tone", action="store_true", help="play a short tone when the word is heard")
@@ -133,6 +153,14 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     add_device(p)
     p.add_argument("--list-devices", action="store_true", help="show the microphones and stop")
     add_model(p, "model", nargs="?")
+    p.add_argument(
+        "--model",
+        dest="more",
+        action="append",
+        default=[],
+        metavar="NAME_OR_FILE",
+        help="another detector; repeat for more",
+    )
     add_verify(p)
     p.set_defaults(command=listen)
 
@@ -154,17 +182,16 @@ def listen(options: argparse.Namespace) -> int:
     if options.run is not None and "{text}" in options.run and not options.then:
         raise UsageError("{text} of --run is what is said after the word: add --then transcribe")
     command = Program(options.run) if options.run is not None else None
-    detector = opened(options)
-    confirmed = confirmation(detector, options)
-    name = Path(options.model or slug(detector.phrase)).stem
-    alarms = Alarms(options.save_alarms, name) if options.save_alarms else None
+    detector = all_opened(options)
+    confirmed = confirmation(detector.detectors, options)
+    alarms = Alarms(options.save_alarms) if options.save_alarms else None
     listener = then_listener(options) if options.then else None  # before there is sound that would have to wait for it
 
     def on_word(heard: Heard) -> None:
         if options.tone:
             beep(say)
         if listener:
-            say(f"heard {detector.phrase!r}, go on")
+            say(f"heard {detector.detectors[heard.detection.name].phrase!r}, go on")
         if alarms:
             say(f"saved {alarms.save(heard)}")
 

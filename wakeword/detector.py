@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
+from asr.audio.features import SAMPLE_RATE
 from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
+from wakeword.frontend import SharedLogMel
 from wakeword.network import Network
 from wakeword.phonemes.fusion import Fusion, SecondStage, fusion_of
 
@@ -40,6 +41,7 @@ class Detection(NamedTuple):
 
     time: float  # seconds since the stream's start at which it fired
     score: float  # 0..1
+    name: str = ""  # of the detector, where several listen
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,18 @@ class WakeWordDetector:
         samples, bad = clean_samples(samples)
         if bad and not state.bad_samples:
             _log.warning(BAD_SAMPLES)
+        scores, found, state = self.fired(samples, state)
+        return scores, found, state._replace(bad_samples=state.bad_samples + bad) if bad else state
+
+    def fired(self, samples: np.ndarray, state: Any) -> tuple[np.ndarray, list[Detection], Any]:
+        """As ``step``, of samples that are clean."""
         scores, state = self.scores(samples, state)
+        if not len(scores) or scores.max() < self.options.threshold:
+            return scores, [], state
         first = state.steps - len(scores)
         fired, quiet_until = pick(scores, self.options, self.step_seconds, first, state.quiet_until)
         found = [Detection(self.time(i), float(scores[i - first])) for i in fired]
-        return scores, found, state._replace(quiet_until=quiet_until, bad_samples=state.bad_samples + bad)
+        return scores, found, state._replace(quiet_until=quiet_until)
 
     def detect(self, samples: np.ndarray) -> list[Detection]:
         """All detections in a whole recording (n,), also of a phrase that it ends with."""
@@ -127,16 +136,16 @@ class Detector(WakeWordDetector):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
         self.phonemes: Fusion | SecondStage | None = fusion_of(card)
-        self.frontend = LogMel(LogMelOptions(n_mels=model["n_mels"]))
+        self.frontend = SharedLogMel.of(model["n_mels"])
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE
-        self._network: Network | ExportedNetwork = Network(network, model) if isinstance(network, dict) else network
+        self.network: Any = Network(network, model) if isinstance(network, dict) else network
 
     def start(self) -> StreamState:
         no_frames = np.zeros((0, self.model["n_mels"]), np.float32)
         recent = np.zeros(self.options.smooth - 1, np.float32)
         phonemes = self.phonemes.start() if self.phonemes else None
-        return StreamState(self.frontend.start(), no_frames, self._network.start(), recent, 0, 0, phonemes)
+        return StreamState(self.frontend.start(), no_frames, self.network.start(), recent, 0, 0, phonemes)
 
     def scores(self, samples: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
         """(n,) samples -> the score (m,) of every step now complete, and the new state."""
@@ -145,11 +154,12 @@ class Detector(WakeWordDetector):
         count = max(0, (len(frames) - self._kernel) // self._stride + 1)
         raw, layers = np.zeros(0, np.float32), state.layers
         if count:
-            raw, layers = self._network(frames, count, layers)
+            raw, layers = self.network(frames, count, layers)
+        smooth, phonemes = self.options.smooth, state.phonemes
         raw = np.concatenate([state.recent, raw])
-        sums = np.concatenate([[0.0], np.cumsum(raw, dtype=np.float64)])
-        smooth = self.options.smooth
-        scores, phonemes = ((sums[smooth:] - sums[:-smooth]) / smooth).astype(np.float32)[:count], state.phonemes
+        scores = raw[:count] / np.float32(smooth)
+        for i in range(1, smooth):
+            scores += raw[i : i + count] / np.float32(smooth)
         if self.phonemes:
             scores, phonemes = self.phonemes.feed(scores, new, phonemes)
         rest, recent = frames[count * self._stride :].copy(), raw[len(raw) - (smooth - 1) :]

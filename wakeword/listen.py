@@ -20,6 +20,7 @@ from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 from asr.errors import UsageError
 from wakeword.detector import Detection, WakeWordDetector
+from wakeword.phrase.phrases import slug
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
 
@@ -51,12 +52,13 @@ def listen(detector: WakeWordDetector, blocks: Iterable[np.ndarray], keep: float
 class Alarms:
     """`--save-alarms DIR`: a wav file for each detection; those that were false go back into the training."""
 
-    def __init__(self, folder: Path, name: str):
-        self.folder, self.name = folder, name
+    def __init__(self, folder: Path):
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, heard: Heard) -> Path:
-        path = self.folder / f"{self.name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
+        name = slug(Path(heard.detection.name).stem)
+        path = self.folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
         import soundfile
 
         soundfile.write(path, np.clip(heard.samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
@@ -64,7 +66,10 @@ class Alarms:
 
 
 class Program:
-    """`--run CMD`: a program started for each detection, never waited for; {score}, {time} and {text} are filled in."""
+    """`--run CMD`: a program started for each detection, never waited for.
+
+    {score}, {time}, {name} and {text} are filled in.
+    """
 
     def __init__(self, line: str):
         try:
@@ -78,8 +83,9 @@ class Program:
         self._running: list[subprocess.Popen] = []
 
     def __call__(self, detection: Detection, text: str = "") -> None:
-        filled = {"{score}": f"{detection.score:.3f}", "{time}": f"{detection.time:.2f}", "{text}": text}
-        words = [re.sub(r"\{(score|time|text)\}", lambda m: filled[m[0]], word) for word in self._words]
+        score, time = f"{detection.score:.3f}", f"{detection.time:.2f}"
+        filled = {"{score}": score, "{time}": time, "{name}": detection.name, "{text}": text}
+        words = [re.sub(r"\{(score|time|name|text)\}", lambda m: filled[m[0]], word) for word in self._words]
         self._running = [p for p in self._running if p.poll() is None]
         try:
             self._running.append(subprocess.Popen(words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from wakeword.detector import AFTERWARDS, Detection, DetectorError, WakeWordDetector, load, packaged
 from wakeword.phrase.phrases import slug
+from wakeword.several import Several
 
 if TYPE_CHECKING:
     from asr.recognizer import Recognizer
@@ -54,12 +56,18 @@ def _asked(
         yield slug(found.phrase), found
 
 
+@lru_cache(64)
+def _several(detectors: tuple[tuple[str, WakeWordDetector], ...]) -> Several:
+    """Made once for all streams that listen for the same."""
+    return Several(dict(detectors))
+
+
 class Watch:
     """One stream's detectors. Any cut into blocks gives the same."""
 
     def __init__(self, detectors: dict[str, WakeWordDetector], names: Collection[str] | None = None):
         """names: which of them to listen for; None is all."""
-        self._detectors = {n: d for n, d in detectors.items() if names is None or n in names}
+        self._detectors = _several(tuple((n, d) for n, d in detectors.items() if names is None or n in names)).detectors
         self._states = {name: detector.start() for name, detector in self._detectors.items()}
 
     def feed(self, samples: np.ndarray) -> list[Scored]:

@@ -11,6 +11,7 @@ by a power of what the phonemes say; they differ in when the phoneme model is as
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -57,83 +58,124 @@ class FusionOptions:
         return asdict(self)
 
 
+class HearingState(NamedTuple):
+    """Where a stream stands, whatever the words. A step is 40 ms: one output of the phoneme model."""
+
+    frames: np.ndarray  # (t, n_mels) of the stream from step ``first`` on
+    first: int  # step that the phoneme model hears next
+    heard: int  # steps, whole chunks, for which this is done
+    vad: DetectorState
+    open: int  # steps for which the phoneme model goes on if no more voice comes; 0: it does not run
+    hidden: tuple[np.ndarray, ...]  # forward states of its layers before ``first``
+
+
+class Window(NamedTuple):
+    """What the phoneme model makes of a chunk with a voice in it."""
+
+    outputs: np.ndarray  # (n, 1 + symbols) natural log-probabilities
+    final: int  # how many of the outputs are never computed again
+    begins: bool  # nothing before it belongs to it
+
+
+class Hearing:
+    """What is the same for all words: where there is a voice, and what its phonemes are.
+
+    step      4  5  6  7  8  9 10 11 12 13 14 15|   heard after step 15
+    final     f  f  f  f  f  f  f  f                these have heard LOOK_AHEAD steps after them: never computed again
+    provisional                       p  p  p  p    these count now as they are, and are computed again after step 23
+    """
+
+    def __init__(self, model: PhonemeModel):
+        self._model, self._vad = model, SpeechDetector.load()
+        self._to_vad = band_interpolation(model.n_mels, self._vad.n_mels)
+        no_frames = np.zeros((0, model.n_mels), np.float32)
+        self.start = HearingState(no_frames, 0, 0, self._vad.start(), 0, model.start())  # before a stream
+        self._last: tuple = (None,) * 3  # frames, state and what came of them: detectors that hear the same share it
+
+    @staticmethod
+    @cache
+    def of(model: PhonemeModel) -> Hearing:
+        return Hearing(model)
+
+    def feed(self, frames: np.ndarray, state: HearingState) -> tuple[list[Window | None], HearingState]:
+        """The frames (t, n_mels) that are new -> a window for each chunk now complete, None without a voice; state."""
+        last_frames, last_state, found = self._last
+        if frames is not last_frames or state is not last_state:
+            found = self._windows(state._replace(frames=np.concatenate([state.frames, frames])))
+            if len(frames) <= FRAMES_PER_SECOND:  # a recording is not kept in memory
+                self._last = frames, state, found
+        return found
+
+    def _windows(self, state: HearingState) -> tuple[list[Window | None], HearingState]:
+        windows: list[Window | None] = []
+        complete = state.first + (len(state.frames) - FIRST_STEP_FRAMES) // STEP_FRAMES + 1
+        while state.heard + CHUNK <= complete:
+            window, state = self._hear(state.heard + CHUNK, state)
+            windows.append(window)
+        return windows, state
+
+    def _hear(self, step: int, state: HearingState) -> tuple[Window | None, HearingState]:
+        """Take the CHUNK steps before ``step``: is there a voice, and what are its phonemes?"""
+        chunk = state.frames[STEP_FRAMES * (step - CHUNK - state.first) : STEP_FRAMES * (step - state.first)]
+        probabilities, vad = self._vad.probabilities(chunk @ self._to_vad, state.vad)
+        gate = list(accumulate(probabilities, lambda before, p: VOICE.open_steps(p, before), initial=state.open))
+        window, hidden, done = None, state.hidden, max(0, step - VOICE.padding_steps - state.first)
+        if any(gate[1:]):
+            done = max(0, step - LOOK_AHEAD - state.first)
+            hidden = state.hidden if state.open else self._model.start()
+            outputs, hidden = self._model.window(state.frames, step - state.first, hidden, done)
+            window = Window(outputs, done, not state.open)
+        frames = state.frames[STEP_FRAMES * done :]
+        return window, HearingState(frames, state.first + done, step, vad, gate[-1], hidden)
+
+
 class FusionState(NamedTuple):
     """Where a stream stands. A step is 40 ms: one score of the RNN, one output of the phoneme model."""
 
     steps: int  # done so far
-    frames: np.ndarray  # (t, n_mels) of the stream from step ``first`` on
-    first: int  # step that the phoneme model hears next
-    vad: DetectorState
-    open: int  # steps for which the phoneme model goes on if no more voice comes; 0: it does not run
-    hidden: tuple[np.ndarray, ...]  # forward states of its layers before ``first``
-    keyword: np.ndarray  # state of the keyword before ``first``
+    hearing: HearingState
+    keyword: np.ndarray  # state of the keyword before what is not final
     heard: tuple[float, ...]  # what the phonemes said in the last chunks
     rnn: np.ndarray  # (WITHIN,) last scores of the RNN
 
 
 class Fusion:
-    """Both scores over the last second, at every CHUNK-th step; the steps between have the score 0.
-
-    step      4  5  6  7  8  9 10 11 12 13 14 15|   a score is due after step 15
-    final     f  f  f  f  f  f  f  f                these have heard LOOK_AHEAD steps after them: never computed again
-    provisional                       p  p  p  p    these count now as they are, and are computed again after step 23
-    """
+    """Both scores over the last second, at every CHUNK-th step; the steps between have the score 0."""
 
     def __init__(self, options: FusionOptions, model: PhonemeModel | None = None):
         """Raises ValueError for a phoneme that the model does not know."""
-        self.options, self._model, self._vad = options, model or PhonemeModel.load(), SpeechDetector.load()
-        self._keyword = Keyword.of(options.ways, self._model.symbols)
-        self._to_vad = band_interpolation(self._model.n_mels, self._vad.n_mels)
+        self.options, self._model = options, model or PhonemeModel.load()
+        self._keyword, self._hearing = Keyword.of(options.ways, self._model.symbols), Hearing.of(self._model)
 
     def start(self) -> FusionState:
         """The state before a stream."""
-        frames, heard, rnn = np.zeros((0, self._model.n_mels), np.float32), (0.0,) * (WITHIN // CHUNK), np.zeros(WITHIN)
-        return FusionState(0, frames, 0, self._vad.start(), 0, *self._unheard(), heard, rnn.astype(np.float32))
+        heard, rnn = (0.0,) * (WITHIN // CHUNK), np.zeros(WITHIN, np.float32)
+        return FusionState(0, self._hearing.start, self._keyword.start(), heard, rnn)
 
     def feed(self, rnn: np.ndarray, frames: np.ndarray, state: FusionState) -> tuple[np.ndarray, FusionState]:
         """The RNN's next scores (m,), and the log-mel frames (t, n_mels) that are new -> fused scores (m,), state."""
         recent, scores, began = np.concatenate([state.rnn, rnn]), np.zeros(len(rnn), np.float32), state.steps
-        state = state._replace(frames=np.concatenate([state.frames, frames]))
-        for step in range((began // CHUNK + 1) * CHUNK, began + len(rnn) + 1, CHUNK):
-            state, last = self._hear(step, state), step - began
+        windows, hearing = self._hearing.feed(frames, state.hearing)
+        keyword, heard = state.keyword, state.heard
+        for step, window in zip(range((began // CHUNK + 1) * CHUNK, began + len(rnn) + 1, CHUNK), windows, strict=True):
+            said, keyword = self._said(window, keyword)
+            heard, last = (*heard[1:], said), step - began
             rnn_score = recent[last : last + WITHIN].max()
-            scores[last - 1] = fused(rnn_score, max(state.heard), self.options.rnn_weight, self.options.weight)
-        return scores, state._replace(steps=began + len(rnn), rnn=recent[-WITHIN:])
+            scores[last - 1] = fused(rnn_score, max(heard), self.options.rnn_weight, self.options.weight)
+        return scores, FusionState(began + len(rnn), hearing, keyword, heard, recent[-WITHIN:])
 
     def heard(self, frames: np.ndarray) -> float:
         """(T, n_mels) -> 0..1: how well the phonemes of these frames say the phrase, at the best place."""
         return float(self._keyword.feed(self._model(frames), self._keyword.start())[0].max())
 
-    def _unheard(self) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        return self._model.start(), self._keyword.start()
-
-    def _hear(self, step: int, state: FusionState) -> FusionState:
-        """Take the CHUNK steps before ``step``: is there a voice, and what do its phonemes say?"""
-        chunk = state.frames[STEP_FRAMES * (step - CHUNK - state.first) : STEP_FRAMES * (step - state.first)]
-        probabilities, vad = self._vad.probabilities(chunk @ self._to_vad, state.vad)
-        gate = list(accumulate(probabilities, lambda before, p: VOICE.open_steps(p, before), initial=state.open))
-        if not any(gate[1:]):
-            drop = max(0, step - VOICE.padding_steps - state.first)
-            state = state._replace(vad=vad, open=0, heard=(*state.heard[1:], 0.0))
-            return state._replace(first=state.first + drop, frames=state.frames[STEP_FRAMES * drop :])
-        hidden, keyword = (state.hidden, state.keyword) if state.open else self._unheard()
-        final = max(0, step - LOOK_AHEAD - state.first)
-        outputs, hidden = self._model.window(state.frames, step - state.first, hidden, final)
-        scores, keyword = self._keyword.feed(outputs[:final], keyword)
+    def _said(self, window: Window | None, keyword: np.ndarray) -> tuple[float, np.ndarray]:
+        """How well the phonemes of a chunk say the phrase, and the new state of the keyword."""
+        if window is None:
+            return 0.0, keyword
+        outputs, final = window.outputs, window.final
+        scores, keyword = self._keyword.feed(outputs[:final], self._keyword.start() if window.begins else keyword)
         provisional, _ = self._keyword.feed(outputs[final:], keyword)
-        heard = float(max(scores.max(initial=0), provisional.max(initial=0)))
-        frames = state.frames[STEP_FRAMES * final :]
-        return FusionState(
-            state.steps,
-            frames,
-            state.first + final,
-            vad,
-            gate[-1],
-            hidden,
-            keyword,
-            (*state.heard[1:], heard),
-            state.rnn,
-        )
+        return float(max(scores.max(initial=0), provisional.max(initial=0))), keyword
 
 
 def band_interpolation(bands: int, wanted: int) -> np.ndarray:
@@ -184,10 +226,11 @@ class SecondStage:
     def feed(self, rnn: np.ndarray, frames: np.ndarray, state: SecondStageState) -> tuple[np.ndarray, SecondStageState]:
         """As Fusion.feed; the score is 0 where there was no reason to look."""
         frames = np.concatenate([state.frames, frames]) if len(state.frames) else frames
-        scores = np.zeros_like(rnn)
-        steps = state.steps + np.arange(len(rnn))
-        for i in np.flatnonzero((steps % self.EVERY == 0) & (rnn >= self.options.floor)):
-            end = STEP_FRAMES * steps[i] + FIRST_STEP_FRAMES - state.first
+        scores, high = np.zeros_like(rnn), len(rnn) and rnn.max() >= self.options.floor
+        for i in np.flatnonzero(rnn >= self.options.floor).tolist() if high else ():
+            if (state.steps + i) % self.EVERY:
+                continue
+            end = STEP_FRAMES * (state.steps + i) + FIRST_STEP_FRAMES - state.first
             heard = self.heard(frames[max(0, end - self.frames) : end])
             scores[i] = fused(rnn[i], heard, 1.0, self.options.weight)
         done = state.steps + len(rnn)
