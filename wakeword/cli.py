@@ -11,6 +11,7 @@ COMMANDS = {  # name: what it does, and what adds its options, imported when the
     "listen": ("wait for a phrase at the microphone", "wakeword.cli_listen:add_listen"),
     "detect": ("find a phrase in audio files", "wakeword.cli_listen:add_detect"),
     "evaluate": ("misses against false alarms an hour", "wakeword.cli_train:add_evaluate"),
+    "check": ("how well it hears you, in two minutes", "wakeword.cli_train:add_check"),
     "record": ("collect recordings of a phrase at the microphone", "wakeword.cli_listen:add_record"),
     "export": ("write a detector as ONNX", "wakeword.export:add_export"),
     "voices": ("which synthesisers are installed, and how to get more", "wakeword.cli_train:add_voices"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr.commands.terminal import say
 from asr.errors import UsageError
-from wakeword.cli_listen import add_model, opened
+from wakeword.cli_listen import add_device, add_model, opened
 from wakeword.phrase.phrases import check, slug
 from wakeword.thresholds import RATES
 
@@ -119,6 +119,40 @@ def evaluate(options: argparse.Namespace) -> int:
     print(report.markdown)
     if options.output:
         write(report, options.output)
+    return 0
+
+
+def add_check(p: argparse.ArgumentParser) -> None:
+    p.description = (
+        "Does it hear you? Say the phrase ten times, then talk for a minute: the score of each saying, misses, false "
+        "alarms, and the command that trains on with these recordings."
+    )
+    add_model(p, "model", nargs="?")
+    p.add_argument("--folder", type=Path, metavar="DIR", help="for the recordings (default: check-NAME)")
+    p.add_argument("--positives", type=Path, metavar="PATH", help="instead of the microphone: recordings of the phrase")
+    p.add_argument("--negatives", type=Path, metavar="PATH", help="... and of talk without it")
+    add_device(p)
+    p.set_defaults(command=check_voice)
+
+
+def check_voice(options: argparse.Namespace) -> int:
+    from wakeword.evaluate import check as checking
+    from wakeword.evaluate.clips import recordings
+
+    if bool(options.positives) != bool(options.negatives):
+        raise UsageError("give both --positives and --negatives, or neither: then the microphone is listened to")
+    detector = opened(options)
+    said, talk = options.positives, options.negatives
+    if not said:
+        from asr.audio.microphone import Microphone, MicrophoneOptions
+
+        folder = options.folder or Path(f"check-{slug(detector.phrase)}")
+        said, talk = folder / checking.SAID, folder / checking.TALK
+        with Microphone(MicrophoneOptions(options.device), say) as microphone:
+            checking.record(folder, checking.Asked(detector.phrase), microphone, say)
+    print(*checking.check(detector, recordings([said]), recordings([talk])).lines(), sep="\n")
+    if options.model:
+        say(f'to train on with them: wakeword train "{detector.phrase}" --positives {said} --negatives {talk}')
     return 0
 
 

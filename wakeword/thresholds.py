@@ -66,3 +66,10 @@ def pareto_shape(excesses: np.ndarray) -> float:
 def logit(p: np.ndarray) -> np.ndarray:
     p = np.clip(np.asarray(p, np.float64), 1e-6, CEILING)
     return np.log(p / (1 - p))
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` (Wilson 1927)."""
+    z2 = 1.96**2 / max(1, count)
+    middle, half = share + z2 / 2, (share * (1 - share) * z2 + z2**2 / 4) ** 0.5
+    return (middle - half) / (1 + z2), (middle + half) / (1 + z2)

@@ -22,12 +22,14 @@ class SoundOptions:
 
     speed: float = 0.12  # tempo and pitch by 1 +- this much (Ko et al. 2015)
     room: float = 0.35  # probability of a simulated room
+    direct: tuple[float, float] = (0.0, 15.0)  # dB of the direct sound over the reverberation: some -5 at 3 m
     noise: float = 0.6  # probability of background noise
     snr: tuple[float, float] = (3.0, 30.0)  # dB of the speech over the noise
     made: float = 0.25  # share of the backgrounds that are not recorded but made: music, hum, clicks, hiss
     babble: float = 0.0  # probability of other people talking in the background
     babble_snr: tuple[float, float] = (5.0, 25.0)  # dB of the speech over the talk
     colour: float = 0.4  # probability of a microphone's frequency response
+    telephone: float = 0.3  # share of these that are cut to a telephone's band, or to a part of it
     level: tuple[float, float] = (-45.0, -10.0)  # dBFS of the loud parts of the speech
     clip: float = 0.05  # probability of an overdriven input
     hiss: float = 0.0  # probability of a microphone's own noise; else pauses may be digital silence
@@ -55,14 +57,14 @@ class Surroundings:
         """Dry speech (n,) -> (n,) float32 in -1..1."""
         o = self.options
         if rng.random() < o.room:
-            x = room(x, rng)
+            x = room(x, rng, o.direct)
         loud = max(loudness(x), QUIET)
         if len(self._talk) and rng.random() < o.babble:
             x = x + self.babble(len(x), rng) * loud * _gain(o.babble_snr, rng, -1)
         if rng.random() < o.noise:
             x = x + self.noise(len(x), rng) * loud * _gain(o.snr, rng, -1)
         if rng.random() < o.colour:
-            x = colour(x, rng)
+            x = colour(x, rng, o.telephone)
         x = x * (_gain(o.level, rng) / loud)
         if rng.random() < o.clip:
             limit = np.abs(x).max(initial=0) * rng.uniform(0.15, 0.8)
@@ -129,26 +131,26 @@ def speed(x: np.ndarray, factor: float) -> np.ndarray:
     return soxr.resample(x, SAMPLE_RATE * factor, SAMPLE_RATE, quality="QQ")
 
 
-def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def room(x: np.ndarray, rng: np.random.Generator, direct: tuple[float, float] = SoundOptions.direct) -> np.ndarray:
     """Samples (n,) in a simulated room: decaying noise after a direct path, 0.1 to 0.7 s of reverberation."""
     rt60 = rng.uniform(0.1, 0.7)  # seconds
     n = int(rt60 * SAMPLE_RATE * 0.8)
     t = np.arange(n) / SAMPLE_RATE
     tail = rng.standard_normal(n) * 10 ** (-3 * t / rt60)
     tail[: rng.integers(16, 160)] = 0  # the first reflection comes 1 to 10 ms after the sound itself
-    tail *= 10 ** (-rng.uniform(0, 15) / 20) / max(np.sqrt((tail**2).sum()), 1e-9)
+    tail *= _gain(direct, rng, -1) / max(np.sqrt((tail**2).sum()), 1e-9)
     response = np.concatenate([[1.0], tail[1:]]).astype(np.float32)
     size = -(-(len(x) + n) // 4096) * 4096  # of small factors, and hardly longer than needed
     wet = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(response, size), size)
     return wet[: len(x)].astype(np.float32)
 
 
-def colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def colour(x: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
     """Samples (n,) by a microphone or line: a smooth random response, sometimes cut to a telephone's band."""
     size = 1 << (len(x) - 1).bit_length()
     hz = np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
     gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))  # dB
-    if rng.random() < 0.3:
+    if rng.random() < telephone:
         gain = gain - 40 * (hz > rng.uniform(3_200, 7_000)) - 40 * (hz < rng.uniform(20, 300))
     response = (10 ** (gain / 20)).astype(np.float32)
     return np.fft.irfft(np.fft.rfft(x, size) * response, size)[: len(x)].astype(np.float32)

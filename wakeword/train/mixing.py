@@ -27,14 +27,17 @@ class MixOptions(SoundOptions):
     hard: float = 0.15  # ... is something that fooled the detector, once that is known; else ordinary speech
     pause: float = 0.5  # s between clips, on average
     joined: float = 0.35  # probability that there is no pause between two clips
-    room: float = 0.5
-    noise: float = 0.75
+    room: float = 0.6
+    direct: tuple[float, float] = (-8.0, 15.0)  # to 5 m
+    noise: float = 0.7
     snr: tuple[float, float] = (-3.0, 30.0)
     made: float = 0.3
-    babble: float = 0.2
+    babble: float = 0.3  # a talker, a television
+    babble_snr: tuple[float, float] = (0.0, 20.0)
     colour: float = 0.5
-    level: tuple[float, float] = (-48.0, -6.0)
-    clip: float = 0.08
+    telephone: float = 0.4
+    level: tuple[float, float] = (-62.0, -3.0)
+    clip: float = 0.1
     hiss: float = 0.7
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,22 @@ from torch import Tensor, nn
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
 from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion, SecondStage, SecondStageOptions
-from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds
+from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
 LOOKS_PER_HOUR = 60.0  # of a second stage
+QUIET, NOISY, LOUD = "in quiet", "in noise at 10 dB", "at 0 dB"
+CONDITIONS: dict[
+    str, dict[str, Any]
+] = {  # each of the mixes with the phrase is in one; all also in rooms, by telephone
+    QUIET: {"noise": 0.0, "babble": 0.0},
+    NOISY: {"noise": 1.0, "snr": (10.0, 10.0), "babble": 0.0},
+    LOUD: {"noise": 1.0, "snr": (0.0, 0.0), "babble": 0.0},
+}
+PASSES, ENOUGH = 3, 3600 * SAMPLE_RATE  # over the speech without the phrase; samples of which one pass is enough
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
 
 
@@ -28,23 +37,29 @@ class ValidationSet:
 
     frames: Tensor  # (B, T, n_mels)
     ends: list[tuple[int, ...]]  # samples
-    without: list[Tensor]  # (B, T, n_mels) each, streams in which the phrase is not said
+    without: list[Tensor]  # (B, T, n_mels) each, streams in which the phrase is not said; passes over the same speech
 
     @property
     def hours(self) -> float:
         return sum(w.shape[0] * w.shape[1] for w in self.without) / FRAMES_PER_SECOND / 3600
 
+    @property
+    def conditions(self) -> list[str]:
+        """Of each of the mixes with the phrase."""
+        return [list(CONDITIONS)[i % len(CONDITIONS)] for i in range(len(self.ends))]
 
-def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, passes: int = 3, seed: int = 7) -> ValidationSet:
-    """Mixes of held-out clips: ``count`` examples with the phrase, ``passes`` over the speech without it.
 
-    The speech is whole utterances one after the other, as a radio would say them; every pass but the first has
+def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, seed: int = 7) -> ValidationSet:
+    """Mixes of held-out clips: ``count`` examples with the phrase, and the speech without it.
+
+    The speech is whole utterances one after the other, as a radio would say them; every pass over it but the first has
     noise under it.
     """
-    frontend = LogMel(model.frontend)
-    spoken = Mixer(sounds, MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8))
-    mixes = [spoken.example(np.random.default_rng([seed, i])) for i in range(count)]
+    frontend, spoken = LogMel(model.frontend), MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8)
+    mixers = [Mixer(sounds, replace(spoken, **changes)) for changes in CONDITIONS.values()]
+    mixes = [mixers[i % len(mixers)].example(np.random.default_rng([seed, i])) for i in range(count)]
     frames = np.stack([frontend(m.samples) for m in mixes])
+    passes = 1 if sum(map(len, sounds.speech)) > ENOUGH else PASSES
     without = [_talk(sounds, frontend, noisy=i > 0, rng=np.random.default_rng([seed + 1, i])) for i in range(passes)]
     return ValidationSet(torch.from_numpy(frames), [m.ends for m in mixes], without)
 
@@ -108,16 +123,25 @@ class Validation:
     missed: dict[float, float]  # ... -> share of the phrases missed at that threshold
     distance: float  # mean logit of the hits' best scores above the threshold of the chosen rate
     phrases: int = 0  # that were to be heard
+    missed_in: dict[str, float] = field(default_factory=dict)  # condition -> share missed at the chosen rate
+    hours: float = 0.0  # of different speech without the phrase
 
     @property
     def figures(self) -> dict[str, float]:
-        return {f"missed at {rate:g}/h": round(share, 4) for rate, share in self.missed.items()}
+        told = {f"missed at {rate:g}/h": share for rate, share in self.missed.items()}
+        return {
+            name: round(share, 4)
+            for name, share in (told | {f"missed {c}": m for c, m in self.missed_in.items()}).items()
+        }
 
     def interval(self, rate: float) -> tuple[float, float]:
-        """The 95 % interval of the share missed at a rate (Wilson 1927)."""
-        share, z2 = self.missed[rate], 1.96**2 / max(1, self.phrases)
-        middle, half = share + z2 / 2, (share * (1 - share) * z2 + z2**2 / 4) ** 0.5
-        return (middle - half) / (1 + z2), (middle + half) / (1 + z2)
+        """The 95 % interval of the share missed at a rate."""
+        return wilson(self.missed[rate], self.phrases)
+
+    def most_alarms(self, rate: float) -> float:
+        """False alarms an hour that the threshold for a rate gives at most, but for chances of 2.5 % (Poisson)."""
+        expected = rate * self.hours
+        return (expected + 2 * expected**0.5 + 3) / self.hours
 
 
 def measure(
@@ -133,18 +157,24 @@ def measure(
     else:
         tail = max(LOOKED_TAIL, round(TAIL_RATE * held.hours))
         found = thresholds(events, held.hours, RATES, tail, shape=True)
-    best = np.array(
-        [
-            row[max(0, round((end / SAMPLE_RATE - EARLY) / step)) : round((end / SAMPLE_RATE + LATE) / step) + 1].max(
-                initial=0
-            )
-            for row, ends in zip(scores.phrases, held.ends)
-            for end in ends
-            if end / SAMPLE_RATE + LATE < held.frames.shape[1] / FRAMES_PER_SECOND
-        ]
-    )
+    best, where = _best(scores.phrases, held, step)
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
-    return Validation(found, missed, float(np.mean(logit(best)) - logit(np.array(found[rate]))), len(best))
+    heard_in = {c: best[where == c] for c in CONDITIONS}
+    missed_in = {c: float((heard < found[rate]).mean()) for c, heard in heard_in.items() if len(heard)}
+    distance = float(np.mean(logit(best)) - logit(np.array(found[rate])))
+    return Validation(found, missed, distance, len(best), missed_in, held.hours / len(held.without))
+
+
+def _best(scores: np.ndarray, held: ValidationSet, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """The highest score (n,) at each phrase's end, and the condition (n,) in which it was said."""
+    longest = held.frames.shape[1] / FRAMES_PER_SECOND - LATE
+    found = [
+        (row[max(0, round((end - EARLY) / step)) : round((end + LATE) / step) + 1].max(initial=0), condition)
+        for row, ends, condition in zip(scores, held.ends, held.conditions)
+        for end in (sample / SAMPLE_RATE for sample in ends)
+        if end < longest
+    ]
+    return np.array([score for score, _ in found]), np.array([condition for _, condition in found])
 
 
 def second_stage(said: tuple[tuple[str, ...], ...], scores: Scores, held: ValidationSet, step: float) -> SecondStage:

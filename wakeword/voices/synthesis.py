@@ -141,38 +141,3 @@ def trim(samples: np.ndarray, noisy: bool = False) -> np.ndarray:
         line = max(line, min(4 * np.percentile(power, 10), power.max() * 10**-1.2))
     loud = np.flatnonzero(power > line)
     return samples[loud[0] * 160 : (loud[-1] + 1) * 160] if len(loud) else samples[:0]
-
-
-SLOWEST, FASTEST = 0.6, 0.95  # tempo
-WINDOW, HOP = 512, 128  # samples of the phase vocoder: shorter than a phoneme
-
-
-def time_stretch(clips: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Each clip (n,) at 16 kHz once more, at a random slower tempo and the same pitch."""
-    rng = np.random.default_rng(seed)
-    return [_stretched(clip, rng.uniform(SLOWEST, FASTEST)) for clip in clips]
-
-
-def _stretched(clip: np.ndarray, tempo: float) -> np.ndarray:
-    """Return the clip at another tempo by a phase vocoder (Flanagan & Golden 1966), as librosa's time_stretch does.
-
-    Spectra are read at another pace, while each phase turns on by as much as it turned between the two spectra around.
-    """
-    if len(clip) < 2 * WINDOW:
-        return clip
-    window = np.hanning(WINDOW + 1)[:-1]
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(clip, WINDOW // 2), WINDOW)[::HOP]
-    spectra = np.pad(np.fft.rfft(frames * window), ((0, 2), (0, 0)))
-    at = np.arange(0, len(frames), tempo)
-    before, after, share = spectra[at.astype(int)], spectra[at.astype(int) + 1], (at % 1)[:, None]
-    size = (1 - share) * np.abs(before) + share * np.abs(after)
-    turned = np.angle(after) - np.angle(before)
-    phase = np.cumsum(np.concatenate([np.angle(before[:1]), turned[:-1]]), 0)
-    pieces = np.fft.irfft(size * np.exp(1j * phase)) * window
-    out, weight = np.zeros((2, WINDOW + HOP * (len(pieces) - 1)))
-    for i, piece in enumerate(pieces):
-        out[HOP * i : HOP * i + WINDOW] += piece
-        weight[HOP * i : HOP * i + WINDOW] += window**2
-    length, start = round(len(clip) / tempo), WINDOW // 2
-    whole = (out / np.maximum(weight, 1e-8))[start : start + length]
-    return np.pad(whole, (0, length - len(whole))).astype(np.float32)
