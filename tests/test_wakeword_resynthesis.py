@@ -1,4 +1,4 @@
-"""Clips said anew: as slow as they should be, by higher and lower voices, still the same words; and nothing else needed."""
+"""Clips said anew: as slow as they should be, by higher and lower voices, still the same words."""
 
 import subprocess
 import sys

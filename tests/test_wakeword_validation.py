@@ -1,4 +1,4 @@
-"""Held-out voices: in quiet and in noise, what they tell; recordings without the phrase that are kept for thresholds."""
+"""Held-out voices: in quiet and in noise, what they tell; recordings that are kept for thresholds."""
 
 from dataclasses import replace
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,11 +22,12 @@ BAR = 40  # characters
 SAID, TALK = "said", "talk"  # folders of what is recorded
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """What is recorded for a check."""
 
     phrase: str
-    count: int = 10
+    times: int = 10
     seconds: float = 60.0  # of talk
 
 
@@ -106,9 +106,9 @@ def first_seconds(blocks: Iterable[np.ndarray], seconds: float) -> np.ndarray:
 def record(folder: Path, asked: Asked, blocks: Iterable[np.ndarray], say: Callable[[str], object]) -> None:
     """Ask at the microphone for sayings, then for talk, and write both into ``folder``."""
     blocks, recorder = iter(blocks), Recorder(folder / SAID)
-    say(f'say "{asked.phrase}" {asked.count} times, as you would at home, with a pause after each')
-    for number, samples in enumerate(islice(utterances(blocks), asked.count), start=1):
+    say(f'say "{asked.phrase}" {asked.times} times, as you would at home, with a pause after each')
+    for number, samples in enumerate(islice(utterances(blocks), asked.times), start=1):
         recorder.save(samples)
-        say(f"{number} of {asked.count}")
+        say(f"{number} of {asked.times}")
     say(f"now talk for {asked.seconds:.0f} s of anything else, or let the radio talk")
     Recorder(folder / TALK).save(first_seconds(blocks, asked.seconds))
