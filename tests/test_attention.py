@@ -15,11 +15,10 @@ from torch import nn
 
 from asr.attention.base import Memory
 from asr.attention.decoder import AttentionDecoder, letter_frames
+from asr.attention.joint import JointModel, load_joint
 from asr.attention.search import COVERED, EOS
 from asr.attention.spell import SpellOptions, spell
 from asr.audio.features import LogMelOptions
-from asr.model.network.checkpoint import load_network
-from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.acoustic import losses
@@ -196,7 +195,7 @@ def test_ctc_shows_where_a_letter_is():
 @pytest.mark.parametrize("weight", [0.0, 0.4])
 def test_ctc_and_attention_train_together(weight):
     torch.manual_seed(3)
-    model = CTCModel(MODEL)
+    model = JointModel(MODEL)
     batch = torch.randn(2, 40, 20), torch.tensor([40, 31]), [[2, 3], []], [None, None]
     loss, parts = losses(model, TrainOptions((Stage(1),), attention_weight=weight), (batch, None))
     loss.backward()
@@ -210,5 +209,5 @@ def test_the_loop_trains_and_saves_both(tmp_path):
     run = prepare(write_corpus(tmp_path / "tones"), options(2), replace(TONES, attention=SMALL))
     run.train(tmp_path / "run")
     assert rows(tmp_path / "run")[0]["attention_loss"] > 0
-    model, _ = load_network(tmp_path / "run" / "model.safetensors")
+    model, _ = load_joint(tmp_path / "run" / "model.safetensors")
     assert model.attention.options == SMALL

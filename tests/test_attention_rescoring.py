@@ -10,12 +10,12 @@ from test_attention import MODEL
 
 import asr
 from asr import audio
+from asr.attention.joint import JointModel
 from asr.attention.rescoring import AttentionJudge
 from asr.audio import Recording
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError, save_model
 from asr.model.interface import Latency
-from asr.model.network.ctc import CTCModel
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions
@@ -27,9 +27,9 @@ TEXTS = [Hypothesis("ab", -1.0, -1.0, 0.0), Hypothesis("a", -1.5, -1.5, 0.0), Hy
 
 
 @pytest.fixture(scope="module")
-def model() -> CTCModel:
+def model() -> JointModel:
     torch.manual_seed(0)
-    return CTCModel(MODEL).eval()
+    return JointModel(MODEL).eval()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_search_is_needed_and_a_decoder(tmp_path):
     for decoder in (DecoderOptions(beam=1), DecoderOptions(commands=("yes",))):
         with pytest.raises(WeightError, match="nothing to rescore"):
             asr.load("english", RecognizerOptions(decoder, attention=True))
-    save_model(CTCModel(), tmp_path / "bare.safetensors", {})
+    save_model(JointModel(), tmp_path / "bare.safetensors", {})
     with pytest.raises(CheckpointError, match="bare.safetensors has no attention decoder"):
         asr.load(tmp_path / "bare.safetensors", RecognizerOptions(attention=True))
 

@@ -16,12 +16,11 @@ from test_training import write_corpus
 from asr.attention.checkpoint import FORMAT as ATTENTION
 from asr.attention.checkpoint import attach_attention, save_attention
 from asr.attention.decoder import AttentionDecoder
+from asr.attention.joint import JointModel, load_joint
 from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError, read_weights, save_model
-from asr.model.network.checkpoint import load_network
-from asr.model.network.ctc import CTCModel
 from asr.model.options import AttentionOptions, ModelOptions
 from asr.training.config import read_config
 from asr.training.data import Utterance
@@ -36,9 +35,9 @@ CLIPS = Path(__file__).parent / "data"
 
 
 def test_a_joint_checkpoint_keeps_its_decoder(tmp_path):
-    model, path = CTCModel(MODEL).eval(), tmp_path / "joint.safetensors"
+    model, path = JointModel(MODEL).eval(), tmp_path / "joint.safetensors"
     save_model(model, path, {})
-    loaded, _ = load_network(path)
+    loaded, _ = load_joint(path)
     attach_attention(loaded, path)
     assert loaded.options == MODEL
     hidden = torch.randn(4, model.encoder.size)
@@ -51,14 +50,14 @@ def test_models_without_attention_are_what_they_were():
         "attention" not in options.asdict()
         and ModelOptions.from_dict(json.loads(json.dumps(options.asdict()))) == options
     )
-    model, _ = load_network("english")
+    model, _ = load_joint("english")
     assert model.attention is None and not [k for k in model.state_dict() if "attention" in k]
 
 
 @pytest.fixture
 def apart(tmp_path) -> Path:
     """An encoder's checkpoint, its decoder beside it."""
-    model, path = CTCModel(MODEL).eval(), tmp_path / "one.safetensors"
+    model, path = JointModel(MODEL).eval(), tmp_path / "one.safetensors"
     save_attention(model, tmp_path / "one-attention.safetensors", {"name": "one"})
     model.attention, model.options = None, replace(MODEL, attention=None)
     save_model(model, path, {}, half=True)
@@ -66,7 +65,7 @@ def apart(tmp_path) -> Path:
 
 
 def test_a_decoder_of_its_own_is_found_beside_the_encoder(apart):
-    model, _ = load_network(apart)
+    model, _ = load_joint(apart)
     attach_attention(model, apart)
     assert model.attention.options == SMALL
     assert not model.attention.training
@@ -75,12 +74,12 @@ def test_a_decoder_of_its_own_is_found_beside_the_encoder(apart):
 def test_the_packaged_decoder_belongs_to_the_packaged_encoder():
     if not (MODELS / "english-attention.safetensors").exists():
         pytest.skip("no attention decoder is packaged")
-    model, _ = load_network("english")
+    model, _ = load_joint("english")
     attach_attention(model, "english")
     assert model.attention
 
 
-def message(model: CTCModel, path: Path) -> str:
+def message(model: JointModel, path: Path) -> str:
     with pytest.raises(CheckpointError) as caught:
         attach_attention(model, path)
     assert "\n" not in str(caught.value)
@@ -88,7 +87,7 @@ def message(model: CTCModel, path: Path) -> str:
 
 
 def test_a_decoder_that_belongs_elsewhere(apart, tmp_path):
-    model, _ = load_network(apart)
+    model, _ = load_joint(apart)
     with torch.no_grad():
         model.encoder.norms[0].weight[0] += 0.1
     assert "another encoder" in message(model, apart) and "recipes.attention.train" in message(model, apart)
@@ -115,13 +114,13 @@ def test_a_section_of_the_configuration_asks_for_it(tmp_path):
 def test_the_recipe_makes_a_decoder_for_an_encoder(apart, tmp_path, monkeypatch, capsys):
     tones, config = write_corpus(tmp_path / "tones"), tmp_path / "c.toml"
     config.write_text("[attention]\nhidden = 8\n[train]\nbatch_seconds = 12\n[[stages]]\nupdates = 3\n")
-    save_model(CTCModel(replace(TONES, layers=2)), apart, {}, half=True)
+    save_model(JointModel(replace(TONES, layers=2)), apart, {}, half=True)
     with pytest.raises(CheckpointError, match="another encoder"):
-        attach_attention(load_network(apart)[0], apart)
+        attach_attention(load_joint(apart)[0], apart)
     arguments = ["train", str(tones), "--dev", str(tones), "--out", str(tmp_path), "--encoder", str(apart)]
     monkeypatch.setattr("sys.argv", [*arguments, "--config", str(config)])
     recipe.main()
-    model, _ = load_network(apart)
+    model, _ = load_joint(apart)
     attach_attention(model, apart)
     card = json.loads(read_weights(tmp_path / "one-attention.safetensors", ATTENTION, "")[1]["card"])
     assert card["updates"] == 3 and card["encoder"] == "one" and model.attention.options.hidden == 8
@@ -146,7 +145,7 @@ def untaught(tmp_path_factory) -> Path:
     """The packaged encoder with a decoder that knows nothing, and so spells something anyway."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(MODELS / "english.safetensors", folder / "english.safetensors")
-    model, _ = load_network(folder / "english.safetensors")
+    model, _ = load_joint(folder / "english.safetensors")
     torch.manual_seed(2)
     options = AttentionOptions(hidden=8, memory=6, energy=5, embedding=4)
     model.attention = AttentionDecoder(model.encoder.size, model.alphabet, options)

@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from asr.attention.joint import JointModel
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
 from asr.model.interface import Latency
 from asr.model.network.checkpoint import load_network
@@ -71,7 +72,7 @@ class Run:
 
 def prepare(manifest: Path, options: TrainOptions, model: ModelOptions = MODEL, augment: AugmentOptions = QUIET) -> Run:
     torch.manual_seed(options.seed)
-    utterances, network = read_manifest(manifest), CTCModel(model)
+    utterances, network = read_manifest(manifest), JointModel(model)
     audio = Audio(utterances, manifest.parent / "cache")
     noises = [np.random.default_rng(0).standard_normal(20_000).astype(np.float32)]
     lexicon = LEXICON if model.phonemes else None

@@ -68,7 +68,7 @@ def test_the_commands_in_small(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "PIECES", 80)
     monkeypatch.setattr(evaluate, "LONG_WORDS", 6)
     monkeypatch.setattr(evaluate, "SEARCHES", {k: v for k, v in evaluate.SEARCHES.items() if k in ("greedy", "beam 4")})
-    monkeypatch.setattr(train, "Seq2SeqOptions", lambda kind, dropout: replace(SMALL, attention=kind))
+    monkeypatch.setattr(train, "SIZE", 16)
     for attention in evaluate.KINDS:
         run(train, monkeypatch, str(path), str(work), "--attention", attention, "--updates", "12")
     capsys.readouterr()
@@ -87,7 +87,6 @@ def test_the_commands_in_small(tmp_path, monkeypatch, capsys):
         run(translate, monkeypatch, str(work / "none.safetensors"), "le chat")
 
 
-SMALL = train.Seq2SeqOptions(embedding=16, hidden=16, energy=8, dropout=0.0)
 EXAMPLE = [Output("x", -1.0, -1.0, ["x", ""], ["a", ""], np.full((2, 2), 0.5))]
 
 

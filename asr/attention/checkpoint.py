@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr.attention.decoder import AttentionDecoder
+from asr.attention.joint import JointModel
 from asr.model.checkpoint import CheckpointError, damaged, locate, read_weights, write_weights
 from asr.model.network.checkpoint import tensors
 from asr.model.network.ctc import CTCModel
@@ -17,7 +18,7 @@ FORMAT = "asr-attention"
 _TRAIN_IT = "train it with `python -m recipes.attention.train`"
 
 
-def save_attention(model: CTCModel, path: Path, card: dict) -> None:
+def save_attention(model: JointModel, path: Path, card: dict) -> None:
     """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
     decoder = model.attention
     assert decoder, "the model has no attention decoder"
@@ -34,7 +35,7 @@ def fingerprint(model: CTCModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def attach_attention(model: CTCModel, name: str | Path) -> None:
+def attach_attention(model: JointModel, name: str | Path) -> None:
     """Give the model the attention decoder that belongs to its encoder. Raises CheckpointError.
 
     name: a packaged model or a checkpoint file; NAME-attention.safetensors lies beside it. A model that was trained

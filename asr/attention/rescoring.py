@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from asr.attention.checkpoint import attach_attention
+from asr.attention.joint import JointModel, load_joint
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import load_network
-from asr.model.network.ctc import CTCModel
 from asr.search.base import Hypothesis
 
 
@@ -22,7 +21,7 @@ class AttentionJudge:
     The encoder runs once more for it: searches get only what its CTC heads say. latency: None for whole spans.
     """
 
-    def __init__(self, model: CTCModel, weight: float, latency: Latency | None = None):
+    def __init__(self, model: JointModel, weight: float, latency: Latency | None = None):
         self.model, self.weight, self.latency = model, weight, latency
 
     @classmethod
@@ -31,7 +30,7 @@ class AttentionJudge:
     ) -> AttentionJudge:
         """With the decoder of a packaged model or a checkpoint file. Raises asr.model.checkpoint.CheckpointError."""
         torch.set_num_threads(threads or 1)
-        model, _ = load_network(name)
+        model, _ = load_joint(name)
         attach_attention(model, name)
         return cls(model, weight, Latency.of(milliseconds) if milliseconds else None)
 

@@ -15,7 +15,7 @@ from asr.commands.terminal import fail, say
 from asr.model.interface import FRAME_SECONDS
 
 if TYPE_CHECKING:
-    from asr.model.network.ctc import CTCModel
+    from asr.attention.joint import JointModel
     from asr.recognizer import Recognizer
 
 MAX_SPAN_S = 12.0  # s: longer speech is cut where it is least likely, as the decoder learnt on sentences
@@ -82,22 +82,22 @@ def _cannot_draw(path: str) -> str:
     return ""
 
 
-def _load(name: str) -> tuple[Recognizer, CTCModel]:
+def _load(name: str) -> tuple[Recognizer, JointModel]:
     """A recogniser and the same model with its attention decoder. Raises asr.errors.Error."""
     from asr.attention.checkpoint import attach_attention
+    from asr.attention.joint import load_joint
     from asr.audio.vad import SegmenterOptions
-    from asr.model.network.checkpoint import load_network
     from asr.recognizer import RecognizerOptions, load
     from asr.search.decoder import DecoderOptions
 
     wanted = RecognizerOptions(DecoderOptions(beam=1), segments=SegmenterOptions(max_length=MAX_SPAN_S))
     recognizer = load(name, wanted)
-    network, _ = load_network(name)
+    network, _ = load_joint(name)
     attach_attention(network, name)
     return recognizer, network
 
 
-def read(recognizer: Recognizer, model: CTCModel, recording: Recording) -> Iterator[Spelled]:
+def read(recognizer: Recognizer, model: JointModel, recording: Recording) -> Iterator[Spelled]:
     """The stretches of speech in which CTC hears a letter, too. Raises asr.audio.files.AudioError."""
     import torch
 

@@ -58,15 +58,15 @@ class Judged:
 
 
 def finetune(options: argparse.Namespace) -> int:
+    from asr.attention.joint import load_joint
     from asr.model.checkpoint import save_model
-    from asr.model.network.checkpoint import load_network
     from asr.training.config import from_a_model, read_config, read_noises
     from asr.training.corpora import hold_out
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
 
     start_processes(options)
-    base, card = load_network(options.model)
+    base, card = load_joint(options.model)
     mine = [u for path in options.data for u in read_usable(path)]
     others = read_usable(options.others) if options.others else []
     if len(mine) < MIN_UTTERANCES:
@@ -88,7 +88,7 @@ def finetune(options: argparse.Namespace) -> int:
     trained = train_run(material, configuration, folder, options.model, options.device)
     if ranks()[0]:
         return 0
-    tuned, _ = load_network(trained)
+    tuned, _ = load_joint(trained)
     blend(tuned, base, options.share)
     sets = {"held out": tests} | ({"others": others} if others else {})
     judged = [judge(name, utterances, (base, tuned), card) for name, utterances in sets.items()]

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from asr import __version__
+from asr.attention.joint import JointModel, load_joint
 from asr.errors import Error
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import save_model
-from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.text import learn
@@ -70,13 +70,13 @@ def train_run(
             raise Error(f"{what} a lexicon: pip install 'asr[train]', or give a --lexicon")
         lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
-    model, cache = CTCModel(model_options), folder / "cache"
+    model, cache = JointModel(model_options), folder / "cache"
     audio = Joined([Audio(c, cache) for c in material.corpora], [len(c) for c in material.corpora])
     utterances = measured([u for c in material.corpora for u in c], audio)
     augmenter = Augmenter(augment_options, material.noises)
     examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)
     if start:
-        load_weights(model, begun_with(model, load_network(start)[0]), start)
+        load_weights(model, begun_with(model, load_joint(start)[0]), start)
     else:
         measure_mean(model, examples)
     if train_options.crf:
@@ -111,7 +111,7 @@ def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
 
 def _add_priors(path: Path, utterances: list[Utterance], audio: Joined) -> None:
     """The search divides a model's outputs by what it expects before it hears anything: on its card."""
-    model, card = load_network(path)
+    model, card = load_joint(path)
     clips = spread(utterances, min(PRIOR_CLIPS, len(utterances)))
     save_model(model, path, card | {"log_priors": log_priors(model, (audio[i] for i in clips))})
 

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from asr.attention.checkpoint import attach_attention
 from asr.attention.decoder import AttentionDecoder
+from asr.attention.joint import JointModel, load_joint
 from asr.attention.spell import SpellOptions, spell
 from asr.errors import Error
-from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.score import errors, word_errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
@@ -113,7 +113,7 @@ def letter_errors(utterances: list[Utterance], texts: list[str]) -> str:
     return f"{100 * wrong / sum(len(u.text) for u in utterances):.1f}"
 
 
-def systems(model: CTCModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
+def systems(model: JointModel, card: dict) -> Iterator[tuple[str, Callable[[Heard], list[Scored]]]]:
     """Name, and what gives each utterance its candidates."""
     attention, letters = model.attention, Decoder(model, card, DecoderOptions(lm=False, n_best=CANDIDATES))
     assert attention  # see asr.model.checkpoint.attach_attention
@@ -128,7 +128,7 @@ def systems(model: CTCModel, card: dict) -> Iterator[tuple[str, Callable[[Heard]
     )
 
 
-def compare(model: CTCModel, card: dict, utterances: list[Utterance]) -> None:
+def compare(model: JointModel, card: dict, utterances: list[Utterance]) -> None:
     """Print the table, a line for each system."""
     heard, seconds = [hear(model, u) for u in utterances], sum(u.duration for u in utterances)
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
@@ -156,7 +156,7 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         utterances = read_manifest(options.manifest)[:: options.every]
-        model, card = load_network(options.model)
+        model, card = load_joint(options.model)
         attach_attention(model, options.model)
     except Error as error:
         sys.exit(f"evaluate: {error}")

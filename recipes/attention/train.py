@@ -23,6 +23,7 @@ from torch import Tensor
 
 from asr.attention.checkpoint import save_attention
 from asr.attention.decoder import AttentionDecoder, letter_frames
+from asr.attention.joint import JointModel
 from asr.errors import Error
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
@@ -137,7 +138,7 @@ def run(options: argparse.Namespace) -> None:
     wanted, train_options, augment_options = read_config(options.config, None)
     encoder, card = load_network(options.encoder)
     torch.manual_seed(train_options.seed)
-    model = CTCModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
+    model = JointModel(replace(encoder.options, attention=wanted.attention or AttentionOptions()))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("attention.")}
     model.load_state_dict(weights, strict=False)
     model.requires_grad_(False).eval()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr.align.confidence import SHARE
+from asr.attention.joint import JointModel
 from asr.attention.rescoring import AttentionJudge
 from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
-from asr.model.network.ctc import CTCModel
 from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
@@ -43,7 +43,9 @@ class Candidates:
 class Lister:
     """Searches utterances whose log-probabilities are known; a text is judged once, however often it is found."""
 
-    def __init__(self, model: CTCModel, card: dict, utterances: Sequence[Utterance], posteriors: Sequence[Posteriors]):
+    def __init__(
+        self, model: JointModel, card: dict, utterances: Sequence[Utterance], posteriors: Sequence[Posteriors]
+    ):
         self.model, self.card, self.utterances, self.posteriors = model, card, utterances, posteriors
         self._rnn = load() if PACKAGED.exists() else None
         self._by_letters: defaultdict[int, dict[str, float]] = defaultdict(dict)  # of each utterance

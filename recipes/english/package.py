@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from asr.attention.joint import load_joint
 from asr.model.checkpoint import save_model
-from asr.model.network.checkpoint import load_network
 from asr.training.data import read_manifest, read_samples
 from asr.training.posteriors import log_priors, spread
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("packaged", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, card = load_network(options.trained)
+    model, card = load_joint(options.trained)
     speech = read_manifest(options.speech)
     chosen = (read_samples(speech[i]) for i in spread(speech, CLIPS))
     card |= {

@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 
 from asr.attention.checkpoint import attach_attention
+from asr.attention.joint import load_joint
 from asr.errors import Error
 from asr.model.checkpoint import CheckpointError, locate, update_card
-from asr.model.network.checkpoint import load_network
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
 from asr.training.corpora import read
@@ -52,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         path, utterances = locate(options.model), read(options.manifest)[:: options.every]
-        model, card = load_network(path)
+        model, card = load_joint(path)
     except Error as error:
         sys.exit(f"tune: {error}")
     try:

@@ -21,8 +21,9 @@ from asr.errors import Error
 from asr.training.seq2seq import Seq2SeqTraining, train
 from recipes.translation.data import read_pairs, split
 
-PIECES = 5000  # of each language
-UPDATES, BATCH_TOKENS = 3000, 2048  # some two times through the pairs
+PIECES = 3000  # of each language
+SIZE, ENERGY, DROPOUT = 192, 96, 0.1  # of symbols' vectors and of each GRU; of the network that compares
+UPDATES, BATCH_TOKENS = 3000, 2048  # two times through the pairs
 CARD = {
     "name": "French to English, a teaching example",
     "licence": "Apache-2.0",
@@ -43,7 +44,8 @@ def main() -> None:
         parts = split(read_pairs(options.pairs))
         french, english = (subwords([pair[side] for pair in parts.train], PIECES) for side in (0, 1))
         torch.manual_seed(1)
-        network = Seq2SeqNetwork(Seq2SeqOptions(options.attention, dropout=0.1), french, english)
+        sizes = Seq2SeqOptions(options.attention, SIZE, SIZE, energy=ENERGY, dropout=DROPOUT)
+        network = Seq2SeqNetwork(sizes, french, english)
         print(f"{len(parts.train)} pairs, {sum(p.numel() for p in network.parameters()) / 1e6:.2f} million weights")
         settings = Seq2SeqTraining(options.updates, BATCH_TOKENS, evaluate_every=250)
         train(network, parts.train, parts.dev[:500], settings, options.work / options.attention, report, CARD)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,20 +12,29 @@ from torch import Tensor
 
 from asr.model.checkpoint import DEFAULT, damaged, load_weights, locate
 from asr.model.network.ctc import CTCModel
+from asr.model.options import ModelOptions
+
+M = TypeVar("M", bound=CTCModel)
 
 
 def load_network(name: str | Path = DEFAULT) -> tuple[CTCModel, dict]:
     """A packaged model by name or a checkpoint file -> the network in evaluation mode, and its card.
 
-    Raises CheckpointError.
+    An attention decoder that was trained with it is left out (asr.attention.joint.load_joint). Raises CheckpointError.
     """
     options, weights, card = load_weights(name)
+    own = {k: weight for k, weight in weights.items() if not k.startswith("attention.")}
+    return rebuilt(CTCModel, replace(options, attention=None), own, name), card
+
+
+def rebuilt(kind: type[M], options: ModelOptions, weights: dict[str, np.ndarray], name: str | Path) -> M:
+    """What ``load_weights`` read for ``name`` -> the network in evaluation mode. Raises CheckpointError."""
     try:
-        model = CTCModel(options)
+        model = kind(options)
         model.load_state_dict(tensors(weights))
     except (RuntimeError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None
-    return model.eval(), card
+    return model.eval()
 
 
 def tensors(weights: dict[str, np.ndarray]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The acoustic model: front-end, encoder, CTC heads and loss (Graves et al. 2006), an attention decoder if wanted."""
+"""The acoustic model: front-end, encoder, CTC heads and loss (Graves et al. 2006)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr.attention.decoder import AttentionDecoder, letter_frames
 from asr.audio.features import LogMel
 from asr.model.interface import Latency
 from asr.model.network.encoder import FULL, Encoder
@@ -38,8 +37,6 @@ class CTCModel(nn.Module):
         if options.phonemes:
             self.phoneme_head = nn.Linear(len(self.options.read[1]) * self.encoder.size, len(options.phonemes) + 1)
         self.phoneme_loss: PhonemeLoss = ctc_loss  # training may put asr.training.ctc_crf in its place
-        wanted = options.attention
-        self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
 
     def normalise(self, frames: Tensor) -> Tensor:
         """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
@@ -65,22 +62,26 @@ class CTCModel(nn.Module):
         phonemes: list[list[int] | None],
         latency: Latency | None = FULL,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; the attention loss.
+        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; ``further_loss``.
 
         None stands for a head that the model lacks, or that no utterance has targets for.
         """
         hidden, lengths = self.encode(frames, lengths, latency)
         log_probs = self.letters(hidden)
-        on_letters, on_phonemes, on_attention = ctc_loss(log_probs, lengths, letters), None, None
+        on_letters, on_phonemes = ctc_loss(log_probs, lengths, letters), None
         said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
         if said:
             known = list(said)
             of_phonemes = self._phonemes([layer[known] for layer in hidden])
             on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
-        if self.attention:
-            spoken = letter_frames(log_probs, lengths, letters)
-            on_attention = self.attention.loss(hidden[-1], lengths, letters, spoken)
-        return on_letters, on_phonemes, on_attention
+        return on_letters, on_phonemes, self.further_loss(hidden, log_probs, lengths, letters)
+
+    def further_loss(
+        self, hidden: list[Tensor], log_probs: Tensor, lengths: Tensor, letters: list[list[int]]
+    ) -> Tensor | None:
+        """Of what else reads the encoder, if there is anything (asr.attention.joint): the output of every layer,
+        log-probabilities of the letters, T' of each, letters -> loss a frame."""
+        return None
 
     def encode(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
         """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
