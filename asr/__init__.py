@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from asr.recognizer import Recognizer, RecognizerOptions, load
     from asr.search.decoder import decoder
     from asr.search.options import DecoderOptions
+    from asr.written.options import WrittenOptions
+    from asr.written.writer import Writer
 
 __version__ = "0.1.0"
 _HOMES = {
@@ -25,6 +27,8 @@ _HOMES = {
     "ListenerOptions": "asr.live.listener",
     "Recognizer": "asr.recognizer",
     "RecognizerOptions": "asr.recognizer",
+    "Writer": "asr.written.writer",
+    "WrittenOptions": "asr.written.options",
     "decoder": "asr.search.decoder",
     "load": "asr.recognizer",
 }
@@ -35,6 +39,8 @@ __all__ = [
     "ListenerOptions",
     "Recognizer",
     "RecognizerOptions",
+    "Writer",
+    "WrittenOptions",
     "decoder",
     "load",
 ]

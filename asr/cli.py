@@ -15,6 +15,7 @@ COMMANDS = {  # name: what it does, and what adds its options, imported when the
     "data": ("check a corpus before a model is trained on it", "asr.commands.data:add_data"),
     "score": ("compare transcripts with what was said: error rates, alignments, a test of two systems",
               "asr.commands.score:add_score"),
+    "write": ("write words as people do: marks, capitals, figures", "asr.commands.write:add_write"),
     "export": ("write a model as ONNX graphs, for other programs", "asr.commands.export:add_export"),
     "align": ("find when each word of a known text was said", "asr.commands.align:add_align"),
     "say-how": ("show how words will be pronounced", "asr.commands.say_how:add_say_how"),

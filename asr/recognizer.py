@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +26,10 @@ from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
+from asr.written.options import WrittenOptions
+
+if TYPE_CHECKING:
+    from asr.written.writer import Writer
 
 CONTEXT = 200  # frames given to the encoder beyond a cut through running speech: 2 s
 STEP_COST = 1.3  # pieces: a recurrent step takes the time of so many more than the batch has, on one core
@@ -39,6 +46,7 @@ class RecognizerOptions:
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 45.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
+    written: WrittenOptions | None = WrittenOptions()  # marks, capitals, numbers; None, and commands: the words as said
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,15 @@ class Recognizer:
         self._activity = VoiceActivity(model.frontend)
         self.judge: Callable[[np.ndarray, slice, list[Hypothesis]], list[Hypothesis]] | None = None
 
+    @cached_property
+    def writer(self) -> Writer | None:
+        """What writes the texts, loaded when it is first asked for; None where they stay as said."""
+        if self.options.written is None or self.options.decoder.commands is not None:
+            return None
+        from asr.written.writer import Writer
+
+        return Writer.load(self.options.written)
+
     loaded_from: tuple | None = None  # the arguments of `load`, where it was that
 
     def __reduce__(self) -> tuple:
@@ -111,6 +128,11 @@ class Recognizer:
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Blocks of samples (n,) float32 at 16 kHz -> segments with words, in order; empty ones are left out."""
+        found = self._spoken(blocks)
+        for first in found:  # the writer is loaded when there is something to write
+            yield from self.writer.segments(chain([first], found)) if self.writer else chain([first], found)
+
+    def _spoken(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         for piece, posteriors in self.posteriors(blocks):
             least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*posteriors)
             if self.judge:

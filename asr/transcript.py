@@ -24,7 +24,7 @@ READING_RATE = 20  # characters a second that viewers can read
 
 @dataclass(frozen=True)
 class Word:
-    """A word, when it was said, and the probability that it is right."""
+    """A word, or a piece of written text; when it was said, and the probability that it is right."""
 
     text: str
     start: float  # seconds
@@ -40,10 +40,16 @@ class Segment:
     end: float  # seconds
     words: tuple[Word, ...]
     alternatives: tuple[str, ...] = ()  # further texts of an n-best list, the likelier first
+    written: tuple[Word, ...] = ()  # the same as text: marks and capitals, numbers in figures; empty: not asked for
 
     @property
     def text(self) -> str:
-        """Its words, a space between them."""
+        """As people write it; the words said, where it was not to be written."""
+        return " ".join(piece.text for piece in self.written or self.words)
+
+    @property
+    def spoken(self) -> str:
+        """The words said, a space between them."""
         return " ".join(word.text for word in self.words)
 
     @property
@@ -64,8 +70,13 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
+        """All of it in one line, as people write it."""
         return " ".join(segment.text for segment in self.segments if segment.words)
+
+    @property
+    def spoken(self) -> str:
+        """All words said in one line."""
+        return " ".join(segment.spoken for segment in self.segments if segment.words)
 
 
 class OutputError(Error):
@@ -116,6 +127,7 @@ class Json(Writer):
         content = {
             "file": transcript.file,
             "text": transcript.text,
+            "spoken": transcript.spoken,
             "duration": round(transcript.duration, 3),
             "segments": [self._segment(s) for s in transcript.segments],
         }
@@ -125,6 +137,7 @@ class Json(Writer):
 
     def _segment(self, segment: Segment) -> dict:
         found = fields(segment) | {"words": [fields(w) for w in segment.words]}
+        found |= {"spoken": segment.spoken, "written": [fields(w) for w in segment.written]} if segment.written else {}
         return found | ({"alternatives": segment.alternatives} if segment.alternatives else {})
 
 
@@ -147,12 +160,12 @@ class WebVTT(StreamWriter):
 
 
 class TextGrid(Writer):
-    """Praat's long text format: a tier of words and one of segments, with empty intervals where nothing is said."""
+    """Praat's long text format: a tier of words said and one of segments, with empty intervals where nothing is."""
 
     def write(self, transcript: Transcript, file: TextIO) -> None:
         spoken = [s for s in transcript.segments if s.words]
         words = [(w.start, w.end, w.text) for s in spoken for w in s.words]
-        tiers = {"words": words, "segments": [(s.start, s.end, s.text) for s in spoken]}
+        tiers = {"words": words, "segments": [(s.start, s.end, s.spoken) for s in spoken]}
         ends = (_milliseconds(end) for end in (transcript.duration, *(end for _, end, _ in words)))
         last = max(1, len(words), *ends)
         span = f"xmin = 0\nxmax = {last / 1000:.3f}\n"
@@ -208,7 +221,7 @@ def captions(segments: Iterable[Segment]) -> Iterator[tuple[int, int, list[str]]
     Captions never overlap. Where words are said faster than they can be read, a caption stays longer, at most until
     the next one begins.
     """
-    groups = (group for segment in segments for group in _grouped(segment.words))
+    groups = (group for segment in segments for group in _grouped(segment.written or segment.words))
     group, start = next(groups, None), 0
     while group:
         following = next(groups, None)
@@ -220,14 +233,16 @@ def captions(segments: Iterable[Segment]) -> Iterator[tuple[int, int, list[str]]
 
 
 def _grouped(words: tuple[Word, ...]) -> Iterator[list[Word]]:
-    """The words of one caption after the other: they are parted at pauses, and where they would not fit."""
+    """The words of one caption after the other: they are parted at pauses, at the end of a sentence that takes more
+    than a line, and where they would not fit."""
     group: list[Word] = []
     for word in words:
-        if group and word.start - group[-1].end >= PAUSE_S:
+        over = group and _closeness(group[-1].text) == 0 and len(_lines(group)) > 1
+        if over or group and word.start - group[-1].end >= PAUSE_S:
             yield group
             group = []
         while group and len(_lines([*group, word])) > LINES:
-            cut = _longest_pause([*group, word])
+            cut = _best_break([*group, word])
             yield group[:cut]
             group = group[cut:]
         group.append(word)
@@ -235,15 +250,26 @@ def _grouped(words: tuple[Word, ...]) -> Iterator[list[Word]]:
         yield group
 
 
-def _longest_pause(words: list[Word]) -> int:
-    """The number of the word in their second half that follows the longest pause, the last of several."""
-    pauses = {k: round(words[k].start - words[k - 1].end, 3) for k in range(max(1, len(words) // 2), len(words))}
-    return max(pauses, key=lambda k: (pauses[k], k))
+def _best_break(words: list[Word]) -> int:
+    """The number of the word in their second half before which a sentence ends, or else a part of one; of several, and
+    without any, the one that follows the longest pause, the last of several."""
+    places = range(max(1, len(words) // 2), len(words))
+    pauses = {k: round(words[k].start - words[k - 1].end, 3) for k in places}
+    return max(places, key=lambda k: (-_closeness(words[k - 1].text), pauses[k], k))
 
 
 def _lines(words: list[Word]) -> list[str]:
+    """Of two lines the first ends where a sentence does, or a part of one, if that can be; else it is full."""
     text = " ".join(word.text for word in words)
-    return textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False)
+    lines, parts = textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False), text.split()
+    halves = [[" ".join(parts[:k]), " ".join(parts[k:])] for k in range(1, len(parts))] if len(lines) == 2 else []
+    fitting = [pair for pair in halves if max(map(len, pair)) <= LINE]
+    return max(fitting, key=lambda pair: (-_closeness(pair[0]), len(pair[0])), default=lines)
+
+
+def _closeness(text: str) -> int:
+    """Of what follows a word: 0 behind the end of a sentence, 1 behind a part of one, 2 elsewhere."""
+    return 0 if text.endswith((".", "?", "!")) else 1 if text.endswith((",", ";", ":")) else 2
 
 
 def fields(item: Segment | Word) -> dict[str, float | str]:

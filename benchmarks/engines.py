@@ -35,7 +35,7 @@ def ours(model: str, greedy: bool = False, latency: float | None = None) -> Reco
 
     decoder = asr.DecoderOptions(beam=1) if greedy else asr.DecoderOptions()
     recognizer = asr.load(model, asr.RecognizerOptions(decoder, latency=latency))
-    return lambda path: recognizer.transcribe(path).text
+    return lambda path: recognizer.transcribe(path).spoken
 
 
 def pocketsphinx(_: str) -> Recognise:

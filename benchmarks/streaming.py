@@ -19,7 +19,7 @@ from asr.align.words import AlignError, loudness
 from asr.live.listener import Listener
 from asr.live.options import EndpointOptions, ListenerOptions
 from asr.model.interface import Latency
-from asr.recognizer import Recognizer, load
+from asr.recognizer import Recognizer, RecognizerOptions, load
 from asr.text import normalise
 from asr.transcript import Word
 from benchmarks import measure, tables
@@ -34,7 +34,7 @@ FULL = "full context"
 
 def main() -> int:
     options = parser().parse_args()
-    machine, recognizer = measure.machine(), load(options.model)
+    machine, recognizer = measure.machine(), load(options.model, RecognizerOptions(written=None))
     sounds = streams(measure.rows(options.manifest)[:: options.every], options.clips, options.seed)
     said = [reference(recognizer, sound) for sound in sounds]
     whole, wrong = full_context(recognizer, sounds)

@@ -75,10 +75,10 @@ def test_the_packaged_decoder_judges_real_speech():
     assert right > wrong + 5
     piece, _ = next(recognizer.posteriors(Recording(str(clip)).blocks()))
     segment = recognizer.transcribe(clip).segments[0]
-    texts = [segment.text, *segment.alternatives]
+    texts = [segment.spoken, *segment.alternatives]
     by_attention = judge.ln_probability(piece.frames, piece.steps, texts)
     assert by_attention == sorted(by_attention, reverse=True) and len(texts) > 4
-    assert segment.text != packaged(0.0).transcribe(clip).segments[0].text  # what CTC alone prefers
+    assert segment.spoken != packaged(0.0).transcribe(clip).segments[0].spoken  # what CTC alone prefers
 
 
 def test_a_search_is_needed_and_a_decoder(tmp_path):

@@ -98,7 +98,7 @@ def test_the_commands_know_models_of_characters(own, capsys, tmp_path):
 
 def read(**options) -> str:
     wanted = asr.RecognizerOptions(asr.DecoderOptions(beam=16, **options))
-    return asr.load(options=wanted).transcribe(DATA / CLIP["audio_filepath"]).text
+    return asr.load(options=wanted).transcribe(DATA / CLIP["audio_filepath"]).spoken
 
 
 def test_transcribing_with_words_of_ones_own(own):

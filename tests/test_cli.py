@@ -20,6 +20,7 @@ from asr.commands import transcribe
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword, HotwordError
+from asr.text import normalise
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [DATA / json.loads(line)["audio_filepath"] for line in (DATA / "clips.jsonl").open()]
@@ -52,7 +53,7 @@ def test_json_is_one_object_a_line_in_the_order_given(capsys):
 def test_n_best_lists_in_json(capsys):
     status, out, _ = run(capsys, "--format", "json", "--n-best", 3, CLIPS[0])
     (segment,) = json.loads(out)["segments"]
-    texts = [segment["text"], *segment["alternatives"]]
+    texts = [segment["spoken"], *segment["alternatives"]]
     assert status == 0 and len(set(texts)) == 3
 
 
@@ -69,8 +70,13 @@ TIME = r"\d\d:\d\d:\d\d"
     ],
 )
 def test_formats(capsys, format, form):
-    status, out, _ = run(capsys, "--format", format, CLIPS[0])
+    status, out, _ = run(capsys, "--plain", "--format", format, CLIPS[0])
     assert status == 0 and re.fullmatch(form, out)
+
+
+def test_text_is_written_unless_it_is_to_be_plain(capsys):
+    written, plain = (run(capsys, *options, CLIPS[0])[1] for options in ([], ["--plain"]))
+    assert written[0].isupper() and normalise(written) == plain.strip()
 
 
 def test_folder_in_and_files_out_and_resume(capsys, tmp_path):

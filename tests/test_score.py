@@ -89,15 +89,15 @@ def test_results_in_sub_folders_are_told_apart(tmp_path):
 
 def test_a_manifest_against_the_json_of_transcribe_and_its_folder_of_texts(files, capsys, tmp_path):
     rows = [json.loads(line) for line in CLIPS.read_text().splitlines()]
-    said = [{"file": f"/some/where/{r['audio_filepath']}", "text": r["raw_text"]} for r in rows]
-    said[0]["text"] = said[0]["text"].replace("part", "heart")
+    said = [{"file": f"/some/where/{r['audio_filepath']}", "text": "$5", "spoken": r["raw_text"]} for r in rows]
+    said[0]["spoken"] = said[0]["spoken"].replace("part", "heart")
     [hyp] = files(hyp="".join(json.dumps(r) + "\n" for r in said))
     found = report(capsys, str(CLIPS), hyp)["systems"][0]
     assert found["substituted"] * found["words"] == pytest.approx(100) and len(found["speaker"]) == 4
     assert report(capsys, str(CLIPS), hyp, "--normalise", "none")["systems"][0]["wer"] > found["wer"]
     (tmp_path / "texts").mkdir()
     for row in said:
-        (tmp_path / "texts" / f"{Path(row['file']).stem}.txt").write_text(row["text"].replace(" ", "\n", 1))
+        (tmp_path / "texts" / f"{Path(row['file']).stem}.txt").write_text(row["spoken"].replace(" ", "\n", 1))
     assert report(capsys, str(CLIPS), str(tmp_path / "texts"))["systems"][0]["wer"] == found["wer"]
 
 

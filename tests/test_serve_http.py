@@ -155,7 +155,7 @@ def test_translations_are_refused(client):
 def test_known_words_become_captions(server, wanted, name, format):  # noqa: F811
     text = io.StringIO()
     FORMATS[format].write(wanted, text)
-    segments = [[{"text": w.text, "start": w.start, "end": w.end} for w in s.words] for s in wanted.segments]
+    segments = [[{"text": w.text, "start": w.start, "end": w.end} for w in s.written] for s in wanted.segments]
     answer = httpx.post(f"{server.url}/v1/captions", json={"response_format": name, "segments": segments})
     assert answer.text == text.getvalue()
 
@@ -208,7 +208,7 @@ def test_half_a_file_that_takes_ffmpeg_gives_the_half_with_a_warning(client, tmp
     path = converted(tmp_path / f"half.{kind}", *(["-movflags", "+faststart"] if kind == "m4a" else []))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = ask(client, file=path)
-    assert found.text.startswith("he ") and "the upload could be read for" in found.warning
+    assert found.text.startswith("He ") and "the upload could be read for" in found.warning
 
 
 def test_channels_that_cancel_are_heard_and_told(client, wanted, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def shot(page, name: str) -> None:
 def test_a_dropped_file_is_transcribed(page):
     page.choose("#file", CLIP)
     words = page.wait("document.querySelector('#text .file')?.innerText")
-    assert [w for w in words.split() if w.isalpha()] == asr.load().transcribe(CLIP).text.split()
+    assert [w for w in words.split() if not re.fullmatch(r"\d+\.\d\d", w)] == asr.load().transcribe(CLIP).text.split()
     assert "0." in words  # word times
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -136,7 +137,13 @@ def test_json():
         {"start": 1.0, "end": 1.4, "text": "world", "confidence": 0.5},
     ]
     spoken = {"start": 0.5, "end": 1.4, "text": "hello world", "confidence": 0.5, "words": words}
-    expected = {"file": "talk.mp3", "text": "hello world", "duration": 2.0, "segments": [spoken]}
+    expected = {
+        "file": "talk.mp3",
+        "text": "hello world",
+        "spoken": "hello world",
+        "duration": 2.0,
+        "segments": [spoken],
+    }
     assert json.loads(content) == expected
 
 
@@ -201,6 +208,26 @@ def test_a_full_caption_is_split_at_the_longest_pause_of_its_second_half():
     said = segment(*[("seven77", start, start + 0.5) for start in starts])
     shown = [sum(len(line.split()) for line in lines) for _, _, lines in captions([said])]
     assert shown == [7, 5]
+
+
+def test_captions_break_where_sentences_end():
+    """A full one behind the sentence that ends in its second half, though a pause is longer; one of two lines behind
+    any; and its first line behind a comma."""
+    words = "it was late and all of them had gone home by then. nobody else was there at all, so he closed the door"
+    said = segment(*[(word, 0.3 * i + (i > 13) * 0.4, 0.3 * i + 0.3) for i, word in enumerate(words.split())])
+    shown = [lines for *_, lines in captions([said])]
+    assert [" ".join(lines).split()[-1] for lines in shown] == ["then.", "door"] and shown[1][0].endswith("all,")
+
+
+def test_text_is_what_is_written_and_words_are_what_was_said():
+    written = replace(segment(("twenty", 0.0, 0.4), ("one", 0.5, 0.9)), written=(Word("21.", 0.0, 0.9, 0.5),))
+    said = Transcript("a.wav", 1.0, (written,))
+    assert (said.text, said.spoken) == ("21.", "twenty one") and rendered(said, "txt") == "21.\n"
+    found = json.loads(rendered(said, "json"))
+    assert (found["text"], found["spoken"], found["segments"][0]["text"]) == ("21.", "twenty one", "21.")
+    assert [w["text"] for w in found["segments"][0]["words"]] == ["twenty", "one"]
+    assert [(w["text"], w["end"]) for w in found["segments"][0]["written"]] == [("21.", 0.9)]
+    assert "21" in rendered(said, "srt") and "21" in rendered(said, "tsv") and "21" not in rendered(said, "textgrid")
 
 
 def test_a_caption_stays_until_it_can_be_read_or_the_next_one_begins():

@@ -217,7 +217,7 @@ def then_listener(options: argparse.Namespace) -> Listener:
     from asr.live.options import EndpointOptions
     from asr.recognizer import Recognizer
 
-    recognizer = Recognizer.of(*acoustic_model(options.recogniser), recognizer_options(options))
+    recognizer = Recognizer.of(*acoustic_model(options.recogniser), recognizer_options(options, written=None))
     return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
 
 

@@ -105,4 +105,4 @@ def _command(detection: Detection, result, began: int) -> Command:
         return Command(detection, "", ())
     offset = began / SAMPLE_RATE
     words = tuple(Word(w.text, w.start + offset, w.end + offset, w.confidence) for w in result.words)
-    return Command(detection, result.text, words)
+    return Command(detection, result.spoken, words)

@@ -17,6 +17,7 @@ from asr.audio import microphone
 from asr.audio.microphone import Microphone, MicrophoneOptions
 from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.terminal import add_model, milliseconds
+from asr.commands.writing import add_writing, written_options
 
 if TYPE_CHECKING:
     from asr.live.listener import Listener
@@ -44,6 +45,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument("--nothing", type=float, metavar="S", help="stop after so long without a word (default: never)")
     add_model(p)
     add_expectations(p)
+    add_writing(p)
     p.set_defaults(run=listen)
 
 
@@ -116,7 +118,8 @@ def _listener(options: argparse.Namespace) -> Listener:
 
     nothing = float("inf") if options.nothing is None else options.nothing
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
-    recognizer = load(options.model, recognizer_options(options), threads=1)  # a stream's steps are too small to share
+    wanted = recognizer_options(options, written=written_options(options))
+    recognizer = load(options.model, wanted, threads=1)  # a stream's steps are too small to share
     return Listener(recognizer, ListenerOptions(options.latency, endpoints))
 
 

@@ -90,7 +90,8 @@ def _json_lines(path: Path, text: str) -> list[Text]:
             if start is not None:  # a part of the file: several rows have its name
                 name = f"{name} at {float(start):.2f} s"
             row = {"corpus": path.stem, "speaker": corpora.UNKNOWN} | row
-            found.append(Text(str(name), row["text"] + "", str(row["speaker"]), str(row["corpus"])))
+            said = row.get("spoken", row["text"])  # of a transcript: its text has figures
+            found.append(Text(str(name), said + "", str(row["speaker"]), str(row["corpus"])))
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
             raise ScoreError(
                 f"{path}, line {number}: needs an object with `text` and one of `audio_filepath`, `file`, `id`"

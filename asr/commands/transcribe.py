@@ -16,6 +16,7 @@ from asr import __version__, audio
 from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.results import INDEX, Folder, OneFile, Output, Screen, settings_of
 from asr.commands.terminal import add_model, clock, milliseconds, positive, say
+from asr.commands.writing import add_writing, written_options
 from asr.errors import Error, UsageError
 from asr.transcript import FORMATS, OutputError, Segment, Transcript
 
@@ -61,6 +62,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
         help="of lm, word, prior, letters, rnn, attention in a text's score (default: the model's own)",
     )
     add_expectations(p)
+    add_writing(p)
     p.add_argument("--latency", type=milliseconds(10_000), metavar="MS",
                    help="decode as a live stream with this latency would")  # fmt: skip
     p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: 1)")
@@ -181,7 +183,8 @@ def _load(options: argparse.Namespace):
     given = [name for name in search if getattr(options, name[2:].replace("-", "_"))]
     if options.commands and given:
         raise Error(f"--commands chooses among the commands without a search: leave {' and '.join(given)} out")
-    wanted = recognizer_options(options, _decoder(options), latency=options.latency, attention=bool(options.rescore))
+    how = {"latency": options.latency, "attention": bool(options.rescore), "written": written_options(options)}
+    wanted = recognizer_options(options, _decoder(options), **how)
     if options.cluster:
         from asr.commands.cluster import Order, connect, model_path
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,10 @@ from asr.live.utterance import Utterance
 from asr.model.interface import Latency
 from asr.model.streaming import Chunk, EncoderState, Posteriors, StreamingEncoder
 from asr.recognizer import CONTEXT, Recognizer
-from asr.transcript import Word, fields
+from asr.transcript import Segment, Word, fields
+
+if TYPE_CHECKING:
+    from asr.written.writer import Context
 
 MAX_PIECE_SAMPLES = SAMPLE_RATE  # a longer block is worked through in pieces: bounds the memory that it takes
 PAUSE_FRAMES = 20  # frames of silence after which the words so far are judged as those of a whole sentence are
@@ -47,6 +50,8 @@ class Result:
     words: tuple[Word, ...] = ()  # with times in the stream; a partial may not have them yet
     endpoint: str = ""  # what ended a final: silence, too long, end (of the stream), or noise
     alternatives: tuple[str, ...] = ()  # of a final: further texts of the n-best list
+    spoken: str = ""  # of a final: the words said; its text is written as people write it
+    written: tuple[Word, ...] = ()  # of a final: the pieces of such a text
     lag: float = field(default=0.0, compare=False)  # s by which the machine was behind
 
     def as_json(self) -> str:
@@ -54,6 +59,8 @@ class Result:
         content = {name: getattr(self, name) for name in ("kind", "segment", "text", "stable", "endpoint")}
         content |= {"time": round(self.time, 3), "lag": round(self.lag, 3)}
         content["words"] = [fields(word) for word in self.words]
+        if self.kind == "final":
+            content |= {"spoken": self.spoken, "written": [fields(piece) for piece in self.written]}
         return json.dumps(content | ({"alternatives": self.alternatives} if self.alternatives else {}))
 
 
@@ -89,6 +96,7 @@ class Stream:
         self._silent_since_frame = 0  # where the last sentence was settled
         self._silence_reported = False
         self._ended = False
+        self._context: Context | None = None  # of the text so far, once something is written
 
     def feed(self, samples: np.ndarray) -> list[Result]:
         """The next block, (n,) at 16 kHz of any n: float32 in -1..1, or int16. Raises StreamError, SamplesError."""
@@ -191,10 +199,19 @@ class Stream:
         found = utterance.final(self._recognizer.options.least_confidence)
         if found:
             self._silent_since_frame, self._silence_reported = self._frames.end, False
+            found = self._written(found, utterance.endpoint)
             rest = found.text, found.text, found.words, utterance.endpoint, found.alternatives
-            yield Result("final", utterance.number, self.seconds, *rest)
+            yield Result("final", utterance.number, self.seconds, *rest, spoken=found.spoken, written=found.written)
         elif utterance.has_shown_words:
             yield Result("final", utterance.number, self.seconds, endpoint="noise")
+
+    def _written(self, segment: Segment, endpoint: str) -> Segment:
+        """The sentence as it is written after those before it; the next ones are not waited for."""
+        if not (writer := self._recognizer.writer):
+            return segment
+        pause = self._options.endpoints.silence if endpoint == "silence" else None
+        segment, self._context = writer.utterance(segment, pause, self._context or writer.start())
+        return segment
 
     def _nothing(self) -> Iterator[Result]:
         """The rule of the endpoints that needs no speech."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asr.commands.listen import MAX_LATENCY_MS
 from asr.commands.terminal import add_model, fail, milliseconds, positive, say
+from asr.commands.writing import add_writing, written_options
 from asr.errors import UsageError
 from asr.serve.access import Limits, listening_socket, network, read_token, wyoming_address
 
@@ -43,6 +44,7 @@ def add_serve(p: argparse.ArgumentParser) -> None:
     add_model(p)
     p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
                    help="of live streams (default: 320ms)")  # fmt: skip
+    add_writing(p)
     p.add_argument("--threads", type=positive, default=1, metavar="N",
                    help="of the processor, for recognition (default: 1)")  # fmt: skip
     p.add_argument("--log-text", action="store_true", help="write what is recognised to the log")
@@ -92,7 +94,8 @@ def _service(options: argparse.Namespace, limits: Limits, token: str) -> Service
     from asr.recognizer import RecognizerOptions, load
     from asr.serve.service import Service, wake_words
 
-    recognizer = load(options.model, RecognizerOptions(gather=GATHER_S), threads=options.threads)
+    wanted = RecognizerOptions(gather=GATHER_S, written=written_options(options))
+    recognizer = load(options.model, wanted, threads=options.threads)
     listener = Listener(recognizer, ListenerOptions(options.latency))
     detectors = wake_words().detectors(options.wake, options.phrase, recognizer)
     return Service(recognizer, listener, limits, detectors, Path(options.model).stem, token, options.log_text)

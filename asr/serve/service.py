@@ -62,6 +62,7 @@ class Service:
         self.metrics, self.stopping = Metrics(), asyncio.Event()
         self.conversions = asyncio.Semaphore(CONVERSIONS)
         self.engine, self._log_text = Engine(self.metrics.busy, self.metrics.audio), log_text
+        self.plain = recognizer.options.written is None  # texts are the words said
         self.files = Files(self.engine, recognizer)
         self.live = Live(self.engine, listener, limits.backlog)
         self._open = {"file": 0, "stream": 0}

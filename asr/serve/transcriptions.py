@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from asr.serve.audio import playable
 from asr.serve.engine import HTTPError, Job
 from asr.serve.service import ALIASES, RETRY_S, Service
-from asr.transcript import FORMATS, Segment, Transcript, Word
+from asr.transcript import FORMATS, Segment, Transcript, Word, fields
 
 MAX_FIELDS, MAX_FIELD_BYTES = 40, 64_000  # of a form
 MAX_WORDS_BYTES = 10_000_000  # of words that are made into captions: some 40 hours of speech
@@ -231,6 +231,9 @@ def _verbose(transcript: Transcript, granularities: frozenset[str]) -> dict:
     found = head | _plain(transcript)
     if "segment" in granularities:
         found["segments"] = [_segment(i, s) for i, s in enumerate(transcript.segments)]
+    if granularities == {"word", "segment"}:
+        for segment, shown in zip(transcript.segments, found["segments"]):
+            shown["written"] = [fields(piece) for piece in segment.written or segment.words]
     if "word" in granularities:
         found["words"] = [_word(w) for s in transcript.segments for w in s.words]
     return found
@@ -244,6 +247,7 @@ def _segment(number: int, segment: Segment) -> dict:
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": text,
+        "spoken": segment.spoken,
         "tokens": [],
         "temperature": 0.0,
         "avg_logprob": fmean(logs) if logs else 0.0,

@@ -187,13 +187,13 @@ class Connection(AsyncEventHandler):
             await self._answer(NotDetected())
 
     async def _transcript(self, session: Session) -> None:
-        """Words go out as soon as they will not change any more."""
+        """Sentences go out when they are written; as plain text words do as soon as they will not change any more."""
         finals: list[str] = []
         shown = 0  # words of the sentence under way that have gone out
         await self._answer(TranscriptStart(language=LANGUAGE))
         async for result in session:
             final = isinstance(result, Result) and result.kind == "final"
-            new = (result.text if final else result.stable).split()[shown:]
+            new = (result.text if final else result.stable if self._service.plain else "").split()[shown:]
             if new:
                 begins = not (shown or finals)
                 await self._answer(TranscriptChunk(text=("" if begins else " ") + " ".join(new)))

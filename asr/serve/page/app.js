@@ -48,7 +48,7 @@ const on = {
   open: () => say("Listening: what you say appears below."),
   result: (result) => {
     if (result.kind === "partial") heard.partial(result);
-    if (result.kind === "final") heard.final([result.words]);
+    if (result.kind === "final") heard.final([result.written.length ? result.written : result.words]);
     if (result.kind === "wake") light(result.name);
     if (result.kind === "error") say(result.message, true);
   },
@@ -91,9 +91,8 @@ async function transcribe(chosen) {
     const answer = await ask("/v1/audio/transcriptions", { method: "POST", body: form });
     const found = await answer.json();
     if (!answer.ok) return say(found.error.message, true);
-    const words = found.words.map(({ word, ...rest }) => ({ text: word, ...rest }));
     const recording = new Recording(save(chosen.name.replace(/\.[^.]*$/, "")));
-    recording.final(found.segments.map(({ text }) => words.splice(0, text.split(" ").length)), "file");
+    recording.final(found.segments.map(({ written }) => written), "file");
     say(found.warning ?? (found.text ? `${chosen.name}: ${found.duration} s.` : `${chosen.name}: no speech was found.`));
   } catch (error) {
     say(`The file could not be sent: ${error.message}`, true);

@@ -1,0 +1,1 @@
+"""Punctuation and capitals: from text to the packaged tagger."""

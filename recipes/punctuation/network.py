@@ -1,0 +1,61 @@
+"""The tagger as a torch network; asr.written.tagger is the same in numpy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from asr.written.marks import CASES, LOWER, MARKS
+from asr.written.tagger import AHEAD, CHUNK, PAUSES, TaggerOptions
+from recipes.punctuation.text import UNKNOWN
+
+CASE_WEIGHT = 0.5  # of the loss of capitals
+
+
+class TaggerNetwork(nn.Module):
+    """A forward and a looking-ahead GRU side by side, another forward one on both; what is heard of each is read."""
+
+    def __init__(self, options: TaggerOptions, words: int):
+        """words: those with a vector of their own."""
+        super().__init__()
+        size, hidden, ahead, above = options.size, options.hidden, options.ahead, options.above
+        self.words = nn.Embedding(words + 1, size)
+        self.pieces = nn.EmbeddingBag(options.rows, size, mode="mean")
+        self.pauses = nn.Embedding(PAUSES, size)
+        self.end = nn.Parameter(torch.zeros(size))
+        for table in (self.words, self.pieces, self.pauses):
+            nn.init.normal_(table.weight, std=0.3)
+        self.dropout = nn.Dropout(options.dropout)
+        self.forwards = nn.GRU(size, hidden)
+        self.backwards = nn.GRU(size, ahead)
+        self.above = nn.GRU(hidden + ahead, above)
+        self.out = nn.Linear(hidden + ahead + above, len(MARKS) + CASES)
+
+    def forward(self, known: Tensor, pieces: Tensor, offsets: Tensor, word: Tensor, pause: Tensor) -> Tensor:
+        """Distinct words of the batch: their rows (W), pieces, offsets (W); texts (T, B) of them, -1 beyond the end.
+
+        T is a multiple of CHUNK. -> logits (T, B, marks and cases)
+        """
+        vectors = torch.cat([self.words(known) + self.pieces(pieces, offsets), self.end[None]])
+        x = vectors[word] + self.pauses(pause) * (word >= 0)[..., None]  # (T, B, size)
+        x = self.dropout(x)
+        steps, texts = word.shape
+        padded = torch.cat([x, self.end.expand(AHEAD, texts, -1)])
+        chunks = torch.arange(0, steps, CHUNK)[None] + torch.arange(CHUNK + AHEAD - 1, -1, -1)[:, None]
+        seen = padded[chunks]  # (CHUNK + AHEAD, chunks, B, size), the last word first
+        before = self.forwards(x)[0]
+        after = self.backwards(seen.flatten(1, 2))[0][AHEAD:].flip(0)  # (CHUNK, chunks * B, ahead)
+        after = after.view(CHUNK, -1, texts, after.shape[-1]).transpose(0, 1).flatten(0, 1)
+        both = self.dropout(torch.cat([before, after], -1))
+        return self.out(self.dropout(torch.cat([both, self.above(both)[0]], -1)))
+
+
+def loss_of(logits: Tensor, mark: Tensor, case: Tensor, opens: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Of all words whose mark, or case, is known (not UNKNOWN). Where a sentence opens, a capital says nothing."""
+    logits = logits.float()
+    marks = nn.functional.cross_entropy(logits[..., : len(MARKS)].flatten(0, 1), mark.flatten(), ignore_index=UNKNOWN)
+    chance = logits[..., len(MARKS) :].log_softmax(-1)
+    either = torch.logsumexp(chance[..., :2], -1)  # small or capital
+    told = chance.gather(-1, case.clamp(min=LOWER)[..., None])[..., 0]
+    cases = -torch.where(opens & (case <= 1), either, told)[case != UNKNOWN].mean()
+    return marks + CASE_WEIGHT * cases, {"marks": marks.item(), "cases": cases.item()}

@@ -1,0 +1,137 @@
+"""Train the tagger of marks and capitals, and package it: fifty minutes of one core.
+
+    python -m recipes.punctuation.train WORK --run RUN --output asr/models/punctuation.safetensors
+
+WORK: what recipes.punctuation.prepare left. Started again it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.commands.terminal import say
+from asr.model.checkpoint import write_weights
+from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
+from asr.training.language_model import write_log
+from asr.training.muon import Muon
+from asr.written.marks import MARKS, NONE
+from asr.written.tagger import FORMAT, TaggerOptions
+from asr.written.vocabulary import Vocabulary
+from recipes.punctuation.batches import SHARES, Batch, Texts, read
+from recipes.punctuation.network import TaggerNetwork, loss_of
+from recipes.punctuation.text import UNKNOWN
+
+LISTED = 21_000  # words with a vector of their own
+OFTEN = 5  # times that a form such as "GitHub" has to be seen
+LICENCE = "Apache-2.0; the text: CC BY-SA 3.0 and 4.0, CC BY 2.0, CC0, US public domain (punctuation.md)"
+
+
+def main() -> None:
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--run", type=Path, required=True, help="folder for state and log")
+    parser.add_argument("--output", type=Path, required=True, help=".safetensors to write")
+    parser.add_argument("--updates", type=int, default=2600)
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)
+    words = (args.work / "words.txt").read_text("utf-8").split("\n")[:-1]
+    sources = {name: read(args.work, name, "train") for name in SHARES}
+    common = commonest(sources, len(words))
+    options = TaggerOptions()
+    vocabulary = Vocabulary([words[i] for i in common[:LISTED]], options.rows)
+    texts = Texts(sources, words, vocabulary, common[: LISTED // 2])
+    torch.manual_seed(1)
+    model = TaggerNetwork(options, LISTED)
+    train(model, texts, held_out(texts, args.work), args.run, args.updates)
+    mixed = forms(json.loads((args.work / "mixed.json").read_text()))
+    card = {"licence": LICENCE, "updates": args.updates, "shares": SHARES}
+    package(model, vocabulary, mixed, options, card, args.output)
+
+
+def commonest(sources: dict, words: int) -> np.ndarray:
+    """Numbers of words by how often they are met in training."""
+    counts = sum(SHARES[n] * np.bincount(s.word, minlength=words) / len(s.word) for n, s in sources.items())
+    return np.argsort(-counts, kind="stable")
+
+
+def held_out(texts: Texts, work: Path) -> dict[str, Batch]:
+    """Of each source some texts without pauses and errors."""
+    found = {}
+    for name in SHARES:
+        source = read(work, name, "dev")
+        places = np.linspace(0, len(source.starts) - 1, 30).astype(int)
+        spans = [(s, min(s + 96, source.document_end(s))) for s in source.starts[places].tolist()]
+        rows = [(source.word[a:b], np.zeros(b - a), source.mark[a:b], source.case[a:b], source.opens[a:b])
+                for a, b in spans]  # fmt: skip
+        found[name] = texts.padded(rows)
+    return found
+
+
+def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizer, state = Muon(model, 4e-3, 1e-3), folder / "state.safetensors"
+    progress, rows = resume(state, model, optimizer, Progress()), []
+    schedule = Schedule(4e-3, min(100, updates // 10), (0.4 * updates, updates), floor=0.0)
+    plan = Plan(updates, min(100, updates), schedule, state=state)
+    model.train()
+    for means in fit(model, optimizer, texts.stream(1, progress.update), partial(loss, model), plan, progress):
+        row = {"update": progress.update} | means | measured(model, held)
+        rows.append(row)
+        write_log(folder / f"log-{rows[0]['update']}.csv", rows)
+        save_state(state, model, optimizer, progress)
+        say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+
+
+def loss(model: TaggerNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(*batch.inputs)
+    return loss_of(logits, batch.mark, batch.case, batch.opens)
+
+
+@torch.inference_mode()
+def measured(model: TaggerNetwork, held: dict[str, Batch]) -> dict[str, float]:
+    """F1 of marks of each source."""
+    model.eval()
+    found = {}
+    for name, batch in held.items():
+        marks, known = model(*batch.inputs)[..., : len(MARKS)].argmax(-1), batch.mark != UNKNOWN
+        right = ((marks == batch.mark) & (marks != NONE) & known).sum()
+        found[name] = float(2 * right / (((marks != NONE) & known).sum() + (batch.mark > NONE).sum()))
+    model.train()
+    return found
+
+
+def forms(mixed: dict[str, dict[str, int]]) -> dict[str, str]:
+    """Words such as "github" -> their usual form."""
+    best = {word: Counter(counts).most_common(1)[0] for word, counts in mixed.items()}
+    return {word: form for word, (form, count) in best.items() if count >= OFTEN and form.isascii()}
+
+
+def package(
+    model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], options: TaggerOptions, card: dict, path: Path
+) -> None:
+    """fp16; the tables of vectors int8, with a scale for each row."""
+    arrays = {name: weight.detach().numpy() for name, weight in model.state_dict().items()}
+    stored = {name: array.astype(np.float16) for name, array in arrays.items()}
+    for table in ("words", "pieces"):
+        array = arrays[f"{table}.weight"]
+        scale = np.abs(array).max(1, keepdims=True) / 127
+        stored[f"{table}.weight"] = np.round(array / scale).astype(np.int8)
+        stored[f"{table}.scale"] = scale.astype(np.float16)
+    stored["list"] = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
+    write_weights(stored, path, False, {"format": FORMAT, "options": asdict(options), "mixed": mixed, "card": card})
+
+
+if __name__ == "__main__":
+    main()
