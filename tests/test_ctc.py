@@ -50,7 +50,7 @@ def test_loss_equals_brute_force(latency):
         totals = brute_force(row[:n])
         assert sum(totals.values()) == pytest.approx(1, abs=1e-5)
         expected -= math.log(totals[tuple(target)]) if tuple(target) in totals else 0.0
-    loss, on_phonemes = model.losses(frames, lengths, letters, [None] * 4, latency)[:2]
+    loss, on_phonemes = model.losses(frames, lengths, letters, [None] * 4, [latency])[:2]
     assert loss.item() == pytest.approx(expected / 16, rel=1e-4) and on_phonemes is None
 
 
@@ -129,9 +129,32 @@ def test_deep_phonemes_are_read_from_the_middle_and_the_last_layer():
 def test_every_weight_gets_a_gradient(deep):
     model = make(phonemes=("AH",), deep_phonemes=deep)
     batch = torch.randn(1, 40, 20), torch.tensor([40]), [[2, 3]], [[1]]
-    on_letters, on_phonemes = model.losses(*batch, Latency(4, 2))[:2]
+    on_letters, on_phonemes = model.losses(*batch, [Latency(4, 2)])[:2]
     (on_letters + on_phonemes).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_two_views_are_heard_each_at_its_latency_and_their_difference_is_a_loss():
+    model, lengths = make(phonemes=("AH", "K")), torch.tensor([24, 17] * 2)
+    frames = torch.randn(4, 24, 20)
+    log_probs = [
+        torch.cat(pair)
+        for pair in zip(
+            *(model.both(frames[k : k + 2], lengths[:2], o)[:2] for k, o in ((0, None), (2, Latency(2, 1))))
+        )
+    ]
+    expected = 0.0
+    for rows in log_probs:
+        for k, n in enumerate([6, 5]):
+            one, other = rows[k, :n], rows[2 + k, :n]
+            expected += ((one.exp() - other.exp()) * (one - other)).sum().item() / 2 / 11
+    between = model.losses(frames, lengths, [[2], [3]] * 2, [[1], [2]] * 2, [None, Latency(2, 1)])[3]
+    assert between.item() == pytest.approx(expected, rel=1e-4) and expected > 1e-4
+    same = frames[:2].repeat(2, 1, 1)
+    assert model.losses(same, lengths, [[2], [3]] * 2, [[1], [2]] * 2, [None, None])[3].item() == pytest.approx(
+        0, abs=1e-6
+    )
+    assert model.losses(frames, lengths, [[2], [3]] * 2, [[1], [2]] * 2)[3] is None
 
 
 def test_options_survive_json():

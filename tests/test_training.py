@@ -426,6 +426,15 @@ def test_examples_in_which_nothing_is_said(corpus):
     assert all(torch.isfinite(x) for x in run.model.losses(frames, lengths, letters, phonemes)[:2])
 
 
+def test_two_views_of_an_example_differ_and_say_the_same(corpus, tmp_path):
+    run = prepare(corpus, options(2, consistency=0.2), RICH, AugmentOptions())
+    frames, lengths, letters, phonemes = run.examples.build([[0, 3], [6]], np.random.default_rng(0))
+    assert letters == letters[:2] * 2 and phonemes == phonemes[:2] * 2 and lengths.tolist() == lengths[:2].tolist() * 2
+    assert (frames[:2] != frames[2:]).any()
+    run.train(tmp_path)
+    assert rows(tmp_path)[-1]["between_views"] > 0
+
+
 def test_an_utterance_longer_than_a_batch(corpus, tmp_path):
     run = prepare(corpus, options(8, batch_seconds=0.1, evaluate_every=4))
     assert [len(b) for b in run.examples.epoch(0, {})] == [1] * 8

@@ -18,6 +18,7 @@ from asr.audio.features import FRAMES_PER_SECOND
 from asr.model.checkpoint import save_model
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel, ctc_loss
+from asr.model.network.encoder import FULL
 from asr.score import rate, word_errors
 from asr.search.lexicon import Lexicon
 from asr.text import Phonemes, collapse
@@ -29,7 +30,7 @@ from asr.training.log import RunLog
 from asr.training.muon import Muon
 
 Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None]]  # frames, lengths, letters, phonemes
-Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it is heard
+Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it, or its second view, is heard
 
 
 @dataclass
@@ -98,18 +99,27 @@ def train(
 
 
 def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch, and its parts: on the letters ("loss"), on the phonemes, of an attention decoder."""
+    """The loss of a batch, and its parts: on the letters ("loss"), on the phonemes, of an attention decoder.
+
+    Of two views of each example one is heard whole, the other one at the latency: so a stream, too, learns to agree
+    with what a file's context says.
+    """
     (frames, lengths, letters, phonemes), latency = augmented
     device = next(model.parameters()).device
+    latencies = (FULL, latency) if options.consistency else (latency,)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        on_letters, on_phonemes, on_attention = model.losses(
-            frames.to(device), lengths.to(device), letters, phonemes, latency
+        on_letters, on_phonemes, on_attention, between = model.losses(
+            frames.to(device), lengths.to(device), letters, phonemes, latencies
         )
     loss = on_letters if on_phonemes is None else torch.lerp(on_letters, on_phonemes, options.phoneme_weight)
     if on_attention is not None:
         loss = torch.lerp(loss, on_attention, options.attention_weight)
     parts = {"loss": on_letters.item(), "phoneme_loss": math.nan if on_phonemes is None else on_phonemes.item()}
-    return loss, parts if on_attention is None else parts | {"attention_loss": on_attention.item()}
+    if on_attention is not None:
+        parts |= {"attention_loss": on_attention.item()}
+    if between is not None:
+        loss, parts = loss + options.consistency * between, parts | {"between_views": between.item()}
+    return loss, parts
 
 
 class Examples:
@@ -168,22 +178,31 @@ class Examples:
         return plan
 
     def build(self, batch: list[list[int]], rng: np.random.Generator) -> Targeted:
-        """-> frames (B, T, n_mels), lengths (B,), letters, phonemes of each example."""
-        o, fill = self.augmenter.options, self.model.mean.cpu().numpy()
+        """-> frames (B, T, n_mels), lengths (B,), letters, phonemes of each example; 2B where two views are wanted.
+
+        The views differ in surroundings, warp and masks, not in speed and pauses: they last equally long.
+        """
         frames, letters, phonemes = [], [], []
         for example in batch:
             if rng.random() < self.options.silent:
                 seconds = sum(self.durations[i] for i in example)  # as long as what it is batched with, or a second
-                samples, example = self.augmenter.background(max(1.0, seconds), rng), []
+                example, view = [], partial(self.augmenter.background, max(1.0, seconds))
             else:
-                samples = self.augmenter.waveform([self.audio[i] for i in example], rng)
-            seen = self.model.frontend.warped(samples, rng.uniform(1 - o.warp, 1 + o.warp))
-            frames.append(self.augmenter.frames(seen, fill, rng))
+                spoken = self.augmenter.spoken([self.audio[i] for i in example], rng)
+                view = partial(self.augmenter.heard, spoken)
+            frames.append([self.seen(view(rng), rng) for _ in range(2 if self.options.consistency else 1)])
             space = [self.model.alphabet.index(" ")]
             letters.append([c for k, i in enumerate(example) for c in (space if k else []) + self.letters[i]])
             known = [ps for i in example if (ps := self.phonemes[i]) is not None]
             phonemes.append([p for ps in known for p in ps] if len(known) == len(example) else None)
-        return *pad(frames), letters, phonemes
+        views = [*zip(*frames)]
+        return *pad([f for view in views for f in view]), letters * len(views), phonemes * len(views)
+
+    def seen(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Samples (n,) -> frames (T, n_mels), warped and masked."""
+        o, fill = self.augmenter.options, self.model.mean.cpu().numpy()
+        warped = self.model.frontend.warped(samples, rng.uniform(1 - o.warp, 1 + o.warp))
+        return self.augmenter.frames(warped, fill, rng)
 
 
 def pad(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:

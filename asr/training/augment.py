@@ -99,11 +99,19 @@ class Augmenter(Surroundings):
 
     def waveform(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """One or more utterances with pauses between -> samples (n,), rounded as a 16-bit file has them."""
+        return self.heard(self.spoken(utterances, rng), rng)
+
+    def spoken(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """One or more utterances, each at its own speed, with pauses between -> samples (n,)."""
         factor, parts = self.options.speed, [_pause(rng, 0.4)]
         for samples in utterances:
             faster = speed(samples, rng.uniform(1 - factor, 1 + factor))
             parts += [faster * rng.uniform(0.5, 1.0), _pause(rng, 0.8)]
-        return np.round(self(np.concatenate(parts), rng) * 32767).astype(np.float32) / 32768
+        return np.concatenate(parts)
+
+    def heard(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Samples (n,) in surroundings, rounded as a 16-bit file has them."""
+        return np.round(self(x, rng) * 32767).astype(np.float32) / 32768
 
     def background(self, seconds: float, rng: np.random.Generator) -> np.ndarray:
         """Samples (n,) of noise alone, for examples in which nothing is said."""

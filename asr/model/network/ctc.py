@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -60,13 +60,18 @@ class CTCModel(nn.Module):
         lengths: Tensor,
         letters: list[list[int]],
         phonemes: list[list[int] | None],
-        latency: Latency | None = FULL,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; ``further_loss``.
+        latencies: Sequence[Latency | None] = (FULL,),
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; ``further_loss``;
+        how much two views of the same utterances, the halves of the batch, differ.
 
-        None stands for a head that the model lacks, or that no utterance has targets for.
+        latencies: of each view; there are one or two. None stands for a head that the model lacks, or that no utterance
+        has targets for, or for a single view.
         """
-        hidden, lengths = self.encode(frames, lengths, latency)
+        parts = zip(frames.chunk(len(latencies)), lengths.chunk(len(latencies)), latencies)
+        views = [self.encode(of_frames, of_lengths, latency) for of_frames, of_lengths, latency in parts]
+        hidden = [torch.cat(of_layer) for of_layer in zip(*(h for h, _ in views))]
+        lengths = torch.cat([n for _, n in views])
         log_probs = self.letters(hidden)
         on_letters, on_phonemes = ctc_loss(log_probs, lengths, letters), None
         said = {i: p for i, p in enumerate(phonemes) if p is not None} if self.options.phonemes else {}
@@ -74,7 +79,13 @@ class CTCModel(nn.Module):
             known = list(said)
             of_phonemes = self._phonemes([layer[known] for layer in hidden])
             on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
-        return on_letters, on_phonemes, self.further_loss(hidden, log_probs, lengths, letters)
+        further = self.further_loss(hidden, log_probs, lengths, letters)
+        if len(latencies) == 1:
+            return on_letters, on_phonemes, further, None
+        between = divergence(log_probs, lengths)
+        if (on_all := self.phonemes(hidden)) is not None:
+            between = between + divergence(on_all, lengths)
+        return on_letters, on_phonemes, further, between
 
     def further_loss(
         self, hidden: list[Tensor], log_probs: Tensor, lengths: Tensor, letters: list[list[int]]
@@ -139,3 +150,14 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Te
     sizes = torch.tensor([len(t) for t in targets], device=log_probs.device)
     loss = nn.functional.ctc_loss(log_probs, flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True)
     return loss.sum() / lengths.sum()
+
+
+def divergence(log_probs: Tensor, lengths: Tensor) -> Tensor:
+    """Kullback-Leibler divergence, a frame, of each half of log_probs (2B, T', V) from the other, which stands still.
+
+    lengths (2B,): T' of each. Consistency regularisation, Yao et al. 2024 (CR-CTC).
+    """
+    one, other = log_probs.chunk(2)
+    inside = torch.arange(one.shape[1], device=one.device) < lengths.chunk(2)[0][:, None]
+    terms = [(still.detach().exp() * (still.detach() - moved)).sum(-1) for still, moved in ((one, other), (other, one))]
+    return ((terms[0] + terms[1]) * inside).sum() / (2 * inside.sum())
