@@ -2,7 +2,7 @@
 
 python -m recipes.translation.translate WORK/additive/model.safetensors "Jane visite l'Afrique en septembre."
 python -m recipes.translation.translate MODEL < lines.txt
-python -m recipes.translation.translate MODEL --map map.png "bonjour"      # where it looked
+python -m recipes.translation.translate MODEL "bonjour" --map map.png      # where it looked
 """
 
 from __future__ import annotations
