@@ -16,12 +16,16 @@ BEGIN = "\u2581"  # what sentencepiece puts where a word begins
 
 
 class Vocabulary:
-    """Symbols and their numbers. scores: ln probability of each, where the symbols are pieces of words."""
+    """Symbols and their numbers. scores: ln probability of each, where the symbols are pieces of words.
+
+    Longer symbols than characters that have no scores stand in a text with spaces between.
+    """
 
     def __init__(self, symbols: Sequence[str], scores: Sequence[float] = ()):
         self.symbols, self.scores = [*SPECIAL, *symbols], list(scores)
         self._numbers = {symbol: i for i, symbol in enumerate(self.symbols)}
         self._pieces = dict(zip(symbols, scores, strict=True)) if scores else {}
+        self._spaced = not scores and any(len(symbol) > 1 for symbol in symbols)
         self._longest = max(map(len, symbols), default=1)
         self._known: dict[str, tuple[str, ...]] = {}  # words that were cut before
 
@@ -34,7 +38,7 @@ class Vocabulary:
         Every text is its symbols, joined.
         """
         if not self._pieces:
-            return list(text)
+            return text.split() if self._spaced else list(text)
         return list(chain.from_iterable(map(self._cut, text.split())))
 
     def _cut(self, word: str) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ class Vocabulary:
 
     def join(self, symbols: Iterable[str]) -> str:
         """What ``split`` took apart."""
-        text = "".join(symbols)
+        text = (" " if self._spaced else "").join(symbols)
         return text.replace(BEGIN, " ").strip() if self._pieces else text
 
 

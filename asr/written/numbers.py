@@ -1,46 +1,171 @@
-"""Numbers, dates, times, money, measures and the like: from the words as said to the way they are written."""
+"""Numbers, dates, times, money, measures and the like: from the words as said to the way they are written.
+
+Stretches of words that may hold such a thing are found by a look into sets. For each, the encoder-decoder with
+attention writes a text, and the text is read back: it is taken only where the words said are one of the ways to say
+it. All else stays in words: a number may stay a word, but it is never another number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
+from asr.attention.search import SearchOptions
+from asr.attention.seq2seq import Output, Seq2Seq
+from asr.errors import UsageError
+from asr.written.lexicon import NAMED_UNITS
+from asr.written.reading import Piece, read
+from asr.written.stretches import SMALL, stretches
+from asr.written.symbols import source, text_of
+
 Dates = Literal["said", "us", "uk"]
 Numbers = Literal["always", "large", "never"]
+MODEL = Path(__file__).parent.parent / "models" / "english-numbers.safetensors"
+SURE = math.log(0.7)  # ln probability of a text that is taken at once
+LEAST = math.log(0.03)  # of another one
+MARGIN = 4  # by what it has to be likelier than those of other values
+GREEDY = SearchOptions(beam=1, length=0.0)
+WIDER = SearchOptions(beam=4, length=0.0)
+CACHE = 4096  # stretches whose texts are kept
 
 
 @dataclass(frozen=True)
 class Span:
-    """``words[first:last]`` are written as ``text``.
-
-    ``attention`` has a row for each piece of the text and a column for each word: how much of the word the model read
-    while it wrote the piece. It is there only when it was asked for.
-    """
+    """``words[first:last]`` are written as ``text``; kind: cardinal, date, time, money, ... (asr.written.reading)."""
 
     first: int
     last: int
     text: str
-    attention: np.ndarray | None = field(default=None, compare=False)  # (pieces, words of the stretch)
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where the model looked in a stretch with its context (``words``) as it wrote each piece of ``text``."""
+
+    text: str
+    pieces: list[str]
+    words: list[str]
+    weights: np.ndarray  # (pieces, words), rows sum to 1
+
+    def __str__(self) -> str:
+        """A table: a row a piece, a column a word, weights in tenths."""
+        width = max((len(piece) for piece in self.pieces), default=0)
+        lines = [
+            f"{piece:>{width}}  "
+            + " ".join(f"{round(10 * weight) or '.':>{len(word)}}" for word, weight in zip(self.words, row))
+            for piece, row in zip(self.pieces, self.weights)
+        ]
+        return "\n".join([" " * width + "  " + " ".join(self.words), *lines])
 
 
 class NumberWriter:
     """Finds stretches of words that are better written in figures, and writes them.
 
     ``dates``: the order in which they were said, or "May 3, 2021" (us), or "3 May 2021" (uk). ``numbers``: all in
-    figures; only those of ten and more, and those that count a unit (large); or none at all (never).
+    figures; only those of ten and more, and those that count a unit (large); or none at all (never). Raises UsageError.
     """
 
-    def __init__(self, dates: Dates = "said", numbers: Numbers = "large"):
-        self.dates, self.numbers = dates, numbers
+    def __init__(self, dates: Dates = "said", numbers: Numbers = "large", model: Path | str = MODEL):
+        for name, value, known in (("dates", dates, get_args(Dates)), ("numbers", numbers, get_args(Numbers))):
+            if value not in known:
+                raise UsageError(f"no {name} called {value!r}: choose from {', '.join(known)}")
+        self.dates, self.numbers, self._path = dates, numbers, model
+        self._written: dict[str, list[Piece] | None] = {}
 
     @classmethod
     def load(cls, dates: Dates = "said", numbers: Numbers = "large") -> NumberWriter:
-        """The packaged model, which is read when the first stretch is met."""
+        """With the packaged model, which is read when the first stretch is met."""
         return cls(dates, numbers)
 
+    @cached_property
+    def model(self) -> Seq2Seq:
+        """Raises asr.model.checkpoint.CheckpointError."""
+        return Seq2Seq.load(self._path)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.model.source.symbols)
+
     def spans(self, words: Sequence[str]) -> list[Span]:
-        """Stretches to write otherwise, in order, without overlap; all other words stay. Unsure: no span."""
-        return []
+        """What to write otherwise, in order, without overlap; all other words stay, and so do unsure ones."""
+        if self.numbers == "never":
+            return []
+        said = [word.lower() for word in words]
+        return [span for first, last in self._stretches(said) for span in self._spans(said, first, last)]
+
+    def maps(self, words: Sequence[str]) -> list[Map]:
+        """Where the model looks in each stretch, whether what it writes is taken or not."""
+        said = [word.lower() for word in words]
+        found = []
+        for first, last in self._stretches(said):
+            symbols = source(said, first, last, self.dates, self._known)
+            output = self.model(" ".join(symbols), GREEDY)[0]
+            text = text_of(output.symbols[:-1], said[first:last])
+            assert output.map is not None
+            found.append(
+                Map(text, [s or "(end)" for s in output.symbols], [s or "(end)" for s in output.source], output.map)
+            )
+        return found
+
+    def _stretches(self, said: Sequence[str]) -> Iterator[tuple[int, int]]:
+        for first, last in stretches(said):
+            if last > first + 1 or said[first] not in SMALL or (self.numbers == "always" and said[first] != "one"):
+                yield first, last
+
+    def _spans(self, said: Sequence[str], first: int, last: int) -> Iterator[Span]:
+        symbols = " ".join(source(said, first, last, self.dates, self._known))
+        stretch = said[first:last]
+        key = f"{symbols} {' '.join(stretch)}"
+        if key not in self._written:
+            if len(self._written) >= CACHE:
+                self._written.clear()
+            self._written[key] = self._write(symbols, stretch)
+        pieces = self._written[key] or []
+        figures = [piece for piece in pieces if piece.kind != "word"]
+        alone = not any(piece.kind == "cardinal" and not _small(piece) for piece in figures)
+        for piece in figures:
+            after = said[first + piece.last] if first + piece.last < len(said) else ""
+            word = piece.text == "1" or (self.numbers == "large" and after not in NAMED_UNITS)
+            if not (_small(piece) and alone and word):
+                yield Span(first + piece.first, first + piece.last, piece.text, piece.kind)
+
+    def _write(self, symbols: str, stretch: Sequence[str]) -> list[Piece] | None:
+        """The pieces of the likeliest text that the words are a way to say; None: the words stay.
+
+        A likely text is taken at once. Else it has to be much likelier than the texts of other values that can be read.
+        """
+        first = self.model(symbols, GREEDY)[0]
+        if first.ln_probability > SURE and (pieces := self._read(first, stretch)):
+            return pieces
+        best, shares = None, defaultdict[str, float](float)
+        for output in self.model(symbols, WIDER, n_best=WIDER.beam):
+            if output.ln_probability > LEAST and (pieces := self._read(output, stretch)):
+                best = best or pieces
+                shares[_value(pieces)] += math.exp(output.ln_probability)
+        if not best:
+            return None
+        ours = shares.pop(_value(best))
+        rival = max((share for value, share in shares.items() if value), default=0.0)
+        return best if ours > MARGIN * rival else None
+
+    def _read(self, output: Output, stretch: Sequence[str]) -> list[Piece] | None:
+        return read(text_of(output.symbols[:-1], stretch), stretch)
+
+
+def _value(pieces: Sequence[Piece]) -> str:
+    """Its figures without what makes no difference: 2,005 or 2005, 3rd or 3; nothing where all stay words."""
+    text = " ".join(piece.text for piece in pieces if piece.kind != "word")
+    return re.sub(r",|(?<=\d)(?:st|nd|rd|th)\b", "", text)
+
+
+def _small(piece: Piece) -> bool:
+    return piece.kind == "cardinal" and piece.text in "0123456789"

@@ -1,0 +1,272 @@
+"""The grammar of each kind of piece: what is written, by a pattern, and all the ways to say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from asr.written.lexicon import (
+    CENTS,
+    CURRENCIES,
+    DECADES,
+    MONTH_DAYS,
+    MONTHS,
+    ONES,
+    PERCENT,
+    PUNCTUATION,
+    SCALES,
+    UNITS,
+    ZERO,
+)
+from asr.written.ways import MAX_CARDINAL, Way, cardinal, digits, either, maybe, ordinal, said, then, year
+
+MAX_DIGITS = 40
+
+
+@lru_cache(20_000)
+def pieces(tokens: tuple[str, ...]) -> list[tuple[int, str, Way]]:
+    """(tokens, kind, way) of all pieces that the tokens may begin with."""
+    found = []
+    for length in range(1, len(tokens) + 1):
+        text = " ".join(tokens[:length])
+        for kind, pattern, make in _KINDS:
+            match = pattern.fullmatch(text)
+            way = make(match) if match else None
+            if way:
+                found.append((length, kind, way))
+    return found
+
+
+def _number(text: str) -> Way | None:
+    """Of an integer, with commas at the thousands or without, or a decimal fraction."""
+    whole, _, fraction = text.partition(".")
+    value = whole.replace(",", "")
+    if len(value) > 1 and value[0] == "0" or int(value) >= MAX_CARDINAL or len(fraction) > MAX_DIGITS:
+        return None
+    if not fraction:
+        plain = "," not in whole and len(whole) >= 2
+        return either(cardinal(int(value)), digits(value)) if plain else cardinal(int(value))
+    head = either(cardinal(int(value)), *([said(*ZERO), then()] if value == "0" else []))
+    ways = [then(head, said("point"), digits(fraction))]
+    if fraction == "5":
+        ways.append(then(cardinal(int(value)), said("and a half")))
+    return either(*ways)
+
+
+def _signed(sign: str | None, number: str, scale: str | None = None) -> Way | None:
+    way = _number(number)
+    if way and scale:
+        way = then(way, said(scale.strip()))
+        if number == "1":
+            way = either(way, said(f"a {scale.strip()}"))
+    return then(said("minus", "negative"), way) if way and sign else way
+
+
+def _year(match: re.Match[str]) -> Way:
+    return year(int(match["year"]))
+
+
+def _decade(match: re.Match[str]) -> Way | None:
+    high, low = divmod(int(match["decade"]), 100)
+    name = next((name for name, value in DECADES.items() if value == low), None)
+    return then(cardinal(high), said(name)) if name else None
+
+
+def _date(match: re.Match[str]) -> Way | None:
+    """In whatever order it was said."""
+    month, day, written = MONTHS.index(match["month"]) + 1, int(match["day"]), match["year"]
+    if not 1 <= day <= MONTH_DAYS[month - 1] or not _suffix_fits(day, match["suffix"]):
+        return None
+    name, number = said(match["month"].lower()), either(ordinal(day), cardinal(day))
+    the = maybe(said("the"))
+    orders = either(then(name, the, number), then(the, number, maybe(said("of")), name))
+    return then(orders, year(int(written))) if written else orders
+
+
+def _month(match: re.Match[str]) -> Way:
+    return then(said(match["month"].lower()), year(int(match["year"])))
+
+
+def _suffix_fits(n: int, suffix: str | None) -> bool:
+    right = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return suffix in (None, "", right)
+
+
+def _ordinal(match: re.Match[str]) -> Way | None:
+    n = int(match["number"].replace(",", ""))
+    return ordinal(n) if n < MAX_CARDINAL and _suffix_fits(n, match["suffix"]) else None
+
+
+def _time(match: re.Match[str]) -> Way | None:
+    hour, minute, half = int(match["hour"]), int(match["minute"] or 0), match["half"]
+    if not 1 <= hour <= 12 or minute > 59:  # "fifteen fifty" is a year as well
+        return None
+    named = cardinal(hour)
+    ways = [then(named, cardinal(minute))] if minute >= 10 else []
+    if 0 < minute < 10:
+        ways.append(then(named, said(*(f"{zero} {ONES[minute]}" for zero in ZERO))))
+    if not minute:
+        ways += [then(named, maybe(said("o'clock")))] if match["minute"] is None or not half else [named]
+    ways += _past_and_to(hour, minute)
+    tail = said(f"{half[0]} m", f"{half[0]}m") if half else then()
+    return then(either(*ways), tail)
+
+
+def _past_and_to(hour: int, minute: int) -> list[Way]:
+    """ "half past seven", "quarter to nine", "ten minutes past"."""
+    ways = []
+    after = cardinal(hour)
+    before = cardinal(hour % 12 + 1)
+    minutes = maybe(said("minutes", "minute"))
+    if 1 <= minute <= 30:
+        ways.append(then(cardinal(minute), minutes, said("past", "after"), after))
+    if minute > 30:
+        ways.append(then(cardinal(60 - minute), minutes, said("to", "before", "till", "of"), before))
+    if minute == 30:
+        ways.append(then(said("half past"), after))
+    if minute == 15:
+        ways.append(then(said("quarter past", "a quarter past", "quarter after", "a quarter after"), after))
+    if minute == 45:
+        ways.append(then(said("quarter to", "a quarter to", "quarter of", "a quarter of", "quarter till"), before))
+    return ways
+
+
+def _money(match: re.Match[str]) -> Way | None:
+    sign, number, scale = match["currency"], match["number"], match["scale"]
+    one, many = CURRENCIES[sign]
+    name = said(one, many) if number in ("1", "1.00") else said(many)
+    ways = [then(way, name)] if (way := _signed(match["sign"], number, scale)) else []
+    whole, _, cents = number.partition(".")
+    if len(cents) == 2 and not scale and sign in CENTS and (way := _signed(match["sign"], whole)):
+        unit = said(one) if whole == "1" else said(many)
+        small = cardinal(int(cents))
+        names = maybe(said(*CENTS[sign])) if int(cents) else then()
+        ways.append(then(way, unit, _tail(int(cents), small, names)))
+    return either(*ways) if ways else None
+
+
+def _tail(cents: int, small: Way, names: Way) -> Way:
+    return then(maybe(said("and")), small, names) if cents else then()
+
+
+def _measure(match: re.Match[str]) -> Way | None:
+    way = _signed(match["sign"], match["number"], match["scale"])
+    return then(way, said(*UNITS[match["unit"]])) if way else None
+
+
+def _percent(match: re.Match[str]) -> Way | None:
+    way = _signed(match["sign"], match["number"])
+    return then(way, said(*PERCENT)) if way else None
+
+
+def _cardinal(match: re.Match[str]) -> Way | None:
+    return _signed(match["sign"], match["number"], match["scale"])
+
+
+def _fraction(match: re.Match[str]) -> Way | None:
+    top, bottom = int(match["top"]), int(match["bottom"])
+    if not 1 <= top < bottom <= 1000 or bottom < 3:
+        return None
+    one = either(ordinal(bottom), said("quarter")) if bottom == 4 else ordinal(bottom)
+    way = then(cardinal(top), one if top == 1 else _plural(bottom))
+    return then(cardinal(int(match["whole"])), said("and"), way) if match["whole"] else way
+
+
+def _plural(bottom: int) -> Way:
+    """ "sevenths", "twenty fifths"."""
+
+    def way(words: Sequence[str], at: int) -> set[int]:
+        ends = set()
+        for end in range(at, min(at + 5, len(words))):
+            if words[end].endswith("s"):
+                one = (*words[:end], words[end][:-1])
+                ends |= {e for e in either(ordinal(bottom), quarter)(one, at) if e == end + 1}
+        return ends
+
+    quarter = said("quarter") if bottom == 4 else either()
+    return way
+
+
+def _phone(match: re.Match[str]) -> Way | None:
+    text = match[0]
+    number = re.sub(r"\D", "", text)
+    if "-" in text and len(number) < 7:
+        return None
+    way = digits(number)
+    return then(said("plus"), way) if text[0] == "+" else way
+
+
+def _letters(match: re.Match[str]) -> Way:
+    """Letters one by one, digits as numbers or one by one: "m p three", "b b c"."""
+    parts: list[Way] = []
+    for run in re.findall(r"[A-Z]|\d+", match[0]):
+        if run.isdigit():
+            parts.append(either(digits(run), cardinal(int(run))) if run[0] != "0" else digits(run))
+        else:
+            parts.append(said(run.lower(), "oh") if run == "O" else said(run.lower()))
+    return then(*parts)
+
+
+def _address(match: re.Match[str]) -> Way | None:
+    """An e-mail or web address: its marks by name, its words as they are, or letter by letter."""
+    parts: list[Way] = []
+    for part in re.findall(r"[a-z']+|\d+|[.\-_@/]", match[0]):
+        if part.isdigit():
+            parts.append(
+                digits(part) if part[0] == "0" or len(part) > 12 else either(digits(part), cardinal(int(part)))
+            )
+        else:
+            parts.append(said(*PUNCTUATION[part]) if part in PUNCTUATION else _spelt(part))
+    return then(*parts)
+
+
+def _spelt(text: str) -> Way:
+    """Words that make up the text when they are written together."""
+
+    def way(words: Sequence[str], at: int) -> set[int]:
+        done, places = 0, set()
+        for end in range(at, len(words)):
+            done += len(words[end])
+            if not words[end] or text[done - len(words[end]) : done] != words[end]:
+                break
+            if done == len(text):
+                places.add(end + 1)
+        return places
+
+    return way
+
+
+def _word(match: re.Match[str]) -> Way:
+    return said(match[0].lower())
+
+
+_N = r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+_SIGN = r"(?P<sign>-)?"
+_SCALE = rf"(?P<scale> (?:{'|'.join(SCALES)}))?"
+_MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
+_DAY = r"(?P<day>\d{1,2})(?P<suffix>st|nd|rd|th)?"
+_UNIT = rf"(?P<unit>{'|'.join(map(re.escape, sorted(UNITS, key=len, reverse=True)))})"
+_KINDS: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Way | None]]] = [
+    (kind, re.compile(pattern), make)
+    for kind, pattern, make in [
+        ("date", rf"{_MONTH} {_DAY}(?:, (?P<year>[1-2]\d{{3}}))?", _date),
+        ("date", rf"{_DAY}(?: of)? {_MONTH}(?: (?P<year>[1-2]\d{{3}}))?", _date),
+        ("date", rf"{_MONTH} (?P<year>[1-2]\d{{3}})", _month),
+        ("year", r"(?P<year>[1-9]\d{2,3})", _year),
+        ("decade", r"(?P<decade>[1-2]\d\d0)s", _decade),
+        ("time", r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?: (?P<half>[ap]\.m\.))?", _time),
+        ("time", r"(?P<hour>\d{1,2})(?P<minute>) (?P<half>[ap]\.m\.)", _time),
+        ("time", r"(?P<hour>\d{1,2})(?P<minute>)(?P<half>) o'clock", _time),
+        ("money", rf"{_SIGN}(?P<currency>[$€£¥]){_N}{_SCALE}", _money),
+        ("percent", rf"{_SIGN}{_N}%", _percent),
+        ("measure", rf"{_SIGN}{_N}{_SCALE} ?{_UNIT}", _measure),
+        ("cardinal", rf"{_SIGN}{_N}{_SCALE}", _cardinal),
+        ("ordinal", r"(?P<number>\d{1,3}(?:,\d{3})+|\d+)(?P<suffix>st|nd|rd|th)", _ordinal),
+        ("fraction", r"(?:(?P<whole>\d+) )?(?P<top>\d+)/(?P<bottom>\d+)", _fraction),
+        ("telephone", rf"\+?\d(?:[\d-]{{0,{MAX_DIGITS}}}\d)?", _phone),
+        ("letters", r"[A-Z][A-Z0-9]+|\d[A-Z]|[A-Z]\d+", _letters),
+        ("address", r"[a-z0-9'._\-]+@[a-z0-9.\-]+|[a-z0-9\-]+(?:\.[a-z0-9\-]+)+(?:/[a-z0-9\-]+)*", _address),
+        ("word", r"[A-Z]?[a-z']*(?:[a-z]|')|[A-Z]", _word),
+    ]
+]
