@@ -35,7 +35,7 @@ struct Level {
 
     int64_t word(int64_t place) const { return word_bits ? field(records, place * record_bits_, word_bits) : place; }
 
-    double log_prob(int64_t place) const {
+    float log_prob(int64_t place) const {
         return value(field(records, place * record_bits_ + word_bits, prob_bits_), prob_table);
     }
 
@@ -74,7 +74,7 @@ private:
         return int64_t(low & ((uint64_t(1) << bits) - 1));
     }
 
-    static double value(int64_t code, const Array<float>& table) {
+    static float value(int64_t code, const Array<float>& table) {
         if (table.size) return table[code];
         uint32_t bits = uint32_t(code);
         float exact;

@@ -105,9 +105,10 @@ class SearchOptions:
 class LexiconOptions(SearchOptions):
     """Those of a search over words by their phonemes."""
 
-    beam: int = 256
+    beam: int = 128
     lm_weight: float = 1.1
     word_bonus: float = 0.0
+    width: float = 9.0
     unknown: float = -3.3
     recombine: bool = True  # of texts that have the same future by the language model keep the likelier one
 
