@@ -25,7 +25,7 @@ from asr.errors import Error
 from asr.model.onnx import load_model
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.decoder import Decoder, DecoderOptions
-from benchmarks import measure, tables
+from benchmarks import measure
 from benchmarks.scores import count, summary
 
 RATE = audio.SAMPLE_RATE
@@ -73,11 +73,11 @@ def grow(name: str, options: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="asr-growth-") as folder:
         for row in dimension.rows(options, Path(folder)):
             rows.append(row)
-            print(tables.markdown(rows[-1:]), file=sys.stderr, flush=True)
+            print(measure.markdown(rows[-1:]), file=sys.stderr, flush=True)
         start = starting(Path(folder), options) if name == "length" else ""
     stem, good = "growth" if name == "length" else f"growth-{name}", [row for row in rows if not row["failure"]]
-    text = f"{options.model}, one thread. {machine}.\n\n{tables.markdown(rows)}\n{sentence(good, dimension)}{start}"
-    tables.write(options.out, stem, rows, text)
+    text = f"{options.model}, one thread. {machine}.\n\n{measure.markdown(rows)}\n{sentence(good, dimension)}{start}"
+    measure.write(options.out, stem, rows, text)
     if good:
         draw(good, dimension, options.out / f"{stem}.png")
     return len(good) < len(rows) or "failed" in start
@@ -161,7 +161,7 @@ def sentence(rows: Sequence[dict], dimension: Dimension) -> str:
     """What the largest costs against the smallest; nothing where there are no two."""
     if len(rows) < 2:
         return ""
-    (first, last), cell = (rows[0], rows[-1]), tables.cell
+    (first, last), cell = (rows[0], rows[-1]), measure.cell
     told = [f"{c} {cell(first[c])} to {cell(last[c])} ({cell(last[c] / first[c])} times)" for c in dimension.costs]
     column = dimension.column
     return f"From {first[column]} to {last[column]} {column}: {', '.join(told)}.\n"

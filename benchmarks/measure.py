@@ -1,4 +1,7 @@
-"""Run a command alone, on one thread, and say what it cost; read manifests; describe the machine."""
+"""Run a command alone, on one thread, and say what it cost; read manifests; describe the machine; write tables.
+
+Runs in the environment of the peers, too, which is made here: only the standard library at the top.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TypeVar
 
+WHISPER = """
+import json, sys
+from whisper_normalizer.english import EnglishTextNormalizer
+lists, normalise = json.load(open(sys.argv[1])), EnglishTextNormalizer()
+json.dump([[normalise(text) for text in texts] for texts in lists], open(sys.argv[2], "w"))
+"""
+ENVIRONMENT = Path.home() / ".cache" / "asr-benchmarks"
 ROOT = Path(__file__).parent.parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+Row = Mapping[str, object]
 T = TypeVar("T")
 
 
@@ -105,3 +117,71 @@ def machine() -> str:
     load = os.getloadavg()[0]
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     return f"{model}, {os.cpu_count()} cores, load {load:.1f} at the start, {platform.system()}, {now}"
+
+
+def install(folder: Path, packages: tuple[str, ...]) -> str:
+    """Make the environment, and pip install what it lacks -> "" or what went wrong."""
+    packages = ("numpy", *packages)  # for benchmarks.engines itself
+    python, names = str(folder / "bin" / "python"), [package.partition("=")[0] for package in packages]
+    if not Path(python).exists() and (problem := tried([sys.executable, "-m", "venv", str(folder)])):
+        return problem
+    if not tried([python, "-c", f"from importlib.metadata import version; list(map(version, {names}))"]):
+        return ""
+    return tried([python, "-m", "pip", "install", "--quiet", *packages])
+
+
+def tried(command: list[str]) -> str:
+    """Run a command -> "" or its last line of complaint."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    last = (done.stdout.strip().splitlines() or ["failed without a message"])[-1]
+    return f"{' '.join(command)}: {last}" if done.returncode else ""
+
+
+def whisper_normalised(lists: list[list[str]], environment: Path) -> list[list[str]]:
+    """Lists of equally many texts through Whisper's normaliser; [] where that cannot be had."""
+    problem = install(environment, ("whisper-normalizer",))
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "in.json", Path(folder) / "out.json"
+        before.write_text(json.dumps(lists))
+        problem = problem or tried([str(environment / "bin" / "python"), "-c", WHISPER, str(before), str(after)])
+        if problem:
+            print(f"no column for Whisper's normaliser: {problem}", file=sys.stderr)
+        return [] if problem else json.loads(after.read_text())
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table; text to the left, numbers to the right."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    numeric = [all(isinstance(row.get(c, 0), (int, float)) for row in rows) for c in columns]
+    lines = [columns, ["--:" if right else "---" for right in numeric]]
+    lines += [[cell(row.get(column, "")) for column in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write(folder: Path, name: str, rows: Sequence[Row], text: str) -> None:
+    """``name``.csv of the rows and ``name``.md of the text, which is printed, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / f"{name}.csv", rows)
+    (folder / f"{name}.md").write_text(text)
+    print(text)
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    from wakeword.evaluate import report  # not where peers run
+
+    report.write_csv(path, rows)
+
+
+def with_intervals(row: dict) -> dict:
+    """The columns x, x low and x high become one: "12.3 (10.9 to 13.8)"."""
+    row = dict(row)
+    for key in [key.removesuffix(" low") for key in row if key.endswith(" low")]:
+        row[key] = f"{row[key]:.1f} ({row.pop(f'{key} low'):.1f} to {row.pop(f'{key} high'):.1f})"
+    return row
+
+
+def cell(value: object) -> str:
+    """Three significant digits for a float; no bars and no line breaks in text."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return " ".join(str(value).replace("|", "/").split())

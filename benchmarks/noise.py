@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from asr import audio
-from benchmarks import measure, tables
+from benchmarks import measure
 
 RATE = audio.SAMPLE_RATE
 SHORT = 6.0  # s; shorter files count as clips of a class
@@ -139,8 +139,8 @@ def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     words, minutes = (sum(row[key] for row in good) for key in ("words", "minutes"))
     rate = 60 * words / minutes if minutes else ""
     total = {"sound": "all", "minutes": minutes, "words": words, "words per hour": rate}
-    text = f"{options.model}. {machine}.\n\n{tables.markdown([*rows, total])}"
-    tables.write(options.out, "noise", rows, text)
+    text = f"{options.model}. {machine}.\n\n{measure.markdown([*rows, total])}"
+    measure.write(options.out, "noise", rows, text)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import soundfile
 import websockets
 
 from asr import audio
-from benchmarks import measure, tables
+from benchmarks import measure
 
 RATE = audio.SAMPLE_RATE
 BLOCK = 1_280  # samples that a live client sends at a time: 80 ms
@@ -82,11 +82,11 @@ def main() -> int:
             loads.append(asyncio.run(streams(address, pid, sound, count, options.seconds)))
     rows = [load.row for load in loads]
     text = HEAD.format(command=" ".join(["python -m benchmarks.serving", *sys.argv[1:]]), machine=machine)
-    text += tables.markdown(rows)
+    text += measure.markdown(rows)
     print(text)
     if options.out:
         options.out.write_text(text)
-        tables.write_csv(options.out.with_suffix(".csv"), rows)
+        measure.write_csv(options.out.with_suffix(".csv"), rows)
     return int(any(load.wrong for load in loads))
 
 

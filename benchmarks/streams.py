@@ -20,7 +20,7 @@ import torch
 from asr.live.listener import Listener
 from asr.live.stream import Result
 from asr.recognizer import load
-from benchmarks import measure, tables
+from benchmarks import measure
 from benchmarks.joined import BLOCK, RATE, joined
 from wakeword.detector import Detection, Detector, DetectorOptions
 from wakeword.detector import load as load_detector
@@ -139,8 +139,8 @@ def measured(kind: str, feed: Feed, sounds: Sequence[list[np.ndarray]], alone: S
 def report(rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     detector = options.detector or "weights by chance"
     text = f"{options.model}, latency 320 ms; wake word: {detector}; {options.seconds:g} s a stream. {machine}.\n\n"
-    text += tables.markdown(rows)
-    tables.write(options.out, "streams", rows, text)
+    text += measure.markdown(rows)
+    measure.write(options.out, "streams", rows, text)
 
 
 if __name__ == "__main__":

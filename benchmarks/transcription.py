@@ -20,9 +20,9 @@ import numpy as np
 import soundfile
 
 from asr import audio
-from benchmarks import measure, tables
+from benchmarks import measure
 from benchmarks.engines import ENGINES
-from benchmarks.peers import ENVIRONMENT, install, whisper_normalised
+from benchmarks.measure import ENVIRONMENT, install, whisper_normalised
 from benchmarks.scores import count, difference, summary
 
 OURS = "ours"  # the row that every other is compared with
@@ -116,7 +116,7 @@ def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: arg
                 wrong, total = count(whisper[0], whisper[1 + done.index(o)])
                 row["WER, Whisper's normaliser"] = 100 * wrong.sum() / total.sum()
         table.append(row)
-    tables.write(options.out, "transcription", table, page(table, rows, machine, options))
+    measure.write(options.out, "transcription", table, page(table, rows, machine, options))
     with (options.out / "transcription-texts.jsonl").open("w") as file:
         for i, row in enumerate(rows):
             texts = {"reference": row["text"]} | {o.name: o.texts[i] for o in done}
@@ -153,12 +153,12 @@ def costs(o: Outcome, rows: list[dict]) -> dict[str, object]:
 def page(table: list[dict], rows: list[dict], machine: str, options: argparse.Namespace) -> str:
     """The Markdown page: intervals in brackets behind their figures."""
     hidden = {"settings", "versions"} | (set() if any(row["failure"] for row in table) else {"failure"})
-    short = [{key: value for key, value in tables.with_intervals(row).items() if key not in hidden} for row in table]
+    short = [{key: value for key, value in measure.with_intervals(row).items() if key not in hidden} for row in table]
     minutes = sum(row["duration"] for row in rows) / 60
     settings = "".join(f"- {row['engine']}: {row['settings']}. {row.get('versions', '')}\n" for row in table)
     return (
         f"{len(rows)} clips, {minutes:.1f} minutes, of {options.manifest.name}; one thread each. {machine}. "
-        f"WER in per cent with 95 % bootstrap intervals over clips.\n\n{tables.markdown(short)}\n{settings}"
+        f"WER in per cent with 95 % bootstrap intervals over clips.\n\n{measure.markdown(short)}\n{settings}"
     )
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from asr import audio
-from benchmarks import measure, tables
-from benchmarks.peers import ENVIRONMENT, install
+from benchmarks import measure
+from benchmarks.measure import ENVIRONMENT, install
 from benchmarks.picovoice import ProtocolOptions
 from benchmarks.wake_engines import ENGINES
 from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
@@ -216,10 +216,10 @@ def write(outcomes: Sequence[Outcome], about: str, left_out: Sequence[str], stem
     shown = [o for o in outcomes if o.entry.model is not None]
     names = [{"engine": o.entry.name} for o in shown]
     rows = [name | {"failure": o.failure} | o.misses | o.own | o.facts for name, o in zip(names, shown)]
-    tables.write_csv(stem.with_suffix(".csv"), rows)
-    parts = [about, NOTES, tables.markdown([name | tables.with_intervals(o.misses) for name, o in zip(names, shown)])]
+    measure.write_csv(stem.with_suffix(".csv"), rows)
+    parts = [about, NOTES, measure.markdown([name | measure.with_intervals(o.misses) for name, o in zip(names, shown)])]
     parts.append(f"At the engine's own threshold; the delay is that at {DELAY_AT:g}/h, after the end of the phrase:")
-    parts.append(tables.markdown([name | tables.with_intervals(o.own) | brief(o) for name, o in zip(names, shown)]))
+    parts.append(measure.markdown([name | measure.with_intervals(o.own) | brief(o) for name, o in zip(names, shown)]))
     parts.append("".join(map(settings, outcomes)))
     parts += [f"Left out: {line}" for line in left_out]
     parts += [f"![misses against false alarms]({path.name})" for path in drawn(shown, stem)]

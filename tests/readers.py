@@ -19,8 +19,8 @@ from asr.commands.score_input import ScoreError, read_texts
 from asr.errors import Error
 from asr.language import arpa, kneser_ney, ngram, ngram_file
 from asr.language.ngram import NgramError
-from asr.model.checkpoint import CheckpointError, save_model
-from asr.model.network.checkpoint import load_network
+from asr.model.checkpoint import CheckpointError
+from asr.model.network.checkpoint import load_network, save_model
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
 from asr.search.lexicon import Lexicon, LexiconError
 from asr.text_files import TextError, read_lines
@@ -65,8 +65,8 @@ def _written(write: Callable[[Path], Any], suffix: str) -> dict[str, bytes]:
 
 
 def _acoustic(path: Path) -> None:
+    from asr.model.checkpoint import ModelOptions
     from asr.model.network.ctc import CTCModel
-    from asr.model.options import ModelOptions
 
     save_model(CTCModel(ModelOptions(layers=1, hidden=8, channels=4)), path, {"licence": "x"})
 

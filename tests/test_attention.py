@@ -19,7 +19,7 @@ from asr.attention.joint import JointModel, load_joint
 from asr.attention.search import COVERED, EOS
 from asr.attention.spell import SpellOptions, spell
 from asr.audio.features import LogMelOptions
-from asr.model.options import AttentionOptions, ModelOptions
+from asr.model.checkpoint import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.acoustic import losses
 from asr.training.config import Stage, TrainOptions

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import measure, noise, tables, transcription
+from benchmarks import measure, noise, transcription
 from benchmarks.engines import ENGINES, write_tokens
 from benchmarks.scores import clip_errors, count, difference, readings, summary
 from recipes.language_model.numbers import cardinal
@@ -83,11 +83,11 @@ def test_difference_is_paired():
 
 def test_tables(tmp_path):
     rows = [{"engine": "a|b", "WER": 12.345}, {"engine": "c", "failure": "no\nweights"}]
-    tables.write_csv(tmp_path / "t.csv", rows)
+    measure.write_csv(tmp_path / "t.csv", rows)
     with open(tmp_path / "t.csv", newline="") as file:
         read = list(csv.DictReader(file))
     assert float(read[0]["WER"]) == 12.345 and read[1]["WER"] == "" and read[1]["failure"] == "no\nweights"
-    lines = tables.markdown(rows).splitlines()
+    lines = measure.markdown(rows).splitlines()
     assert [line.count("|") for line in lines] == [4] * 4
     assert "12.3" in lines[2] and "no weights" in lines[3]
 

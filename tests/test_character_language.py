@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 import asr
 from asr.cli import main
 from asr.language import kneser_ney, ngram
-from asr.language.characters import SPACE_TOKEN, CharacterLanguage, of_characters, spaced, unspaced
-from asr.language.open import CharacterNgrams, open_language
+from asr.language.open import (
+    SPACE_TOKEN,
+    CharacterLanguage,
+    CharacterNgrams,
+    of_characters,
+    open_language,
+    spaced,
+    unspaced,
+)
 from asr.search.base import SearchOptions
 from asr.search.hotwords import Hotword
 from asr.search.letters import LetterSearch

@@ -14,13 +14,12 @@ from safetensors.torch import load, save, save_file
 import asr.model.checkpoint
 from asr.audio.features import LogMelOptions
 from asr.files import atomic_write_bytes
-from asr.model.checkpoint import CheckpointError, locate, save_model
+from asr.model.checkpoint import CheckpointError, ModelOptions, locate
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import load_network
+from asr.model.network.checkpoint import load_network, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import load_model
-from asr.model.options import ModelOptions
 
 torch.set_num_threads(1)
 OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asr.align.confidence import (
+from asr.align.segment import (
     FEATURES,
     Confidence,
     SearchEvidence,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence
+from asr.align.segment import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence
 from asr.model.checkpoint import locate, update_card
 from asr.model.network.checkpoint import load_network
 from asr.training.data import Utterance

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import ModelOptions
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
-from asr.model.options import ModelOptions
 from asr.text import collapse
 
 torch.set_num_threads(1)

@@ -258,3 +258,12 @@ def test_lexicon():
     assert lexicon.pronounce("don't") == ["D", "OW", "N", "T"] and lexicon.pronounce("") == []
     assert lexicon.pronounce("the dog") is None
     assert lexicon.phonemes == ("AE", "AH", "D", "DH", "IY", "K", "N", "OW", "T")
+
+
+def test_channels_that_cancel_are_heard(tmp_path):
+    """As by `asr transcribe`: one of them, where their mean would be silence; else the mean."""
+    sound = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) / 10
+    for name, other, wanted in (("inverse", -sound, sound), ("half", sound / 2, 0.75 * sound)):
+        soundfile.write(tmp_path / f"{name}.wav", np.stack([sound, other], 1), 16_000, "FLOAT")
+        heard = data.read_samples(Utterance(tmp_path / f"{name}.wav", 2.0, "", "x", "y"))
+        np.testing.assert_allclose(heard, wanted, atol=1e-6)

@@ -18,7 +18,7 @@ from test_training import MODEL, Run, contents, options, prepare, rows, weights,
 from asr.training import acoustic, fit
 from asr.training.augment import AugmentOptions
 from asr.training.data import batches
-from asr.training.muon import Muon
+from asr.training.fit import Muon
 
 UPDATES = 7
 SCRIPT = """

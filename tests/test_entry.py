@@ -35,7 +35,7 @@ def test_help_imports_no_command(program):
     )
     imported = set(done.stdout.splitlines()[-1].split())
     assert imported <= {
-        *"asr asr.cli asr.commands asr.commands.entry asr.commands.settings asr.commands.terminal asr.errors".split(),
+        *"asr asr.cli asr.commands asr.commands.entry asr.commands.entry asr.commands.terminal asr.errors".split(),
         *"wakeword wakeword.cli".split(),
     }
 

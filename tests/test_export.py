@@ -14,11 +14,10 @@ import wakeword.export
 from asr.cli import main
 from asr.commands.export import HEAD, LAYERS, SUBSAMPLING, export
 from asr.errors import Error
-from asr.model.checkpoint import save_model
-from asr.model.network.checkpoint import load_network
+from asr.model.checkpoint import ModelOptions
+from asr.model.network.checkpoint import load_network, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.onnx import session
-from asr.model.options import ModelOptions
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import export as export_detector
 from wakeword.network import ExportError as WakeError

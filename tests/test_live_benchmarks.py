@@ -10,7 +10,7 @@ import pytest
 
 from asr.live.stream import Result
 from asr.transcript import Word
-from benchmarks import delays, joined, streaming, streams
+from benchmarks import joined, streaming, streams
 
 MANIFEST = Path(__file__).parent / "data" / "clips.jsonl"
 
@@ -20,13 +20,13 @@ def clips() -> list[dict]:
     return [row | {"audio_filepath": str(MANIFEST.parent / row["audio_filepath"])} for row in rows]
 
 
-def shown(*texts: str) -> list[delays.Shown]:
+def shown(*texts: str) -> list[streaming.Shown]:
     """A partial result a second, the last one final; words take a second, too."""
     last = len(texts) - 1
     final = tuple(Word(text, i, i + 1, 1.0) for i, text in enumerate(texts[-1].split()))
     results = [Result("final" if i == last else "partial", 0, i, text) for i, text in enumerate(texts)]
     results[-1] = Result("final", 0, last, texts[-1], words=final)
-    return [delays.Shown(result, i) for i, result in enumerate(results)]
+    return [streaming.Shown(result, i) for i, result in enumerate(results)]
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def shown(*texts: str) -> list[delays.Shown]:
     [("he", {0}), ("he look", {0}), ("see looked", {1}), ("looked at", {1, 2}), ("", set()), ("he at", {0})],
 )
 def test_words_stand_at_their_places(partial, there):
-    assert delays.standing(partial.split(), "he looked at he".split()) == there
+    assert streaming.standing(partial.split(), "he looked at he".split()) == there
 
 
 def test_first_shown_settled_and_with_the_final_text_only():
-    he, looked, away = delays.delays(shown("he", "he look", "see looked", "he looked", "he looked away"))
+    he, looked, away = streaming.delays(shown("he", "he look", "see looked", "he looked", "he looked away"))
     assert (he.first, he.settled, he.with_final) == (0, 3, False)
     assert (looked.first, looked.settled, looked.with_final) == (2, 2, False)
     assert (away.first, away.settled, away.with_final) == (4, 4, True)
@@ -46,22 +46,22 @@ def test_first_shown_settled_and_with_the_final_text_only():
 
 
 def test_words_that_change_are_counted():
-    assert delays.changes(shown("he", "he look", "see looked", "he", "he looked away")) == 4
-    assert delays.changes([*shown("he"), *shown("he looked")]) == 0
+    assert streaming.changes(shown("he", "he look", "see looked", "he", "he looked away")) == 4
+    assert streaming.changes([*shown("he"), *shown("he looked")]) == 0
 
 
 def test_only_right_words_near_their_times_count():
-    found = delays.delays(shown("he looked", "he looked away"))
+    found = streaming.delays(shown("he looked", "he looked away"))
     said = [Word("he", 0.1, 0.9, 1.0), Word("locked", 1.0, 2.0, 1.0), Word("away", 7.0, 8.0, 1.0)]
-    assert [(d.word.text, end) for d, end in delays.right(found, said)] == [("he", 0.9)]
+    assert [(d.word.text, end) for d, end in streaming.right(found, said)] == [("he", 0.9)]
 
 
 def test_a_result_comes_after_its_block_and_the_work_before(monkeypatch):
     """Blocks of 0.1 s that take 0.25 s of work: the second is begun late."""
     stream = SimpleNamespace(feed=lambda block: [len(block)], flush=lambda: ["end"])
     clock = iter([0.0, 0.25, 1.0, 1.25])
-    monkeypatch.setattr(delays.time, "process_time", lambda: next(clock))
-    found, spent = delays.run(SimpleNamespace(stream=lambda: stream), [np.zeros(1_600)] * 2, 16_000)
+    monkeypatch.setattr(streaming.time, "process_time", lambda: next(clock))
+    found, spent = streaming.run(SimpleNamespace(stream=lambda: stream), [np.zeros(1_600)] * 2, 16_000)
     assert [s.at for s in found] == pytest.approx([0.35, 0.6, 0.6]) and spent == 0.5
 
 

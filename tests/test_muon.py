@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.training.muon import Muon, orthogonal
+from asr.training.fit import Muon, orthogonal
 
 torch.set_num_threads(1)
 

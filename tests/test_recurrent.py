@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.model.network.gru import GRU, _Sequence
-from asr.model.network.recurrent import KINDS, LatencyControlled, PeepholeLSTM, recurrent
+from asr.model.network.recurrent import GRU, KINDS, LatencyControlled, PeepholeLSTM, _Sequence, recurrent
 
 torch.set_num_threads(1)
 

@@ -10,8 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.language.adaptive_softmax import AdaptiveSoftmax
-from asr.language.rnn_network import EOS, SPECIAL, UNKNOWN, LanguageOptions, RnnLanguageModel, load, perplexity, save
+from asr.language.rnn_network import (
+    EOS,
+    SPECIAL,
+    UNKNOWN,
+    AdaptiveSoftmax,
+    LanguageOptions,
+    RnnLanguageModel,
+    load,
+    perplexity,
+    save,
+)
 from asr.model.checkpoint import CheckpointError
 from asr.training.fit import TrainingError
 from asr.training.language_model import LanguageTraining, Sentences, train, vocabulary

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.model.checkpoint import save_model
+from asr.model.checkpoint import ModelOptions
 from asr.model.interface import Latency
+from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import OnnxModel, load_model
-from asr.model.options import ModelOptions
 from asr.model.streaming import Chunk, StreamingEncoder, encode
 
 CLIP = Path(__file__).parent / "data" / "independence.opus"

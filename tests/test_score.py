@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.cli import main
+from asr.commands.score import side_by_side
 from asr.commands.score_input import ScoreError, Text, match, read_texts
-from asr.commands.score_report import side_by_side
 from asr.score import align, compare, count
 
 CLIPS = Path(__file__).parent / "data" / "clips.jsonl"

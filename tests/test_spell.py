@@ -20,8 +20,8 @@ from asr.attention.joint import JointModel, load_joint
 from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error
-from asr.model.checkpoint import MODELS, CheckpointError, read_weights, save_model
-from asr.model.options import AttentionOptions, ModelOptions
+from asr.model.checkpoint import MODELS, AttentionOptions, CheckpointError, ModelOptions, read_weights
+from asr.model.network.checkpoint import save_model
 from asr.training.config import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import ModelOptions
 from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
-from asr.model.options import ModelOptions
 from asr.model.streaming import Chunk, Posteriors, StreamingEncoder
 
 N_MELS = 20

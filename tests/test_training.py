@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from asr.attention.joint import JointModel
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
+from asr.model.checkpoint import ModelOptions
 from asr.model.interface import Latency
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
-from asr.model.options import ModelOptions
 from asr.search.lexicon import Lexicon
 from asr.training import acoustic, config, fit, log
 from asr.training.acoustic import Examples, RunProgress, train

@@ -13,11 +13,10 @@ from test_train import LEXICON, command, folder, no_curves  # noqa: F401, fixtur
 from asr.cli import main
 from asr.errors import Error
 from asr.language import kneser_ney
-from asr.model.checkpoint import save_model
-from asr.model.network.checkpoint import load_network
+from asr.model.checkpoint import ModelOptions
+from asr.model.network.checkpoint import load_network, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.onnx import load_model
-from asr.model.options import ModelOptions
 from asr.model.streaming import encode
 from asr.search.base import greedy
 from asr.search.letters import LetterSearch

@@ -11,8 +11,8 @@ from loud import OPTIONS, loud_detector, loud_model, stream
 
 from asr import audio
 from asr.audio.features import LogMel, LogMelOptions
+from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel
-from asr.model.options import ModelOptions
 from wakeword.detector import DetectorError, load
 from wakeword.phonemes.fusion import CHUNK, Fusion, FusionOptions, SecondStage, SecondStageOptions, band_interpolation
 from wakeword.phonemes.model import PhonemeModel

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import audio
-from asr.commands.expectations import add_expectations, recognizer_options
+from asr.commands.terminal import add_expectations, recognizer_options, say
 from asr.commands.terminal import add_model as add_recogniser
-from asr.commands.terminal import say
 from asr.errors import UsageError
 from wakeword.detector import AFTERWARDS, Detection, WakeWordDetector, load
 from wakeword.listen import Alarms, Heard, Program, beep

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from asr.attention.decoder import AttentionDecoder
 from asr.attention.joint import JointModel
-from asr.model.checkpoint import CheckpointError, damaged, locate, read_weights, write_weights
+from asr.model.checkpoint import AttentionOptions, CheckpointError, damaged, locate, read_weights, write_weights
 from asr.model.network.checkpoint import tensors
 from asr.model.network.ctc import CTCModel
-from asr.model.options import AttentionOptions
 
 FORMAT = "asr-attention"
 _TRAIN_IT = "train it with `python -m recipes.attention.train`"

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from asr.attention.base import Decoder, Memory, State, shifted
 from asr.attention.search import EOS
+from asr.model.checkpoint import AttentionOptions
 from asr.model.interface import FRAME_SECONDS
 from asr.model.network.recurrent import recurrent
-from asr.model.options import AttentionOptions
 from asr.search.ctc_paths import viterbi
 from asr.text import Alphabet
 

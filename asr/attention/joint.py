@@ -7,10 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.model.checkpoint import DEFAULT, load_weights
+from asr.model.checkpoint import DEFAULT, ModelOptions, load_weights
 from asr.model.network.checkpoint import rebuilt
 from asr.model.network.ctc import CTCModel
-from asr.model.options import ModelOptions
 
 
 class JointModel(CTCModel):

@@ -108,8 +108,7 @@ def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch
 
 def _segments(stretches: Sequence[Stretch], script: list[Token], aligner: WordAligner) -> Iterator[Segment]:
     """For each stretch of speech its words as they are written."""
-    from asr.align.confidence import ALIGNED
-    from asr.align.segment import to_seconds
+    from asr.align.segment import ALIGNED, to_seconds
 
     said = [
         (number, word)

@@ -15,8 +15,7 @@ import numpy as np
 
 from asr.audio import microphone
 from asr.audio.microphone import Microphone, MicrophoneOptions
-from asr.commands.expectations import add_expectations, recognizer_options
-from asr.commands.terminal import add_model, milliseconds
+from asr.commands.terminal import add_expectations, add_model, milliseconds, recognizer_options
 from asr.commands.writing import add_writing, written_options
 
 if TYPE_CHECKING:

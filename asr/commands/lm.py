@@ -16,11 +16,10 @@ import numpy as np
 
 from asr.commands.terminal import positive, say
 from asr.language import arpa, kneser_ney, ngram_file
-from asr.language.characters import spaced
 from asr.language.counts import count
 from asr.language.ngram import NgramModel
 from asr.language.numbered_text import NoWords, Unused
-from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample
+from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample, spaced
 from asr.text import normalise
 from asr.text_files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import __version__, audio
-from asr.commands.expectations import add_expectations, recognizer_options
 from asr.commands.results import INDEX, Folder, OneFile, Output, Screen, settings_of
-from asr.commands.terminal import add_model, clock, milliseconds, positive, say
+from asr.commands.terminal import add_expectations, add_model, clock, milliseconds, positive, recognizer_options, say
 from asr.commands.writing import add_writing, written_options
 from asr.errors import Error, UsageError
 from asr.transcript import FORMATS, OutputError, Segment, Transcript

@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from asr.language.counts import CountedLevel, Counts, count
-from asr.language.grams import Grams, finished
+from asr.language.grams import Grams, finished, left_over, renormalised, select
 from asr.language.ngram import START, NgramError, NgramModel
 from asr.language.numbered_text import Vocabulary
-from asr.language.pruning import prune
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts for texts too small to estimate them, as in KenLM
 BLOCK = 1 << 22  # n-grams read at a time
+
+
+def prune(levels: Sequence[Grams], target: int) -> list[Grams]:
+    """Drop the n-grams whose loss changes the model least, until about `target` longer than a word are left.
+
+    By entropy (Stolcke 1998). What a longer n-gram that is kept begins or ends with is kept too.
+    """
+    losses = [loss(grams, below) for grams, below in zip(levels[1:], levels)]
+    everything = np.concatenate([*losses, np.zeros(1, np.float32)])
+    excess = len(everything) - 1 - target
+    if excess <= 0:
+        return list(levels)
+    threshold = np.partition(everything, excess)[excess]
+    del everything
+    keep = [np.ones(len(levels[0]), bool), *(found > threshold for found in losses)]
+    for n in range(len(levels) - 1, 1, -1):
+        keep[n - 1][levels[n].context[keep[n]]] = True
+        keep[n - 1][levels[n].suffix[keep[n]]] = True
+    return renormalised(select(levels, keep))
+
+
+def loss(grams: Grams, below: Grams) -> np.ndarray:
+    """(N,) relative entropy that dropping each n-gram by itself costs (Stolcke 1998, equations 4 to 6).
+
+    How often a context comes up is counted in the text: Kneser-Ney's lower orders do not know it.
+    """
+    mass, shorter_mass = left_over(grams, below)
+    found = np.empty(len(grams))
+    block = 1 << 22
+    for at in range(0, len(grams), block):
+        rows = slice(at, at + block)
+        context, prob = grams.context[rows], grams.prob[rows]
+        shorter = below.prob[grams.suffix[rows]]
+        own, other = mass[context], shorter_mass[context]
+        weight = (own + prob) / (other + shorter)
+        change = prob * (np.log(shorter * weight) - np.log(prob)) + own * (np.log(weight) - np.log(own / other))
+        found[rows] = -change * below.share[context]
+    return found
 
 
 @dataclass(frozen=True)

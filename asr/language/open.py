@@ -6,19 +6,73 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from asr.errors import Error
-from asr.language import arpa, ngram, ngram_file
-from asr.language.characters import SPACE_TOKEN, CharacterLanguage, of_characters, spaced, unspaced
+from asr.language import ngram, ngram_file
 from asr.language.ngram import END, SPECIAL, START, UNKNOWN, NgramModel
 from asr.model.checkpoint import MODELS
 from asr.text import LETTERS, folded
 
+SPACE_TOKEN = "\u2581"  # the token that stands for a space; all others are single characters
 DEFAULT = "english-lm"
 _log = logging.getLogger(__name__)
+
+
+def spaced(text: str) -> str:
+    """As tokens with spaces between: "a cat" -> "a \u2581 c a t"."""
+    return " ".join(text.replace(" ", SPACE_TOKEN))
+
+
+def unspaced(tokens: str) -> str:
+    """The text again."""
+    return tokens.replace(" ", "").replace(SPACE_TOKEN, " ")
+
+
+def of_characters(model: NgramModel) -> bool:
+    return SPACE_TOKEN in model and all(len(word) == 1 for word in model.words[len(SPECIAL) :])
+
+
+class Place(NamedTuple):
+    """Where a text stands."""
+
+    state: ngram.State
+    begun: bool  # there are words already
+
+
+class CharacterLanguage:
+    """What asr.search.base asks of a language model: a word costs what its letters and the space before it cost."""
+
+    def __init__(self, model: NgramModel):
+        self.model = model
+        self._inside = model.score((), SPACE_TOKEN)[1]  # after a space, whatever came before it
+
+    def start(self) -> Place:
+        return Place(self.model.start(), False)
+
+    def score(self, place: Place, word: str) -> tuple[float, Place]:
+        """ln probability of the word, and the place after it."""
+        total, state = self._spelt(place.state, (SPACE_TOKEN if place.begun else "") + word)
+        return total, Place(state, True)
+
+    def end(self, place: Place) -> float:
+        return self.model.end(place.state)
+
+    def __contains__(self, word: str) -> bool:
+        return all(c in self.model for c in word)
+
+    def best_completion(self, beginning: str) -> float:
+        """ln probability that a word begins so, without context."""
+        return self._spelt(self._inside, beginning)[0]
+
+    def _spelt(self, state: ngram.State, characters: str) -> tuple[float, ngram.State]:
+        total = 0.0
+        for c in characters:
+            score, state = self.model.score(state, c)
+            total += score
+        return total, state
 
 
 class LanguageError(Error, ValueError):
@@ -153,7 +207,12 @@ def open_language(name: str, raw: bool = False) -> Language:
         raise LanguageError(f"cannot read {path}: {error.strerror}") from None
     if first[8:] == b"{" and not first.startswith(b"PK"):
         return _open_rnn(path)
-    model = ngram_file.load(path) if first.startswith(b"PK") else arpa.read(path)
+    if first.startswith(b"PK"):
+        model = ngram_file.load(path)
+    else:
+        from asr.language import arpa
+
+        model = arpa.read(path)
     return _of_ngrams(model if raw or packaged else with_spoken_words(model, str(path)))
 
 

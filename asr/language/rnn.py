@@ -67,7 +67,7 @@ class RnnScorer:
 
 
 class AdaptiveScores:
-    """asr.language.adaptive_softmax.AdaptiveSoftmax: the word vectors in bands of rarer and rarer words."""
+    """asr.language.rnn_network.AdaptiveSoftmax: the word vectors in bands of rarer and rarer words."""
 
     def __init__(self, tensors: Tensors, words: int, bands: list[int]):
         t = {name.removeprefix("softmax."): tensor for name, tensor in tensors.items()}

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from asr.model.checkpoint import ModelOptions
 from asr.model.onnx_graph import Graph
-from asr.model.options import ModelOptions
 
 Weights = dict[str, np.ndarray]
 GATES = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2), "peephole": (0, 3, 1, 2)}  # ONNX's order in torch's numbers

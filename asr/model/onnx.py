@@ -9,9 +9,8 @@ import numpy as np
 
 from asr.audio.features import LogMel
 from asr.model import graphs
-from asr.model.checkpoint import DEFAULT, damaged, load_weights, locate
+from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate
 from asr.model.onnx_graph import Graph
-from asr.model.options import ModelOptions
 from asr.model.streaming import encode
 from asr.text import alphabet_of
 

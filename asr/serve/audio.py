@@ -17,7 +17,7 @@ import soundfile
 import soxr
 
 from asr.audio import SAMPLE_RATE, AudioError, Recording
-from asr.audio.samples import clean_samples
+from asr.audio.decoders import Mixer
 from asr.errors import Error
 from asr.serve.access import Limits
 from asr.serve.engine import STRANGER, bad_upload, upload_warning
@@ -36,7 +36,7 @@ class PcmFormat:
 
     encoding: str = "s16le"
     rate: int = SAMPLE_RATE  # Hz
-    channels: int = 1  # interleaved; their mean is heard
+    channels: int = 1  # interleaved; their mean is heard, or one where they cancel
 
     def __post_init__(self):
         if not (isinstance(self.encoding, str) and self.encoding in ENCODINGS):
@@ -57,17 +57,20 @@ class PcmReader:
         self._resampler = None
         if format.rate != SAMPLE_RATE:
             self._resampler = soxr.ResampleStream(format.rate, SAMPLE_RATE, 1, dtype="float32")
-        self.bad_samples = 0  # so far: NaN, infinite or absurdly large; they became silence
+        self._mixer = Mixer(None)
 
     def feed(self, data: bytes, last: bool = False) -> np.ndarray:
         """The samples (n,) float32 at 16 kHz that are now complete."""
         data = self._rest + data
         whole = len(data) // self._frame_bytes * self._frame_bytes
         data, self._rest = data[:whole], data[whole:]
-        samples, bad_samples = clean_samples(np.frombuffer(data, self._type))
-        self.bad_samples += bad_samples
-        mono = samples.reshape(-1, self._channels).mean(1)
+        mono = self._mixer(np.frombuffer(data, self._type).reshape(-1, self._channels))
         return self._resampler.resample_chunk(mono, last=last) if self._resampler else mono
+
+    @property
+    def bad_samples(self) -> int:
+        """So far: NaN, infinite or absurdly large; they became silence."""
+        return self._mixer.bad
 
     def flush(self) -> np.ndarray:
         """What the resampler still holds."""

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from asr.audio.features import FRAMES_PER_SECOND
-from asr.model.checkpoint import save_model
 from asr.model.interface import Latency
+from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.model.network.encoder import FULL
 from asr.score import rate, word_errors
@@ -25,9 +25,8 @@ from asr.text import Phonemes, collapse
 from asr.training.augment import Augmenter
 from asr.training.config import Stage, TrainOptions, learning_rate, random_latency, stage_at
 from asr.training.data import Audio, Joined, Utterance, batches, chain, draw
-from asr.training.fit import Plan, Progress, TrainingError, fit, pick_device, ranks, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, TrainingError, fit, pick_device, ranks, resume, save_state
 from asr.training.log import RunLog
-from asr.training.muon import Muon
 
 Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None]]  # frames, lengths, letters, phonemes
 Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it, or its second view, is heard

@@ -13,8 +13,8 @@ import numpy as np
 
 from asr.audio.features import LogMelOptions
 from asr.errors import Error
+from asr.model.checkpoint import AttentionOptions, ModelOptions
 from asr.model.interface import Latency
-from asr.model.options import AttentionOptions, ModelOptions
 from asr.search.lexicon import Lexicon
 from asr.training.augment import AugmentOptions
 from asr.training.data import read_manifest, read_samples

@@ -14,8 +14,8 @@ import soundfile
 import soxr
 
 from asr import audio
+from asr.audio.decoders import PIECE, Mixer
 from asr.audio.features import SAMPLE_RATE
-from asr.audio.samples import clean_samples
 from asr.errors import Error
 from asr.files import atomic_write
 from asr.text import normalise
@@ -167,8 +167,9 @@ def read_counted(u: Utterance) -> tuple[np.ndarray, int, int]:
             if u.start is not None:
                 file.seek(min(file.frames, round(u.start * file.samplerate)))
             count = -1 if u.start is None else round(u.duration * file.samplerate)
-            samples, bad = clean_samples(file.read(count, "float32", always_2d=True))
-            return soxr.resample(samples.mean(1), file.samplerate, SAMPLE_RATE), bad, file.samplerate
+            read, mixer = file.read(count, "float32", always_2d=True), Mixer(None)
+            samples = np.concatenate([mixer(read[at : at + PIECE]) for at in range(0, len(read) or 1, PIECE)])
+            return soxr.resample(samples, file.samplerate, SAMPLE_RATE), mixer.bad, file.samplerate
     except soundfile.LibsndfileError as error:
         said = error.error_string
     try:

@@ -20,7 +20,7 @@ from asr import __version__
 from asr.attention.joint import JointModel, load_joint
 from asr.errors import Error
 from asr.files import atomic_write_bytes
-from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.text import learn

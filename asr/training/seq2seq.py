@@ -17,9 +17,8 @@ from torch import Tensor
 
 from asr.attention.seq2seq_network import Seq2SeqNetwork
 from asr.attention.vocabulary import EOS, Vocabulary
-from asr.training.fit import Plan, Schedule, TrainingError, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Schedule, TrainingError, fit, resume, save_state
 from asr.training.language_model import TextProgress, length_batches, plans, write_log
-from asr.training.muon import Muon
 
 Pair = tuple[str, str]  # source, target
 Batch = tuple[Tensor, Tensor, list[list[int]]]  # source ids (B, S), S of each, target ids

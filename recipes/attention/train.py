@@ -25,17 +25,16 @@ from asr.attention.checkpoint import save_attention
 from asr.attention.decoder import AttentionDecoder, letter_frames
 from asr.attention.joint import JointModel
 from asr.errors import Error
+from asr.model.checkpoint import AttentionOptions
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
-from asr.model.options import AttentionOptions
 from asr.score import rate, word_errors
 from asr.training.acoustic import Examples, pad
 from asr.training.augment import Augmenter
 from asr.training.config import read_config, read_noises
 from asr.training.data import Audio, Joined, Utterance, batches, read_manifest
-from asr.training.fit import Plan, Progress, Schedule, fit
+from asr.training.fit import Muon, Plan, Progress, Schedule, fit
 from asr.training.log import RunLog
-from asr.training.muon import Muon
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded

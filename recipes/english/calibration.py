@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr.align.confidence import Calibration
+from asr.align.segment import Calibration
 
 MIN_DEVIATION = 0.1  # of a feature, in the fit: one that hardly varies gets no large weight
 RIDGE = 1.0  # weight of the squared coefficients in the fit

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.align.confidence import SHARE
+from asr.align.segment import SHARE
 from asr.attention.joint import JointModel
 from asr.attention.rescoring import AttentionJudge
 from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from asr.align.confidence import ALIGNED, FEATURES, HEARD, RECOGNISED, search_evidence
 from asr.align.recording import Stretch, align_speech
-from asr.align.segment import WordAligner
+from asr.align.segment import ALIGNED, FEATURES, HEARD, RECOGNISED, WordAligner, search_evidence
 from asr.align.words import AlignError
 from asr.commands.align import speech
 from asr.model.checkpoint import locate, update_card
@@ -116,7 +115,7 @@ def aligned(aligner: WordAligner, utterances: list[Utterance], heard: list[list[
 
 
 def as_card(samples: dict[Key, Sample]) -> dict:
-    """See asr.align.confidence.Confidence.of."""
+    """See asr.align.segment.Confidence.of."""
     card: dict = {}
     for (name, search), sample in samples.items():
         found = fit(np.array(sample.rows), np.array(sample.right))

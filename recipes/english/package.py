@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from asr.attention.joint import load_joint
-from asr.model.checkpoint import save_model
+from asr.model.network.checkpoint import save_model
 from asr.training.data import read_manifest, read_samples
 from asr.training.posteriors import log_priors, spread
 

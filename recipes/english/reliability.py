@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.align.confidence import ALIGNED, HEARD, RECOGNISED
+from asr.align.segment import ALIGNED, HEARD, RECOGNISED
 from asr.training.data import Utterance
 from recipes.english.calibration import area_under_roc, calibration_error, fit, reliability
 

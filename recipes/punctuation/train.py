@@ -20,9 +20,8 @@ from torch import Tensor
 
 from asr.commands.terminal import say
 from asr.model.checkpoint import write_weights
-from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, Schedule, fit, resume, save_state
 from asr.training.language_model import write_log
-from asr.training.muon import Muon
 from asr.written.marks import MARKS, NONE
 from asr.written.tagger import FORMAT, TaggerOptions
 from asr.written.vocabulary import Vocabulary

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asr.model.checkpoint import save_model
-from asr.model.network.checkpoint import load_network
+from asr.model.network.checkpoint import load_network, save_model
 from wakeword.phonemes.model import WEIGHTS
 
 CARD = {

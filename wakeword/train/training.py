@@ -98,7 +98,7 @@ class CarriedLoss:
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         (frames, targets, weights), begins = batch
         states = None if begins or self._states is None else self._kept(self._states, len(frames))
-        with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.gru
+        with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.recurrent
             logits, self._states = self._model(frames, states)
         return loss_of(logits.float(), targets, weights), {}
 

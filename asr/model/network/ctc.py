@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from asr.audio.features import LogMel
+from asr.model.checkpoint import ModelOptions
 from asr.model.interface import Latency
 from asr.model.network.encoder import FULL, Encoder
 from asr.model.network.recurrent import State, apart, joined
-from asr.model.options import ModelOptions
 from asr.text import BLANK, alphabet_of
 
 PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as ctc_loss
