@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import repeat
 
 import numpy as np
 
@@ -82,6 +83,13 @@ class NgramModel:
     def number(self, word: str) -> int:
         """Of a word in the vocabulary; UNKNOWN of one that is not."""
         return self._ids.get(word, UNKNOWN)
+
+    def numbers(self, places: Mapping[str, int], count: int) -> np.ndarray:
+        """(count,) int64: `number` of each word at its place."""
+        found = np.fromiter(map(places.get, self.words, repeat(-1)), np.int64, len(self.words))
+        numbers = np.full(count, UNKNOWN, np.int64)
+        numbers[found[found >= 0]] = np.flatnonzero(found >= 0)
+        return numbers
 
     def start(self) -> State:
         """The state before the first word of a sentence."""

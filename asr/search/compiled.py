@@ -35,8 +35,8 @@ class CompiledSearch(LexiconSearch):
         self._words = coded.words
         self._hotword_states: list[HotwordState] = [self.hotwords.start]  # by number
         self._hotword_state_numbers = {self.hotwords.start: 0}
-        known = np.array([self.lm.number(word) for word in self._words], np.int64)
-        penalties = np.zeros(len(known))
+        known = self._numbers
+        penalties, no_hotwords = np.zeros(len(known)), np.zeros(len(known), np.uint8)
         for i in np.flatnonzero(known == UNKNOWN).tolist():
             penalties[i] = 0.0 if self._words[i] in self.lm else self._penalty(self._words[i])
         self._engine = native.Engine(
@@ -46,7 +46,7 @@ class CompiledSearch(LexiconSearch):
             known,
             penalties,
             self._unigram_scores()[coded.word],
-            np.array([word in self.hotwords for word in self._words], np.uint8),
+            np.fromiter(map(self.hotwords.__contains__, self._words), np.uint8) if any(self.hotwords) else no_hotwords,
             self.lm.native,
             *((self._after, self._end) if any(self.hotwords) else (None, None)),
             (o.beam, o.symbols, o.lm_weight, o.word_bonus, o.sure_blank, o.least_symbol, o.width)

@@ -143,10 +143,6 @@ class PackedLexicon(Lexicon):
         return {word: self[word] for word in self}
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {word: i for i, word in enumerate(self._packed.words)}
-
-    @cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
         """The pronunciations word by word, the usual one first; and where each word's begin."""
         rows = np.lexsort((self._packed.rank, self._packed.word))
@@ -175,20 +171,20 @@ class PackedLexicon(Lexicon):
         if word in self._own:
             return self._own[word]
         rows, first = self._rows
-        place = self._places[word]
+        place = self._packed.places[word]
         return [self._packed.spelt(row) for row in rows[first[place] : first[place + 1]].tolist()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys([*self._packed.words, *self._own]))
 
     def __len__(self) -> int:
-        return len(self._packed.words) + sum(word not in self._places for word in self._own)
+        return len(self._packed.words) + sum(word not in self._packed.places for word in self._own)
 
     def __bool__(self) -> bool:
         return True
 
     def __contains__(self, word: object) -> bool:
-        return word in self._own or word in self._places
+        return word in self._own or word in self._packed.places
 
 
 @cache

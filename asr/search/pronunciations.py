@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ class Pronunciations:
 
     def __len__(self) -> int:
         return len(self.word)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Of each word, which of `words` it is."""
+        return dict(zip(self.words, range(len(self.words))))
 
     def spelt(self, row: int) -> str:
         """A pronunciation as text."""

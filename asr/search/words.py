@@ -181,10 +181,15 @@ class LexiconSearch(PrefixBeamSearch[Place]):
         log_probs = log_probs - self.options.prior_weight * self._log_prior
         return log_probs - np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
 
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        """Of each of the lexicon's words, its number in the language model."""
+        return self.lm.numbers(self._coded.places, len(self._coded.words))
+
     def _unigram_scores(self) -> np.ndarray:
         """Weighted ln probability of each of the lexicon's words without context, hotwords' weights included."""
         words, weight = self._coded.words, self.options.lm_weight
-        ids = np.array([self.lm.number(word) for word in words])
+        ids = self._numbers
         due = weight * self.lm.unigrams.log_prob[ids].astype(np.float64)
         for i in np.flatnonzero(ids == UNKNOWN).tolist():
             due[i] += weight * self._penalty(words[i])
