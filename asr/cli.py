@@ -20,6 +20,7 @@ COMMANDS = {  # name: what it does, and what adds its options, imported when the
     "align": ("find when each word of a known text was said", "asr.commands.align:add_align"),
     "say-how": ("show how words will be pronounced", "asr.commands.terminal:add_say_how"),
     "lm": ("train language models, score sentences, make some up", "asr.commands.lm:add_lm"),
+    "picture": ("draw what the model hears", "asr.commands.picture:add_picture"),
     "attention": ("spell a recording with the attention decoder, and draw where it looked",
                   "asr.commands.attention:add_attention"),
 }  # fmt: skip
