@@ -19,6 +19,18 @@ class TextError(Error, ValueError):
     """A text cannot be read, with the reason in a sentence."""
 
 
+def read_text(path: str | Path, fails: type[Error] = TextError) -> str:
+    """A whole text file, or standard input (-). Raises the error, of one sentence."""
+    name = "standard input" if path == STDIN else path
+    try:
+        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise fails(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise fails(f"{name} is not UTF-8 text: convert it, for example with iconv") from None
+
+
 def each_line(path: str) -> Iterator[str]:
     """The lines of a file or of standard input (-) that are not empty, stripped, as they are read. Raises TextError."""
     name, number, found = ("standard input" if path == STDIN else path), 0, False

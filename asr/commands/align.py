@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from asr import audio
 from asr.align.recording import ScriptError, Token, tokens
 from asr.commands.terminal import add_model, fail, say
+from asr.text_files import read_text
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def align(options: argparse.Namespace) -> int:
     """Exit status 0 when the text was found in the audio, 1 when it was not or the audio is bad, 2 on a bad start."""
     if options.audio == options.text == audio.STDIN:
         return fail("audio and text cannot both be standard input: give one of them as a file")
-    script = tokens(_read(options.text))
+    script = tokens(read_text(options.text, ScriptError))
     from asr.align.words import AlignError
     from asr.recognizer import load
 
@@ -64,21 +65,6 @@ def align(options: argparse.Namespace) -> int:
     WRITERS[options.format].write(found, sys.stdout)
     sys.stdout.flush()
     return _judge(found)
-
-
-def _read(path: str) -> str:
-    """The text of a file or standard input. Raises ScriptError."""
-    try:
-        if path == audio.STDIN:
-            content = sys.stdin.buffer.read()
-        else:
-            with open(path, "rb") as file:
-                content = file.read()
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ScriptError(f"{path} is not UTF-8 text: save it as UTF-8, without formatting") from None
-    except OSError as error:
-        raise ScriptError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _aligned(recognizer: Recognizer, path: str, script: list[Token]) -> Transcript:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from asr import audio
 from asr.errors import Error
 from asr.score import words_of
+from asr.text_files import read_text
 from asr.training import corpora
 from asr.training.data import ManifestError
 
@@ -57,12 +58,9 @@ def _has_audio(folder: Path) -> bool:
 def _contents(path: Path) -> str:
     if not path.exists():
         raise ScoreError(f"{path} does not exist")
-    if not (text := path.read_bytes()):
+    if not (text := read_text(path, ScoreError)):
         raise ScoreError(f"{path} is empty")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ScoreError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
+    return text
 
 
 def _results(folder: Path) -> list[Text]:

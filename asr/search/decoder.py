@@ -18,7 +18,6 @@ from asr.language.rnn import load as load_recurrent
 from asr.model.checkpoint import MODELS
 from asr.model.interface import AcousticModel
 from asr.search.base import Hypothesis, Partial, Search, SearchOptions
-from asr.search.commands import CommandSet
 from asr.search.ctc_paths import ctc_scores
 from asr.search.hotwords import Hotword
 from asr.search.lexicon import Lexicon, LexiconError, packaged
@@ -79,6 +78,8 @@ class Decoder:
         return Greedy(self.alphabet)
 
     def _commands(self) -> Search:
+        from asr.search.commands import CommandSet
+
         phonemes = self._phonemes if self._lexicon else ()
         commands = self.options.commands or ()
         return CommandSet(commands, self.alphabet, phonemes, self._lexicon, self.options.rejection)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from asr.model.checkpoint import MODELS
-from asr.search.letter_to_sound import guess
 from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations, open_packed
 
 PACKAGED = MODELS / "english-lexicon.npz"  # or not
@@ -104,6 +103,8 @@ class Lexicon(Mapping[str, list[str]]):
         """The same, and where each way comes from: what the lexicon lacks may be an acronym, spelt or read."""
         if word in self:
             return [(way, "lexicon") for way in self[word]]
+        from asr.search.letter_to_sound import guess
+
         read = [(way, "by its spelling") for way in guess(word, self)]
         if not 1 < len(word) <= MAX_ACRONYM_LETTERS or "'" in word:
             return read

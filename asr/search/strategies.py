@@ -11,7 +11,6 @@ from asr.language.ngram import NgramModel
 from asr.search.base import Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions, greedy
 from asr.search.compiled import lexicon_search
 from asr.search.hotwords import Hotword, HotwordLanguageModel, HotwordScorer
-from asr.search.letters import LetterSearch
 from asr.search.lexicon import Lexicon
 from asr.search.options import DecoderOptions, Weights
 from asr.text import Alphabet
@@ -53,6 +52,8 @@ class Letters(Search):
         name: str = "letters",
     ):
         """prior (V,) or a number: taken off the log-probabilities."""
+        from asr.search.letters import LetterSearch
+
         if hotwords:
             lm = HotwordLanguageModel(lm, HotwordScorer(hotwords), options.lm_weight)
         self.name, self.options, self._prior = name, options, prior

@@ -23,6 +23,7 @@ from pathlib import Path
 from asr import audio
 from asr.model.interface import FRAME_SECONDS
 from asr.text import normalise
+from asr.text_files import read_text
 from asr.training.data import ManifestError, Utterance, read_manifest
 
 UNKNOWN = "unknown"  # speaker
@@ -66,7 +67,7 @@ def _utterance(file: Path, raw: str, corpus: str, speaker: str) -> Utterance:
 def _common_voice(path: Path) -> Iterator[Utterance]:
     """train.tsv, dev.tsv ...: the speaker is client_id."""
     try:
-        table = csv.DictReader(_text(path).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
+        table = csv.DictReader(read_text(path, ManifestError).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
         columns, rows = table.fieldnames or (), list(table)
     except csv.Error as error:
         raise ManifestError(f"{path} is no TSV file of Common Voice ({error}): fetch it again") from None
@@ -166,16 +167,7 @@ def pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 def lines(path: Path) -> list[str]:
     """A text file's lines that are not empty. Raises ManifestError."""
-    return [line.strip() for line in _text(path).split("\n") if line.strip()]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
+    return [line.strip() for line in read_text(path, ManifestError).split("\n") if line.strip()]
 
 
 # what of it can be trained on, and what is held out

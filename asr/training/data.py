@@ -19,6 +19,7 @@ from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
 from asr.files import atomic_write
 from asr.text import normalise
+from asr.text_files import read_text
 
 
 class ManifestError(Error):
@@ -53,10 +54,7 @@ def read_manifest(path: str | Path, parts: bool = True) -> list[Utterance]:
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     utterances = []
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")  # splitlines() would cut at U+2028 inside a text, too
-    except UnicodeDecodeError:
-        raise ManifestError(f"{path} is not UTF-8 text: convert it, for example with iconv") from None
+    lines = read_text(path, ManifestError).split("\n")  # splitlines() would cut at U+2028 inside a text, too
     for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
         try:
             row = json.loads(line)
