@@ -2,7 +2,7 @@
 
     python -m benchmarks.noise DATA/noise.jsonl
 
-Ten minutes each of digital silence, mains hum, white and pink noise, synthesised music, and of every recorded
+Ten minutes each of digital silence, mains hum, white and pink noise, and of every recorded
 noise: a long file by itself, the short clips of a class one after the other, both repeated to ten minutes.
 """
 
@@ -36,7 +36,7 @@ def main() -> int:
             if options.only and options.only not in name:
                 continue
             sound, path = make(count), Path(folder) / "noise.wav"
-            rows += [heard(name, sound, path, gain, options.model) for gain in options.gains]
+            rows.append(heard(name, sound, path, options.model))
             print(f"{name}: {rows[-1]['words']} words {rows[-1]['failure']}", file=sys.stderr, flush=True)
     report(rows, machine, options)
     return 1 if any(row["failure"] for row in rows) else 0
@@ -46,7 +46,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, corpus")
     top.add_argument("--minutes", type=float, default=10.0, help="of every sound (default: 10)")
-    top.add_argument("--gains", type=float, nargs="+", default=[0.0], metavar="DB", help="default: 0")
     top.add_argument("--only", metavar="TEXT", help="sounds with this in their name")
     top.add_argument("--model", default="english", help="packaged model or checkpoint")
     top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
@@ -61,7 +60,6 @@ def sounds(manifest: Path) -> dict[str, Callable[[int], np.ndarray]]:
         "hum 60 Hz": lambda n: hum(n, 60),
         "white noise": white,
         "pink noise": pink,
-        "music, synthesised": music,
     }
     return made | {name: partial(looped, files) for name, files in recorded(manifest).items()}
 
@@ -97,35 +95,16 @@ def pink(count: int) -> np.ndarray:
     return scaled(np.resize(shaped, count))
 
 
-def music(count: int) -> np.ndarray:
-    """Chords and a wandering melody of plucked, harmonic notes at 100 beats a minute; a minute, repeated."""
-    random, beat = np.random.default_rng(2), 60 / 100
-    piece, scale = np.zeros(64 * RATE), [0, 2, 4, 5, 7, 9, 11, 12]
-    for number in range(int(min(60, count / RATE) / beat)):
-        root = [0, 9, 5, 7][number // 4 % 4]
-        notes = [48 + root + step for step in (0, 4, 7)] if number % 4 == 0 else []
-        for note in [*notes, 60 + random.choice(scale)]:
-            tone, at = plucked(440 * 2 ** ((note - 69) / 12)), int(number * beat * RATE)
-            piece[at : at + len(tone)] += tone
-    return scaled(np.resize(piece[: 60 * RATE], count))
-
-
-def plucked(frequency: float, seconds: float = 2.0) -> np.ndarray:
-    time = np.arange(int(seconds * RATE)) / RATE
-    partials = (np.sin(2 * np.pi * frequency * k * time) * np.exp(-2 * k * time) / k for k in range(1, 9))
-    return sum(partials) * np.minimum(1, time / 0.01)
-
-
 def scaled(sound: np.ndarray) -> np.ndarray:
     return sound * (LEVEL / np.sqrt(np.mean(sound**2)))
 
 
-def heard(name: str, sound: np.ndarray, path: Path, gain: float, model: str) -> dict[str, object]:
+def heard(name: str, sound: np.ndarray, path: Path, model: str) -> dict[str, object]:
     """Write the sound to a file, transcribe that with the command, count the words."""
-    soundfile.write(path, np.clip(sound * 10 ** (gain / 20), -1, 1), RATE, "PCM_16")
+    soundfile.write(path, np.clip(sound, -1, 1), RATE, "PCM_16")
     run = measure.run(measure.command("--format", "json", str(path), model=model))
     hours = len(sound) / RATE / 3600
-    row = {"sound": name, "gain dB": gain, "minutes": 60 * hours, "words": "", "words per hour": "",
+    row = {"sound": name, "minutes": 60 * hours, "words": "", "words per hour": "",
            "CPU s": run.cpu, "first words": "", "failure": ""}  # fmt: skip
     if run.status:
         return row | {"failure": run.failure}

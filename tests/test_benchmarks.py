@@ -173,7 +173,7 @@ def test_a_lost_answer_of_a_server_is_a_failure(serving, wrong, monkeypatch, tmp
     assert serving.main() == wrong
 
 
-@pytest.mark.parametrize("name", ["silence", "hum 50 Hz", "white noise", "pink noise", "music, synthesised"])
+@pytest.mark.parametrize("name", ["silence", "hum 50 Hz", "white noise", "pink noise"])
 def test_synthetic_sounds(name, tmp_path):
     (tmp_path / "noise.jsonl").write_text("")
     count = 5 * noise.RATE

@@ -1,21 +1,19 @@
 """The compiled lexicon search against the one in Python, which is its specification."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search import compiled
+from asr.search import strategies
 from asr.search.base import LexiconOptions
-from asr.search.compiled import CompiledSearch, lexicon_search
 from asr.search.hotwords import Hotword, HotwordScorer
+from asr.search.strategies import CompiledSearch, words_search
 from asr.search.words import LexiconSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
-pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
+pytestmark = pytest.mark.skipif(strategies.native is None, reason="installed without a compiler")
 WITH_NEW = [*LEXICON, ("sepp", "S EH P"), ("bats", "B AA T S")]
 HOTWORDS = HotwordScorer([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
 MODELS = [train(SENTENCES, TrainingOptions(order=n, min_word=1, min_counts=(1,) * n)) for n in (1, 2, 3)]
@@ -87,7 +85,6 @@ def test_an_error_in_a_hotword_comes_through(monkeypatch):
 
 
 def test_it_is_chosen_where_it_can_be(monkeypatch):
-    arguments = (PHONEMES, LEXICON, MODELS[2], replace(LexiconOptions(), beam=4))
-    assert type(lexicon_search(*arguments)) is CompiledSearch
-    monkeypatch.setattr(compiled, "native", None)
-    assert type(lexicon_search(*arguments)) is LexiconSearch
+    assert words_search(MODELS[2]) is CompiledSearch
+    monkeypatch.setattr(strategies, "native", None)
+    assert words_search(MODELS[2]) is LexiconSearch

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from asr.search.base import (
 from asr.search.hotwords import HotwordScorer, HotwordState
 from asr.search.lexicon import Lexicon
 from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations
-from asr.search.tree import Context, LookAhead, Node, PronunciationTree
 from asr.text import Alphabet
+
+if TYPE_CHECKING:  # who searches by compiled loops does without
+    from asr.search.tree import Context, LookAhead, Node, PronunciationTree
 
 MIN_SHOWN_RATIO = 0.007  # of a place's probability against the best one's (5 nats), for its words to be shown
 
@@ -118,10 +120,14 @@ class LexiconSearch(PrefixBeamSearch[Place]):
 
     @cached_property
     def _tree(self) -> PronunciationTree:
+        from asr.search.tree import PronunciationTree
+
         return PronunciationTree(self._coded)
 
     @cached_property
     def _ahead(self) -> LookAhead:
+        from asr.search.tree import LookAhead
+
         weight, due = self.options.lm_weight, self._unigram_scores()[self._coded.word]
         if not self.options.look_ahead:
             weight, due = 0.0, np.zeros(len(due))
