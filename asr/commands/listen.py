@@ -15,8 +15,14 @@ import numpy as np
 
 from asr.audio import microphone
 from asr.audio.microphone import Microphone, MicrophoneOptions
-from asr.commands.terminal import add_expectations, add_model, milliseconds, recognizer_options
-from asr.commands.writing import add_writing, written_options
+from asr.commands.terminal import (
+    add_expectations,
+    add_model,
+    add_writing,
+    milliseconds,
+    recognizer_options,
+    written_options,
+)
 
 if TYPE_CHECKING:
     from asr.live.listener import Listener

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
+    from asr.written.options import WrittenOptions
 
 
 def add_model(p: argparse.ArgumentParser, name: str = "--model", what: str = "") -> None:
@@ -137,3 +138,22 @@ def say_how(options: argparse.Namespace) -> int:
         for way, source in lexicon.explained(word):
             print(f"{word}\t{way}\t{'your lexicon' if word in own else source}")
     return 0
+
+
+def add_writing(p: argparse.ArgumentParser, plain: bool = True) -> None:
+    """How text that people read is written. plain: it may also stay as it was said."""
+    from asr.written.options import WrittenOptions
+
+    if plain:
+        p.add_argument("--plain", action="store_true", help="the words as said: no marks, capitals and figures")
+    p.add_argument("--numbers", choices=("always", "large", "never"), default=WrittenOptions.numbers, help="in "
+                   "figures: all, those of ten and more or with a unit, or none (default: %(default)s)")  # fmt: skip
+    p.add_argument("--dates", choices=("said", "us", "uk"), default=WrittenOptions.dates, help="their order: as said, "
+                   '"May 3, 2021", or "3 May 2021" (default: %(default)s)')  # fmt: skip
+
+
+def written_options(options: argparse.Namespace) -> WrittenOptions | None:
+    """None: the text stays as it was said."""
+    from asr.written.options import WrittenOptions
+
+    return None if options.plain else WrittenOptions(options.numbers, options.dates)

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING
 
 from asr import __version__, audio
 from asr.commands.results import INDEX, Folder, OneFile, Output, Screen, settings_of
-from asr.commands.terminal import add_expectations, add_model, clock, milliseconds, positive, recognizer_options, say
-from asr.commands.writing import add_writing, written_options
+from asr.commands.terminal import (
+    add_expectations,
+    add_model,
+    add_writing,
+    clock,
+    milliseconds,
+    positive,
+    recognizer_options,
+    say,
+    written_options,
+)
 from asr.errors import Error, UsageError
 from asr.transcript import FORMATS, OutputError, Segment, Transcript
 

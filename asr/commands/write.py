@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asr.audio import STDIN
-from asr.commands.writing import add_writing
+from asr.commands.terminal import add_writing
 from asr.errors import Error
 from asr.transcript import Segment, Word, fields
 from asr.written.options import WrittenOptions

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.listen import MAX_LATENCY_MS
-from asr.commands.terminal import add_model, fail, milliseconds, positive, say
-from asr.commands.writing import add_writing, written_options
+from asr.commands.terminal import add_model, add_writing, fail, milliseconds, positive, say, written_options
 from asr.errors import UsageError
 from asr.serve.access import Limits, listening_socket, network, read_token, wyoming_address
 
