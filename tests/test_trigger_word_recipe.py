@@ -1,4 +1,4 @@
-"""recipes/trigger_word: a detector for each span, trained once, each with and without its second look."""
+"""recipes/trigger_word: a detector for each span, trained once, each with and without its phonemes."""
 
 import csv
 
@@ -6,8 +6,12 @@ import numpy as np
 import soundfile
 from loud import OPTIONS, loud_model, stream
 
+from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import ModelOptions
+from asr.model.network.ctc import CTCModel
 from recipes.trigger_word import spans
-from wakeword.phonemes.fusion import SecondStage, SecondStageOptions
+from wakeword.phonemes.fusion import FusionOptions
+from wakeword.phonemes.model import PhonemeModel
 from wakeword.train.training import save_detector
 
 
@@ -16,10 +20,14 @@ def test_each_span_is_trained_once_and_measured_with_both(tmp_path, monkeypatch,
 
     def build(phrase, path, options, report):
         trained.append(options.train.span)
-        look = {"second look": SecondStageOptions((("B", "UW", "M"),), 0.3).asdict()} if len(trained) == 1 else {}
-        save_detector(loud_model(), path, {"phrase": phrase} | look, OPTIONS)
+        fusion = {"fusion": FusionOptions((("B", "UW", "M"),)).asdict()} if len(trained) == 1 else {}
+        save_detector(loud_model(), path, {"phrase": phrase} | fusion, OPTIONS)
 
-    monkeypatch.setattr(SecondStage, "heard", lambda self, frames: 0.5)  # the ear of the packaged one has other bands
+    untrained = CTCModel(
+        ModelOptions(LogMelOptions(n_mels=8), phonemes=("B", "M", "UW"), layers=1, hidden=4, channels=2)
+    )
+    tensors = {name: tensor.numpy() for name, tensor in untrained.state_dict().items()}
+    monkeypatch.setattr(PhonemeModel, "load", lambda: PhonemeModel(tensors, ("B", "M", "UW"), 1, 8))
     monkeypatch.setattr(spans, "build", build)
     monkeypatch.setattr(spans, "SPANS", (0.04, 0.36))
     for folder, sound in (("said", stream()[: 3 * 16_000]), ("other", np.zeros(60 * 16_000, np.float32))):
@@ -31,4 +39,4 @@ def test_each_span_is_trained_once_and_measured_with_both(tmp_path, monkeypatch,
         spans.main()
     assert trained == [0.04, 0.36] and "| 0.36 | no | 0.5 | clean | 0 (" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "out" / "spans.csv").open()))
-    assert {(row["span s"], row["second look"]) for row in rows} == {("0.04", "no"), ("0.04", "yes"), ("0.36", "no")}
+    assert {(row["span s"], row["phonemes"]) for row in rows} == {("0.04", "no"), ("0.04", "yes"), ("0.36", "no")}

@@ -14,7 +14,7 @@ from loud import Loudness
 from asr.training.acoustic import evaluate, losses
 from asr.training.config import TrainOptions
 from asr.training.data import Utterance
-from recipes.wake_words import thresholds
+from recipes.wake_words import rest, thresholds
 from recipes.wake_words.ear import Ear
 
 
@@ -39,11 +39,34 @@ def test_thresholds_are_counted_over_a_manifest(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(32_000, 0.5), 16_000)
     row = {"audio_filepath": "a.wav", "duration": 2, "text": "a line\u2028ends"}
     (tmp_path / "speech.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
-    peaks, hours = thresholds.events(Loudness(), tmp_path / "speech.jsonl")
+    found = thresholds.events({"a": Loudness(), "b": Loudness(card={"phrase": "line"})}, tmp_path / "speech.jsonl")
+    peaks, hours = found["a"]
+    assert found["b"][1] == 0  # its phrase is said there
     assert hours == pytest.approx(2.5 / 3600) and peaks.max() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_manifest_that_is_missing_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["thresholds", "computer", str(tmp_path / "none.jsonl")])
+    monkeypatch.setattr(sys, "argv", ["thresholds", str(tmp_path / "none.jsonl"), "computer"])
     with pytest.raises(SystemExit, match="thresholds: .*none.jsonl: no such manifest"):
         thresholds.main()
+
+
+def test_speakers_of_more_speech_are_apart_or_taught(tmp_path, monkeypatch):
+    monkeypatch.setattr(rest, "SETS", ("minds14", "robotutor"))
+    row = {
+        "audio_filepath": "a.flac",
+        "text": "two words",
+        "text_from": "corpus",
+        "split": "train",
+        "corpus": "minds14",
+    }
+    callers = [row | {"speaker": f"caller {i}"} for i in range(40)]
+    bad = [row | {"text": ""}, row | {"split": "doubtful"}, row | {"text_from": "none"}]
+    words = [row | {"corpus": "robotutor"}, row | {"corpus": "robotutor", "text": "word"}]
+    for name, rows in (("minds14", callers + bad), ("robotutor", words)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found = rest.with_more({"more": [row | {"speaker": "old"}], "test": []}, tmp_path)
+    speakers = [{r["speaker"] for r in found[name]} for name in ("taught", "apart")]
+    assert not speakers[0] & speakers[1] and len(speakers[0] | speakers[1]) == 42 and 3 < len(speakers[1]) < 20
+    assert [r["corpus"] for r in found["taught"][-2:]] == ["robotutor", "robotutor-words"]
+    assert len(found["taught"]) + len(found["apart"]) == 1 + 40 + 2

@@ -1,4 +1,4 @@
-"""Both listen: phonemes in numpy as in torch, what they do to scores, any cut of a stream; older detectors."""
+"""Both listen: phonemes in numpy as in torch, what they do to scores, any cut of a stream."""
 
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from asr.audio.features import LogMel, LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel
 from wakeword.detector import DetectorError, load
-from wakeword.phonemes.fusion import CHUNK, Fusion, FusionOptions, SecondStage, SecondStageOptions, band_interpolation
+from wakeword.phonemes.fusion import CHUNK, Fusion, FusionOptions, band_interpolation, fused
 from wakeword.phonemes.model import PhonemeModel
 from wakeword.phrase.pronunciation import ways
 from wakeword.thresholds import peaks, thresholds
 from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"
-EVERY = SecondStage.EVERY
 SYMBOLS = ("AH", "B", "M", "UW")
 
 
@@ -49,70 +48,12 @@ def test_phonemes_in_numpy_are_those_of_torch(untrained, phonemes, frames):
     assert np.allclose(phonemes(x), wanted, atol=1e-5)
 
 
-def looking(phonemes, floor=0.3):
-    detector = loud_detector()
-    detector.phonemes = SecondStage(SecondStageOptions((("B", "UW", "M"), ("B", "AH", "M")), floor), phonemes)
-    return detector
-
-
-def test_where_there_is_no_reason_to_look_nothing_is_heard(phonemes):
-    x = stream()
-    before, _ = loud_detector().scores(x, loud_detector().start())
-    after, _ = looking(phonemes).scores(x, looking(phonemes).start())
-    looked = (before >= 0.3) & (np.arange(len(before)) % EVERY == 0)
-    assert (after[~looked] == 0).all() and (after[looked] > 0).all() and looked.sum() > 10
-
-
-def test_the_better_it_is_heard_the_higher_the_score(phonemes):
-    look, given = SecondStage(SecondStageOptions((("B",),), 0.1), phonemes), np.full(3 * EVERY, 0.5, np.float32)
-    hear = iter([0.01, 0.1, 0.9])
-    look.heard = lambda frames: next(hear)
-    _, state = look.feed(np.zeros(1, np.float32), np.zeros((8, 8), np.float32), look.start())
-    found, _ = look.feed(given, np.zeros((4 * len(given), 8), np.float32), state)
-    low, same, high = found[1::EVERY]
-    assert not found[::EVERY].any()
-    assert low < 0.05 and same == pytest.approx(0.5) and high > 0.95
-
-
-def test_real_speech_says_what_it_says():
-    model = PhonemeModel.load()
-    frames = LogMel(LogMelOptions(n_mels=model.n_mels))(audio.load(str(DATA / "independence.opus")))
-    said, other = (
-        SecondStage(SecondStageOptions(tuple(ways(p)), 0.1), model).heard(frames) for p in ("independence", "jarvis")
-    )
-    assert said > 0.3 and other < 0.1
-
-
-@settings(max_examples=15)
-@given(cuts=st.lists(st.integers(0, 96_000), max_size=8))
-def test_any_cut_of_a_stream_is_looked_at_alike(phonemes, cuts):
-    detector, x = looking(phonemes), stream()
-    whole, _ = detector.scores(x, detector.start())
-    state, parts = detector.start(), []
-    for piece in np.split(x, sorted(cuts)):
-        scores, state = detector.scores(piece, state)
-        parts.append(scores)
-    assert np.allclose(np.concatenate(parts), whole, atol=1e-6)
-
-
-def test_the_window_is_as_long_as_the_phrase_may_be(phonemes):
-    short, long = (SecondStage(SecondStageOptions((("B",) * n,), 0.1), phonemes).frames for n in (3, 12))
-    assert 100 < short < long < 300
-
-
-def test_a_detector_keeps_its_second_look(tmp_path, phonemes, monkeypatch):
-    monkeypatch.setattr(PhonemeModel, "load", lambda: phonemes)
-    file, look = tmp_path / "boom.safetensors", SecondStageOptions((("B", "UW", "M"),), 0.25)
-    save_detector(loud_model(), file, {"phrase": "boom", "second look": look.asdict()}, OPTIONS)
-    assert load(file).phonemes.options == look
-
-
 @pytest.mark.parametrize(
-    "look", [{"ways": [["B", "QQ"]], "floor": 0.1}, {"ways": [["B"]]}, {"ways": 3, "floor": 0.1}, 7]
+    "fusion", [{"ways": [["B", "QQ"]]}, {"weight": 1.0}, {"ways": 3}, {"ways": [["B"]], "floor": 0.1}, 7]
 )
-def test_a_look_that_makes_no_sense_is_a_damaged_detector(tmp_path, look):
+def test_a_fusion_that_makes_no_sense_is_a_damaged_detector(tmp_path, fusion):
     file = tmp_path / "boom.safetensors"
-    save_detector(loud_model(), file, {"phrase": "boom", "second look": look}, OPTIONS)
+    save_detector(loud_model(), file, {"phrase": "boom", "fusion": fusion}, OPTIONS)
     with pytest.raises(DetectorError, match="damaged"):
         load(file)
 
@@ -201,3 +142,27 @@ def test_the_tail_of_known_distributions_is_found():
                 thresholds_found.append(np.log(p / (1 - p)) + 4 - right)
         assert abs(np.median(found[True])) < near
         assert not shape or np.median(found[False]) > 3 * abs(np.median(found[True]))  # the exponential is too careful
+
+
+def test_heard_once_and_fused_later_gives_the_same_scores(phonemes):
+    fusion, clip = listening(phonemes).phonemes, np.pad(audio.load(str(DATA / "independence.opus")), 8000)
+    frames = LogMel(LogMelOptions(n_mels=8))(clip)
+    rnn = np.random.default_rng(2).random((len(frames) - 8) // 4 + 1).astype(np.float32)
+    whole, _ = fusion.feed(rnn, frames, fusion.start())
+    heard = fusion.hear(frames)
+    assert len(heard) == len(rnn) // CHUNK and heard.max() > 0
+    np.testing.assert_array_equal(fusion.fuse(rnn, heard), whole)
+
+
+def test_the_better_it_is_heard_the_higher_the_score():
+    low, same, high = fused(0.5, np.array([0.01, 0.1, 0.9]), 0.5, 2.0)
+    assert low < 0.05 and same == pytest.approx(0.5) and high > 0.95
+    assert fused(0.9, 0.1, 1.0, 2.0) == pytest.approx(0.9)
+
+
+def test_a_detector_with_a_second_look_is_to_be_trained_again(tmp_path):
+    file = tmp_path / "boom.safetensors"
+    save_detector(loud_model(), file, {"phrase": "boom"}, OPTIONS)
+    file.write_bytes(file.read_bytes().replace(b'"version":"3"', b'"version":"2"'))
+    with pytest.raises(DetectorError, match="detector of version 2.* or train it again"):
+        load(file)

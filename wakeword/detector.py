@@ -21,12 +21,12 @@ from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
 from wakeword.frontend import SharedLogMel
 from wakeword.network import Network
-from wakeword.phonemes.fusion import Fusion, SecondStage, fusion_of
+from wakeword.phonemes.fusion import Fusion, fusion_of
 
 if TYPE_CHECKING:
     from wakeword.network import ExportedNetwork
 
-FORMAT, VERSION, READ = "wakeword", "3", ("1", "2", "3")  # 1: the RNN alone; 2: with a SecondStage; 3: with Fusion
+FORMAT, VERSION, READ = "wakeword", "3", ("1", "3")  # 1: the RNN alone; 3: with the phonemes
 MODELS = Path(__file__).parent / "models"
 AFTERWARDS = np.zeros(SAMPLE_RATE // 2, np.float32)  # a detector fires a moment after the phrase: files end too soon
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class StreamState(NamedTuple):
     recent: np.ndarray  # (smooth - 1,) last raw scores
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
-    phonemes: Any  # the state of Fusion or SecondStage, None without
+    phonemes: Any  # the state of Fusion, None without
     bad_samples: int = 0  # heard so far as silence: NaN, infinite or absurdly large
 
 
@@ -135,7 +135,7 @@ class Detector(WakeWordDetector):
     ):
         """network: its weights, or what computes with them as Network does."""
         self.model, self.card, self.options = model, card, options
-        self.phonemes: Fusion | SecondStage | None = fusion_of(card)
+        self.phonemes: Fusion | None = fusion_of(card)
         self.frontend = SharedLogMel.of(model["n_mels"])
         self._kernel, self._stride = model["kernel"], model["stride"]
         self.step_seconds = self._stride * self.frontend.options.hop / SAMPLE_RATE

@@ -8,9 +8,8 @@ import numpy as np
 
 RATES = (0.1, 0.5, 1.0, 3.0)  # false alarms an hour for which a detector knows a threshold
 USUAL = 0.5  # ... unless another one is asked for
-TAIL = 25  # highest peaks that the tail is fitted to
-LOOKED_TAIL = 12  # ... after a second look: lower ones say little, they were looked at because of noise
-TAIL_RATE = 30.0  # highest peaks an hour that the tail of fused scores is fitted to: all of them say something
+TAIL = 25  # highest peaks that the tail of an RNN's scores is fitted to
+TAIL_RATE, LEAST_TAIL = 30.0, 12  # highest peaks an hour that the tail of fused scores is fitted to, at least so many
 FEW, SHAPES = 20, (-0.5, 0.1)  # so many excesses say as much about a tail's shape as is known of it before: 0
 CEILING = 1 - 1e-6
 

@@ -142,12 +142,13 @@ def hear(
 
 
 def wake_scores(recognizer: Recognizer, samples: np.ndarray, names: list[str]) -> list[Score]:
-    """The score of every step. Raises asr.errors.Error for a detector that cannot be had."""
+    """The score of every step that has one. Raises asr.errors.Error for a detector that cannot be had."""
     module: Any = import_module(WAKE_WORDS)
     detectors, found = module.detectors(names, [], recognizer), []
     for scored in module.Watch(detectors).feed(samples):
         times = scored.time - scored.step * np.arange(len(scored.scores))[::-1]
-        found.append(Score(scored.name, times, scored.scores, detectors[scored.name].options.threshold))
+        given = scored.scores > 0  # once phonemes are heard, too, there is one for every eighth step
+        found.append(Score(scored.name, times[given], scored.scores[given], detectors[scored.name].options.threshold))
     return found
 
 

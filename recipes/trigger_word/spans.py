@@ -2,7 +2,7 @@
 
     python -m recipes.trigger_word.spans OUT --phrase snowboy --positives wake-dev.jsonl --negatives speech/dev.jsonl
 
-The phrase is spoken once; the detectors share the clips. Each is measured with its second look and without it, so that
+The phrase is spoken once; the detectors share the clips. Each is measured with its phonemes and without them, so that
 the span's own effect can be seen. Results: OUT/spans.csv and a table on the screen.
 """
 
@@ -33,10 +33,10 @@ def measured(span: float, options: argparse.Namespace) -> Iterator[Row]:
         train = replace(wanted.train, span=span, updates=options.updates)
         build(options.phrase, path, replace(wanted, train=train), lambda line: print(line, file=sys.stderr))
     detector = load(path)
-    looks = {"no": None} | ({"yes": detector.phonemes} if detector.phonemes else {})
-    for name, detector.phonemes in looks.items():
+    ways = {"no": None} | ({"yes": detector.phonemes} if detector.phonemes else {})
+    for name, detector.phonemes in ways.items():
         report = evaluate(detector, options.positives, options.negatives, options.noise)
-        found = {"span s": round(span, 2), "second look": name}
+        found = {"span s": round(span, 2), "phonemes": name}
         yield from (found | row for row in report.misses if row["set"] == SWEPT)
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = [row for span in SPANS for row in measured(span, options)]
     write_csv(options.out / "spans.csv", rows)
-    head = ["span s", "second look", "wanted per hour", "condition"]
+    head = ["span s", "phonemes", "wanted per hour", "condition"]
     cells = [
         [str(row[name]) for name in head] + [estimate(row, "miss %", 1), f"{row.get(DELAY, 0):.2f}"] for row in rows
     ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -77,16 +78,16 @@ class Ear(nn.Module):
         return self.letters(hidden).float().log_softmax(-1), lengths
 
     def losses(
-        self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latency: Latency | None = None
-    ) -> tuple[Tensor, Tensor | None, None]:
-        """As CTCModel.losses; there is no latency to choose, the trunk looks back only."""
+        self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latencies: Sequence[Latency | None] = ()
+    ) -> tuple[Tensor, Tensor | None, None, None]:
+        """As CTCModel.losses; there is no latency to choose, the trunk looks back only, and there is a single view."""
         hidden, lengths = self.steps(frames, lengths)
         on_letters = ctc_loss(self.letters(hidden).float().log_softmax(-1), lengths, letters)
         known = [i for i, p in enumerate(phonemes) if p is not None]
         if not known:
-            return on_letters, None, None
+            return on_letters, None, None, None
         log_probs = self.phonemes(hidden[known]).float().log_softmax(-1)
-        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known]), None
+        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known]), None, None
 
 
 class _Options:

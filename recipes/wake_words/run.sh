@@ -1,28 +1,30 @@
 #!/usr/bin/env bash
-# The packaged detectors, from the data folder and recipes/english's synthetic speech: recipes/wake_words/run.sh DATA WORK
+# The packaged detectors, from the data folder, recipes/english's synthetic speech and more real speech:
+# recipes/wake_words/run.sh DATA WORK SPEECH
 set -euo pipefail
-data=$1 work=$2
+data=$1 work=$2 speech=$3
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 here=$(dirname "$0")
 
 python -m recipes.wake_words.negatives "$data" --output wakeword/data
 python -m recipes.wake_words.heard
-python -m recipes.wake_words.rest "$data" "$work"
+python -m recipes.wake_words.rest "$data" "$work" "$speech"
 
 python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     --updates 3600 --evaluate-every 300 "$work/more.jsonl" "$data/speech/an4-train.jsonl" \
     "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
 
-python -m asr.cli train --out "$work/phonemes" --config "$here/second_look.toml" --dev "$data/speech/dev.jsonl" \
-    --noise "$data/noise.jsonl" "$work/more.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" \
-    "$work"/{piper,flite,hibari}/manifest.jsonl
-python -m recipes.wake_words.second_look "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
+# goes on from the packaged weights; without --start-from and with ten times the updates it begins anew
+python -m asr.cli train --out "$work/phonemes" --config "$here/phonemes.toml" --start-from wakeword/phonemes.safetensors \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" "$work/taught.jsonl" "$data/speech/an4-train.jsonl" \
+    "$data/synthetic/kokoro.jsonl"
+python -m recipes.wake_words.phonemes "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
 
 while read -r phrase clips updates; do
     detector=wakeword/models/$phrase.safetensors
     wakeword train "$phrase" --output "$detector" --negatives "$work/more.jsonl" --clips "$clips" --updates "$updates"
-    python -m recipes.wake_words.thresholds "$detector" "$work/test.jsonl"
 done <<< "computer 2000 2700
 jarvis 1400 1500
 activate 1000 1500"
+python -m recipes.wake_words.thresholds "$work/apart.jsonl" wakeword/models/*.safetensors

@@ -1,6 +1,6 @@
-"""Set a detector's thresholds by more real speech than `wakeword train` has: what is done for the packaged ones.
+"""Set detectors' thresholds by more real speech than `wakeword train` has: what is done for the packaged ones.
 
-    python -m recipes.wake_words.thresholds wakeword/models/computer.safetensors SPEECH.jsonl
+    python -m recipes.wake_words.thresholds SPEECH.jsonl wakeword/models/*.safetensors
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
 are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten: RNN and phonemes both hear
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +22,38 @@ from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
 from asr.model.checkpoint import update_card
 from asr.training.data import read_manifest
-from wakeword.detector import VERSION, Detector, load
+from wakeword.detector import VERSION, WakeWordDetector, load
 from wakeword.phonemes.fusion import Fusion, FusionOptions
 from wakeword.phrase.pronunciation import says, ways
-from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL_RATE, USUAL, peaks, thresholds
+from wakeword.several import Several
+from wakeword.thresholds import LEAST_TAIL, RATES, TAIL_RATE, USUAL, peaks, thresholds
 from wakeword.train.validation import MIN_EVENT_GAP_S
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 
 
-def events(detector: Detector, manifest: Path) -> tuple[np.ndarray, float]:
-    """What could be false alarms, the highest score first, and the hours of speech without the phrase."""
-    state, scores, samples, phrase = detector.start(), [], 0, detector.card.get("phrase")
+def events(detectors: Mapping[str, WakeWordDetector], manifest: Path) -> dict[str, tuple[np.ndarray, float]]:
+    """What could be false alarms of each, the highest score first, and the hours of speech without its phrase."""
+    found = {}
+    heard = {name: [np.zeros(0, np.float32)] for name in detectors}
+    states, samples = {name: detector.start() for name, detector in detectors.items()}, dict.fromkeys(detectors, 0)
+    phrases = {name: detector.card.get("phrase") for name, detector in detectors.items()}
     for utterance in read_manifest(manifest):
-        if phrase and says(utterance.text, phrase):
-            continue
-        for block in [*audio.blocks(str(utterance.path)), PAUSE]:
-            new, state = detector.scores(block, state)
-            scores.append(new)
-            samples += len(block)
-    return peaks(np.concatenate(scores), round(MIN_EVENT_GAP_S / detector.step_seconds)), samples / SAMPLE_RATE / 3600
+        hear = [name for name, phrase in phrases.items() if not phrase or not says(utterance.text, phrase)]
+        for block in chain(*map(_seconds, [*audio.blocks(str(utterance.path)), PAUSE])):
+            for name in hear:
+                new, states[name] = detectors[name].scores(block, states[name])
+                heard[name].append(new)
+                samples[name] += len(block)
+    for name, detector in detectors.items():
+        gap = round(MIN_EVENT_GAP_S / detector.step_seconds)
+        found[name] = peaks(np.concatenate(heard[name]), gap), samples[name] / SAMPLE_RATE / 3600
+    return found
+
+
+def _seconds(samples: np.ndarray) -> list[np.ndarray]:
+    """Blocks of which detectors share what they have in common."""
+    return np.split(samples, range(SAMPLE_RATE, len(samples), SAMPLE_RATE))
 
 
 def counted(events: np.ndarray, hours: float) -> dict[float, float]:
@@ -50,8 +64,8 @@ def counted(events: np.ndarray, hours: float) -> dict[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("detector", type=Path)
     parser.add_argument("speech", type=Path, help="manifest: JSON lines with audio_filepath, duration, text")
+    parser.add_argument("detectors", type=Path, nargs="+")
     options = parser.parse_args()
     try:
         run(options)
@@ -60,20 +74,21 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    detector = load(options.detector)
-    fusion = FusionOptions(tuple(ways(detector.phrase)))
-    detector.phonemes = Fusion(fusion)
-    heard, hours = events(detector, options.speech)
-    tail = max(LOOKED_TAIL, round(TAIL_RATE * hours))
-    chosen = thresholds(heard, hours, RATES, tail, shape=True) | counted(heard, hours)
-    more = {
-        "fusion": fusion.asdict(),
-        "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
-        "thresholds chosen on": f"{hours:.2f} h of real speech of speakers whom RNN and phonemes did not learn from",
-        "detector": detector.card["detector"] | {"threshold": chosen[USUAL]},
-    }
-    update_card(options.detector, more, version=VERSION)
-    print("  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"  ({hours:.2f} h)")
+    detectors = {str(path): load(path) for path in options.detectors}
+    fusions = {name: FusionOptions(tuple(ways(detector.phrase))) for name, detector in detectors.items()}
+    for name, detector in detectors.items():
+        detector.phonemes = Fusion(fusions[name])
+    for name, (heard, hours) in events(Several(detectors).detectors, options.speech).items():
+        tail = max(LEAST_TAIL, round(TAIL_RATE * hours))
+        chosen = thresholds(heard, hours, RATES, tail, shape=True) | counted(heard, hours)
+        more = {
+            "fusion": fusions[name].asdict(),
+            "thresholds": {f"{rate:g}": threshold for rate, threshold in chosen.items()},
+            "thresholds chosen on": f"{hours:.2f} h of real speech, by speakers from whom neither part learnt",
+            "detector": detectors[name].card["detector"] | {"threshold": chosen[USUAL]},
+        }
+        update_card(Path(name), more, version=VERSION)
+        print(name, "  ".join(f"{rate:g}/h: {threshold:.3f}" for rate, threshold in chosen.items()), f"({hours:.2f} h)")
 
 
 if __name__ == "__main__":

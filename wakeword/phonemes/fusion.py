@@ -1,11 +1,8 @@
 """The RNN's score and what a model of phonemes hears become one score.
 
 The RNN knows the phrase from synthetic voices; the phonemes are known from hundreds of real speakers. The two make
-different mistakes, so that what both hear was said. In both rules a power of the odds of the RNN's score is multiplied
-by a power of what the phonemes say; they differ in when the phoneme model is asked:
-
-    Fusion       it hears all stretches in which voice activity finds a voice
-    SecondStage  it is asked only where the RNN's score is above a floor (detectors up to version 2)
+different mistakes, so that what both hear was said. The RNN hears everything, the phoneme model all stretches in which
+voice activity finds a voice; a power of the odds of the RNN's score is multiplied by a power of what the phonemes say.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from asr.audio.features import LogMelOptions, hz_to_mel
 from asr.audio.vad import DetectorState, SegmenterOptions, SpeechDetector
@@ -31,6 +29,7 @@ CHUNK = 8  # steps between two fused scores: the phoneme model and voice activit
 LOOK_AHEAD = 4  # steps that the phoneme model hears beyond those whose outputs are final
 VOICE = SegmenterOptions()  # the phoneme model hears a voice, and its padding before it
 WITHIN = 24  # steps (0.96 s) of which the highest score of each, RNN and phonemes, counts
+CHUNKS = WITHIN // CHUNK
 
 
 def fused(rnn: float | np.ndarray, heard: float | np.ndarray, rnn_weight: float, weight: float) -> np.ndarray:
@@ -41,9 +40,6 @@ def fused(rnn: float | np.ndarray, heard: float | np.ndarray, rnn_weight: float,
     rnn = np.clip(np.asarray(rnn, np.float64), 1e-6, 1 - 1e-6)
     logit = rnn_weight * np.log(rnn / (1 - rnn)) + weight * np.log(np.maximum(heard, MIN_HEARD) / NEUTRAL)
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
-
-
-# --- both hear everything ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ class FusionState(NamedTuple):
     steps: int  # done so far
     hearing: HearingState
     keyword: np.ndarray  # state of the keyword before what is not final
-    heard: tuple[float, ...]  # what the phonemes said in the last chunks
+    heard: np.ndarray  # (CHUNKS,) how well the phonemes of the last chunks said the phrase
     rnn: np.ndarray  # (WITHIN,) last scores of the RNN
 
 
@@ -149,33 +145,47 @@ class Fusion:
 
     def start(self) -> FusionState:
         """The state before a stream."""
-        heard, rnn = (0.0,) * (WITHIN // CHUNK), np.zeros(WITHIN, np.float32)
+        heard, rnn = np.zeros(CHUNKS, np.float32), np.zeros(WITHIN, np.float32)
         return FusionState(0, self._hearing.start, self._keyword.start(), heard, rnn)
 
     def feed(self, rnn: np.ndarray, frames: np.ndarray, state: FusionState) -> tuple[np.ndarray, FusionState]:
         """The RNN's next scores (m,), and the log-mel frames (t, n_mels) that are new -> fused scores (m,), state."""
-        recent, scores, began = np.concatenate([state.rnn, rnn]), np.zeros(len(rnn), np.float32), state.steps
         windows, hearing = self._hearing.feed(frames, state.hearing)
-        keyword, heard = state.keyword, state.heard
-        for step, window in zip(range((began // CHUNK + 1) * CHUNK, began + len(rnn) + 1, CHUNK), windows, strict=True):
-            said, keyword = self._said(window, keyword)
-            heard, last = (*heard[1:], said), step - began
-            rnn_score = recent[last : last + WITHIN].max()
-            scores[last - 1] = fused(rnn_score, max(heard), self.options.rnn_weight, self.options.weight)
-        return scores, FusionState(began + len(rnn), hearing, keyword, heard, recent[-WITHIN:])
+        said, keyword = self._said(windows, state.keyword)
+        scores, recent, heard = self._fuse(rnn, said, state)
+        return scores, FusionState(state.steps + len(rnn), hearing, keyword, heard, recent)
+
+    def hear(self, frames: np.ndarray) -> np.ndarray:
+        """All frames (T, n_mels) of a stream -> (chunks,) 0..1: how well the phonemes of each say the phrase."""
+        return self._said(self._hearing.feed(frames, self._hearing.start)[0], self._keyword.start())[0]
+
+    def fuse(self, rnn: np.ndarray, heard: np.ndarray) -> np.ndarray:
+        """All scores of the RNN (n,) in a stream, and what ``hear`` gave -> the scores (n,) of ``feed``."""
+        return self._fuse(rnn, heard, self.start())[0]
+
+    def _fuse(self, rnn: np.ndarray, said: np.ndarray, state: FusionState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> the scores, and the new ends of FusionState.rnn and .heard."""
+        rnn, heard, scores = np.concatenate([state.rnn, rnn]), np.concatenate([state.heard, said]), np.zeros_like(rnn)
+        ends = np.arange(CHUNK - state.steps % CHUNK, len(scores) + 1, CHUNK)  # of chunks, in steps from now
+        if len(ends):
+            highest = sliding_window_view(rnn, WITHIN)[ends].max(1), sliding_window_view(heard, CHUNKS)[1:].max(1)
+            scores[ends - 1] = fused(*highest, self.options.rnn_weight, self.options.weight)
+        return scores, rnn[-WITHIN:], heard[-CHUNKS:]
 
     def heard(self, frames: np.ndarray) -> float:
         """(T, n_mels) -> 0..1: how well the phonemes of these frames say the phrase, at the best place."""
         return float(self._keyword.feed(self._model(frames), self._keyword.start())[0].max())
 
-    def _said(self, window: Window | None, keyword: np.ndarray) -> tuple[float, np.ndarray]:
-        """How well the phonemes of a chunk say the phrase, and the new state of the keyword."""
-        if window is None:
-            return 0.0, keyword
-        outputs, final = window.outputs, window.final
-        scores, keyword = self._keyword.feed(outputs[:final], self._keyword.start() if window.begins else keyword)
-        provisional, _ = self._keyword.feed(outputs[final:], keyword)
-        return float(max(scores.max(initial=0), provisional.max(initial=0))), keyword
+    def _said(self, windows: list[Window | None], keyword: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How well the phonemes of each chunk say the phrase (chunks,), and the new state of the keyword."""
+        said = np.zeros(len(windows), np.float32)
+        for i, window in enumerate(windows):
+            if window:
+                before = self._keyword.start() if window.begins else keyword
+                scores, keyword = self._keyword.feed(window.outputs[: window.final], before)
+                provisional, _ = self._keyword.feed(window.outputs[window.final :], keyword)
+                said[i] = max(scores.max(initial=0), provisional.max(initial=0))
+        return said, keyword
 
 
 def band_interpolation(bands: int, wanted: int) -> np.ndarray:
@@ -186,66 +196,8 @@ def band_interpolation(bands: int, wanted: int) -> np.ndarray:
     return np.stack([np.interp(wanted_centres, centres, row) for row in np.eye(bands)]).astype(np.float32)
 
 
-# --- the phonemes only where the RNN has heard something ------------------------------------------
-
-
-@dataclass(frozen=True)
-class SecondStageOptions:
-    """How the scores of a detector up to version 2 are looked at again."""
-
-    ways: tuple[tuple[str, ...], ...]  # to say the phrase, in phonemes
-    floor: float  # a score below it is no reason to look
-    weight: float = 2.0  # of the logarithm of what the phonemes say, beside the logit of the RNN's score
-
-    def asdict(self) -> dict:
-        return asdict(self)
-
-
-class SecondStageState(NamedTuple):
-    steps: int  # done so far
-    frames: np.ndarray  # (t, n_mels) that later steps look at
-    first: int  # frame of the stream that is frames[0]
-
-
-class SecondStage:
-    """The phonemes of the last seconds, at every EVERY-th step at which the RNN's score is above the floor."""
-
-    EVERY = 2
-
-    def __init__(self, options: SecondStageOptions, model: PhonemeModel | None = None):
-        """Raises ValueError for a phoneme that the model does not know."""
-        self.options, self._model = options, model or PhonemeModel.load()
-        self._keyword = Keyword.of(options.ways, self._model.symbols)
-        longest = max(len(way) for way in options.ways)
-        self.frames = round((1.0 + 0.14 * longest) * FRAMES_PER_SECOND)  # that are looked at
-
-    def start(self) -> SecondStageState:
-        """The state before a stream."""
-        return SecondStageState(0, np.zeros((0, self._model.n_mels), np.float32), 0)
-
-    def feed(self, rnn: np.ndarray, frames: np.ndarray, state: SecondStageState) -> tuple[np.ndarray, SecondStageState]:
-        """As Fusion.feed; the score is 0 where there was no reason to look."""
-        frames = np.concatenate([state.frames, frames]) if len(state.frames) else frames
-        scores, high = np.zeros_like(rnn), len(rnn) and rnn.max() >= self.options.floor
-        for i in np.flatnonzero(rnn >= self.options.floor).tolist() if high else ():
-            if (state.steps + i) % self.EVERY:
-                continue
-            end = STEP_FRAMES * (state.steps + i) + FIRST_STEP_FRAMES - state.first
-            heard = self.heard(frames[max(0, end - self.frames) : end])
-            scores[i] = fused(rnn[i], heard, 1.0, self.options.weight)
-        done = state.steps + len(rnn)
-        drop = max(0, STEP_FRAMES * done + FIRST_STEP_FRAMES - self.frames - state.first)
-        return scores, SecondStageState(done, frames[drop:], state.first + drop)
-
-    def heard(self, frames: np.ndarray) -> float:
-        """(T, n_mels) -> 0..1: how well the phonemes of these frames say the phrase, at the best place."""
-        return float(self._keyword.feed(self._model(frames), self._keyword.start())[0].max())
-
-
-def fusion_of(card: dict[str, Any]) -> Fusion | SecondStage | None:
-    """What a detector's card asks for."""
-    if "fusion" in card:
-        return Fusion(FusionOptions(**card["fusion"] | {"ways": tuple(map(tuple, card["fusion"]["ways"]))}))
-    if wanted := card.get("second look"):
-        return SecondStage(SecondStageOptions(**wanted | {"ways": tuple(map(tuple, wanted["ways"]))}))
-    return None
+def fusion_of(card: dict[str, Any]) -> Fusion | None:
+    """What a detector's card asks for; ValueError, LookupError or TypeError where that makes no sense."""
+    if not (wanted := card.get("fusion")):
+        return None
+    return Fusion(FusionOptions(**wanted | {"ways": tuple(map(tuple, wanted["ways"]))}))

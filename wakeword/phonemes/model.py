@@ -1,6 +1,6 @@
 """A small two-way CTC model of phonemes in numpy: what does this second of sound say?
 
-The acoustic model of asr.model.network.ctc at full context, with its own weights (recipes/wake_words/second_look.toml).
+The acoustic model of asr.model.network.ctc at full context, with its own weights (recipes/wake_words/phonemes.toml).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.train.mining import Place, cut, mine, negatives_of
 from wakeword.train.mixing import Mixer, MixOptions, Samples, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions, extended_ones
-from wakeword.train.validation import Scores, ValidationSet, measure, score
+from wakeword.train.validation import Phonemes, Validation, ValidationSet, measure, score
 from wakeword.voices.synthesis import leave_ctrl_c
 
 PRETRAINED_TRUNK = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
@@ -34,7 +34,7 @@ STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 @dataclass(frozen=True)
 class TrainOptions:
-    updates: int = 1000
+    updates: int = 2000
     batch: int = 32  # examples
     learning_rate: float = 2e-3
     warmup: int = 100  # updates
@@ -44,7 +44,7 @@ class TrainOptions:
     unsure: float = 0.08  # s before and after that span that do not count
     warp: float = 0.12  # formants by 1 +- this much, of whole examples: more speakers than were synthesised
     smooth: int = 3  # steps whose mean is a score
-    evaluate_every: int = 125  # updates
+    evaluate_every: int = 250  # updates
     hard: int = 400  # pieces that fooled the detector, found at every evaluation
     rate: float = 0.5  # false alarms an hour that the detector's threshold is chosen for
     processes: int = 2
@@ -133,8 +133,16 @@ def train(
     options: TrainOptions,
     folder: Path,
     report: Callable[[str], None],
-) -> Scores:
-    """Run (or resume) training in ``folder`` -> the best model's scores; its weights are in ``model`` afterwards."""
+    phonemes: Phonemes | None = None,
+) -> Validation:
+    """Run (or resume) training in ``folder`` -> what the best model does; its weights are in ``model`` afterwards.
+
+    phonemes: what hears them beside it.
+    """
+
+    def judged() -> Validation:
+        return measure(score(model, held, options.smooth), held, model.options, options.rate, phonemes)
+
     optimizer = torch.optim.AdamW(model.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     state, best = (folder / f"{_made_of(options, sounds)}-{name}" for name in (STATE, BEST))
     progress = resume(state, model, optimizer, WordProgress())
@@ -148,7 +156,7 @@ def train(
     with threads(1):  # the other cores make examples
         for means in fit(model, optimizer, batches, CarriedLoss(model), plan, progress):
             with threads(every_thread):
-                measured = measure(score(model, held, options.smooth), held, model.options, options.rate)
+                measured = judged()
                 progress.hard = mine(model, clips, options.hard)
             rank = [measured.missed[options.rate], -measured.distance]
             if rank <= progress.best:
@@ -162,7 +170,7 @@ def train(
                 f"missed at {options.rate:g} false alarms an hour {100 * rank[0]:.1f} %, {to_go / 60:.1f} min left"
             )
     model.load_state_dict(load_file(best))
-    return score(model, held, options.smooth)
+    return judged()
 
 
 def turns(

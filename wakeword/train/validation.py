@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,23 +12,22 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
-from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion, SecondStage, SecondStageOptions
-from wakeword.thresholds import LOOKED_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
+from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion
+from wakeword.thresholds import LEAST_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
 from wakeword.train.mixing import Mixer, MixOptions, Sounds
 from wakeword.train.model import TriggerModel, TriggerOptions
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
-LOOKS_PER_HOUR = 60.0  # of a second stage
-QUIET, NOISY, LOUD = "in quiet", "in noise at 10 dB", "at 0 dB"
-CONDITIONS: dict[
-    str, dict[str, Any]
-] = {  # each of the mixes with the phrase is in one; all also in rooms, by telephone
-    QUIET: {"noise": 0.0, "babble": 0.0},
-    NOISY: {"noise": 1.0, "snr": (10.0, 10.0), "babble": 0.0},
-    LOUD: {"noise": 1.0, "snr": (0.0, 0.0), "babble": 0.0},
+QUIET, FAR = "in quiet", "from afar"
+NEAR: dict[str, Any] = {"room": 0.0, "telephone": 0.0, "babble": 0.0, "level": (-40.0, -6.0), "clip": 0.0}
+CONDITIONS: dict[str, dict[str, Any]] = {  # each of the mixes with the phrase is in one of them
+    QUIET: NEAR | {"noise": 0.0},
+    "in noise at 10 dB": NEAR | {"noise": 1.0, "snr": (10.0, 10.0)},
+    "in noise at 0 dB": NEAR | {"noise": 1.0, "snr": (0.0, 0.0)},
+    FAR: {"room": 1.0, "direct": (-8.0, 0.0), "noise": 0.0, "babble": 0.0},
 }
-PASSES, ENOUGH = 3, 3600 * SAMPLE_RATE  # over the speech without the phrase; samples of which one pass is enough
+PASSES, ENOUGH = 2, 3600 * SAMPLE_RATE  # over the speech without the phrase; samples of which one pass is enough
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
 
 
@@ -38,10 +38,11 @@ class ValidationSet:
     frames: Tensor  # (B, T, n_mels)
     ends: list[tuple[int, ...]]  # samples
     without: list[Tensor]  # (B, T, n_mels) each, streams in which the phrase is not said; passes over the same speech
+    learnt: list[Tensor] = field(default_factory=list)  # ... of speech that the RNN learns from, for the phonemes
 
     @property
     def hours(self) -> float:
-        return sum(w.shape[0] * w.shape[1] for w in self.without) / FRAMES_PER_SECOND / 3600
+        return _hours(self.without)
 
     @property
     def conditions(self) -> list[str]:
@@ -49,19 +50,22 @@ class ValidationSet:
         return [list(CONDITIONS)[i % len(CONDITIONS)] for i in range(len(self.ends))]
 
 
-def hold_out(sounds: Sounds, model: TriggerOptions, count: int = 300, seed: int = 7) -> ValidationSet:
+def hold_out(
+    sounds: Sounds, model: TriggerOptions, count: int = 300, seed: int = 7, learnt: Sounds | None = None
+) -> ValidationSet:
     """Mixes of held-out clips: ``count`` examples with the phrase, and the speech without it.
 
-    The speech is whole utterances one after the other, as a radio would say them; every pass over it but the first has
-    noise under it.
+    The speech is whole utterances one after the other, as a radio would say them; the second pass over it has noise
+    under it. ``learnt`` is what the RNN learns from: its speech is heard once.
     """
     frontend, spoken = LogMel(model.frontend), MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8)
     mixers = [Mixer(sounds, replace(spoken, **changes)) for changes in CONDITIONS.values()]
     mixes = [mixers[i % len(mixers)].example(np.random.default_rng([seed, i])) for i in range(count)]
     frames = np.stack([frontend(m.samples) for m in mixes])
     passes = 1 if sum(map(len, sounds.speech)) > ENOUGH else PASSES
-    without = [_talk(sounds, frontend, noisy=i > 0, rng=np.random.default_rng([seed + 1, i])) for i in range(passes)]
-    return ValidationSet(torch.from_numpy(frames), [m.ends for m in mixes], without)
+    heard = [(sounds, i > 0) for i in range(passes)] + ([(learnt, False)] if learnt else [])
+    talk = [_talk(of, frontend, noisy, np.random.default_rng([seed + 1, i])) for i, (of, noisy) in enumerate(heard)]
+    return ValidationSet(torch.from_numpy(frames), [m.ends for m in mixes], talk[:passes], talk[passes:])
 
 
 def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generator) -> Tensor:
@@ -81,15 +85,21 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
 
 @dataclass(frozen=True)
 class Scores:
-    """Of all that is held out, smoothed as wakeword.detector does it."""
+    """Of all that is held out: those of the RNN, smoothed as wakeword.detector does it, or what the phonemes say."""
 
     phrases: np.ndarray  # (B, n), of ValidationSet.frames
     without: list[np.ndarray]  # (B, n) each, of ValidationSet.without
+    learnt: list[np.ndarray] = field(default_factory=list)  # ... of ValidationSet.learnt
+
+
+def of_all(held: ValidationSet, scored: Callable[[Tensor], np.ndarray]) -> Scores:
+    """What ``scored`` makes of all frames."""
+    return Scores(scored(held.frames), [scored(w) for w in held.without], [scored(w) for w in held.learnt])
 
 
 def score(model: TriggerModel, held: ValidationSet, smooth: int) -> Scores:
     model.eval()
-    found = Scores(_smoothed(model, held.frames, smooth), [_smoothed(model, w, smooth) for w in held.without])
+    found = of_all(held, lambda frames: _smoothed(model, frames, smooth))
     model.train()
     return found
 
@@ -101,14 +111,34 @@ def _smoothed(model: TriggerModel, frames: Tensor, smooth: int) -> np.ndarray:
     return nn.functional.pad(p, (smooth - 1, 0)).unfold(1, smooth, 1).mean(-1).numpy()
 
 
-def fused_scores(scores: Scores, held: ValidationSet, fusion: Fusion | SecondStage) -> Scores:
-    """The same after the phoneme model has heard everything, too."""
+class Phonemes(NamedTuple):
+    """What hears the phrase's phonemes, and what it has heard in all that is held out."""
 
-    def again(rows: np.ndarray, frames: Tensor) -> np.ndarray:
-        feed: Any = fusion.feed  # each takes the state that its own start() gives
-        return np.stack([feed(row, of, fusion.start())[0] for row, of in zip(rows, frames.numpy())])
+    fusion: Fusion
+    heard: Scores
 
-    return Scores(again(scores.phrases, held.frames), [again(*pair) for pair in zip(scores.without, held.without)])
+    @classmethod
+    def of(cls, fusion: Fusion, held: ValidationSet) -> Phonemes:
+        return cls(fusion, of_all(held, lambda frames: np.stack([fusion.hear(row) for row in frames.numpy()])))
+
+    def fused(self, rnn: Scores) -> Scores:
+        """With the RNN's. Speech that it has learnt from gets the scores of the same rank in speech that it has not."""
+
+        def both(rows: np.ndarray, heard: np.ndarray) -> np.ndarray:
+            return np.stack([self.fusion.fuse(*pair) for pair in zip(rows, heard)])
+
+        unknown = np.sort(np.concatenate([rows.ravel() for rows in rnn.without]))
+        learnt = [_of_the_same_rank(rows, unknown) for rows in rnn.learnt]
+        without, known = map(both, rnn.without, self.heard.without), map(both, learnt, self.heard.learnt)
+        return Scores(both(rnn.phrases, self.heard.phrases), [*without, *known])
+
+
+def _of_the_same_rank(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Each score -> that of the same rank among others, which are sorted."""
+    ranks = scores.ravel().argsort().argsort().reshape(scores.shape)
+    return np.interp((ranks + 0.5) / scores.size, (np.arange(len(others)) + 0.5) / len(others), others).astype(
+        np.float32
+    )
 
 
 @dataclass(frozen=True)
@@ -145,24 +175,25 @@ class Validation:
 
 
 def measure(
-    scores: Scores, held: ValidationSet, model: TriggerOptions, rate: float, by: Fusion | SecondStage | None = None
+    rnn: Scores, held: ValidationSet, model: TriggerOptions, rate: float, phonemes: Phonemes | None = None
 ) -> Validation:
-    """rate: false alarms an hour, of Validation.distance; by: what has fused the scores with those of the phonemes."""
-    step = model.step_seconds
-    events = _events(scores, step)
-    if by is None:
-        found = thresholds(events, held.hours / STRANGERS, RATES, TAIL)
-    elif isinstance(by, SecondStage):
-        found = thresholds(events, held.hours, RATES, LOOKED_TAIL)
+    """rate: false alarms an hour, of Validation.distance."""
+    step, different = model.step_seconds, held.hours / len(held.without)
+    if phonemes:
+        scores, hours = phonemes.fused(rnn), held.hours + _hours(held.learnt)
+        tail = max(LEAST_TAIL, round(TAIL_RATE * hours))
+        found, different = (
+            thresholds(_events(scores, step), hours, RATES, tail, shape=True),
+            different + _hours(held.learnt),
+        )
     else:
-        tail = max(LOOKED_TAIL, round(TAIL_RATE * held.hours))
-        found = thresholds(events, held.hours, RATES, tail, shape=True)
+        scores, found = rnn, thresholds(_events(rnn, step), held.hours / STRANGERS, RATES, TAIL)
     best, where = _best(scores.phrases, held, step)
     missed = {rate: float((best < threshold).mean()) for rate, threshold in found.items()}
     heard_in = {c: best[where == c] for c in CONDITIONS}
     missed_in = {c: float((heard < found[rate]).mean()) for c, heard in heard_in.items() if len(heard)}
     distance = float(np.mean(logit(best)) - logit(np.array(found[rate])))
-    return Validation(found, missed, distance, len(best), missed_in, held.hours / len(held.without))
+    return Validation(found, missed, distance, len(best), missed_in, different)
 
 
 def _best(scores: np.ndarray, held: ValidationSet, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -177,19 +208,14 @@ def _best(scores: np.ndarray, held: ValidationSet, step: float) -> tuple[np.ndar
     return np.array([score for score, _ in found]), np.array([condition for _, condition in found])
 
 
-def second_stage(said: tuple[tuple[str, ...], ...], scores: Scores, held: ValidationSet, step: float) -> SecondStage:
-    """The second stage that is asked LOOKS_PER_HOUR times an hour of speech; step: s from one score to the next."""
-    events = np.sort(_events(scores, step))[::-1]
-    floor = float(events[min(len(events) - 1, round(LOOKS_PER_HOUR * held.hours))])
-    return SecondStage(SecondStageOptions(said, floor))
-
-
-def phonemes_heard(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> np.ndarray:
-    """What the phonemes say at the end of each phrase of held-out voices, and ``before`` s before it: 0..1."""
+def heard_at_ends(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> np.ndarray:
+    """How well the phonemes say the phrase, up to its end and from ``before`` s before, by held-out voices in quiet."""
+    spoken = zip(held.frames.numpy(), held.ends, held.conditions)
     ends = [
         (of, round(end / SAMPLE_RATE * FRAMES_PER_SECOND))
-        for of, ends in zip(held.frames.numpy(), held.ends)
+        for of, ends, condition in spoken
         for end in ends
+        if condition == QUIET
     ]
     return np.array(
         [
@@ -197,6 +223,10 @@ def phonemes_heard(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> 
             for of, end in ends
         ]
     )
+
+
+def _hours(streams: list[Tensor]) -> float:
+    return sum(s.shape[0] * s.shape[1] for s in streams) / FRAMES_PER_SECOND / 3600
 
 
 def _events(scores: Scores, step: float) -> np.ndarray:

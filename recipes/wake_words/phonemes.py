@@ -1,6 +1,6 @@
-"""Package the second look's phonemes: a run of asr train with second_look.toml -> fp16, with a card.
+"""Package the model of phonemes: a run of asr train with phonemes.toml -> fp16, with a card.
 
-python -m recipes.wake_words.second_look RUN/model.safetensors
+python -m recipes.wake_words.phonemes RUN/model.safetensors
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wakeword.phonemes.model import WEIGHTS
 
 CARD = {
     "name": "phonemes",
-    "data": "as the packaged acoustic model, without the speakers of test.jsonl and of the packaged held-out speech",
+    "data": "taught.jsonl of recipes.wake_words.rest, AN4, Kokoro-82M; nobody of apart.jsonl or the held-out negatives",
     "licence": "Apache-2.0; the data under CC0, CC BY 4.0, BSD and public domain",
     "command": "recipes/wake_words/run.sh DATA WORK",
 }
