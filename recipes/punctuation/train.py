@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.commands.terminal import say
 from asr.model.checkpoint import write_weights
@@ -30,6 +30,8 @@ from recipes.punctuation.network import TaggerNetwork, loss_of
 from recipes.punctuation.text import UNKNOWN
 
 LISTED = 21_000  # words with a vector of their own
+STEPS = np.arange(-4, 9) / 10  # tried, of log-odds
+WATCHED = 30  # texts of each source that progress is measured on
 OFTEN = 5  # times that a form such as "GitHub" has to be seen
 LICENCE = "Apache-2.0; the text: CC BY-SA 3.0 and 4.0, CC BY 2.0, CC0, US public domain (punctuation.md)"
 
@@ -52,7 +54,8 @@ def main() -> None:
     texts = Texts(sources, words, vocabulary, common[: LISTED // 2])
     torch.manual_seed(1)
     model = TaggerNetwork(options, LISTED)
-    train(model, texts, held_out(texts, args.work), args.run, args.updates)
+    train(model, texts, held_out(texts, args.work, WATCHED), args.run, args.updates)
+    prefer(model, list(held_out(texts, args.work, 8 * WATCHED).values()))
     mixed = forms(json.loads((args.work / "mixed.json").read_text()))
     card = {"licence": LICENCE, "updates": args.updates, "shares": SHARES}
     package(model, vocabulary, mixed, options, card, args.output)
@@ -64,12 +67,12 @@ def commonest(sources: dict, words: int) -> np.ndarray:
     return np.argsort(-counts, kind="stable")
 
 
-def held_out(texts: Texts, work: Path) -> dict[str, Batch]:
+def held_out(texts: Texts, work: Path, count: int) -> dict[str, Batch]:
     """Of each source some texts without pauses and errors."""
     found = {}
     for name in SHARES:
         source = read(work, name, "dev")
-        places = np.linspace(0, len(source.starts) - 1, 30).astype(int)
+        places = np.linspace(0, len(source.starts) - 1, count).astype(int)
         spans = [(s, min(s + 96, source.document_end(s))) for s in source.starts[places].tolist()]
         rows = [(source.word[a:b], np.zeros(b - a), source.mark[a:b], source.case[a:b], source.opens[a:b])
                 for a, b in spans]  # fmt: skip
@@ -104,11 +107,36 @@ def measured(model: TaggerNetwork, held: dict[str, Batch]) -> dict[str, float]:
     model.eval()
     found = {}
     for name, batch in held.items():
-        marks, known = model(*batch.inputs)[..., : len(MARKS)].argmax(-1), batch.mark != UNKNOWN
-        right = ((marks == batch.mark) & (marks != NONE) & known).sum()
-        found[name] = float(2 * right / (((marks != NONE) & known).sum() + (batch.mark > NONE).sum()))
+        found[name] = micro_f1(model(*batch.inputs)[..., : len(MARKS)].argmax(-1), batch.mark)
     model.train()
     return found
+
+
+def micro_f1(found: Tensor, mark: Tensor) -> float:
+    """Of all marks together."""
+    known = mark != UNKNOWN
+    right = ((found == mark) & (found != NONE) & known).sum()
+    return float(2 * right / (((found != NONE) & known).sum() + (mark > NONE).sum()))
+
+
+@torch.inference_mode()
+def prefer(model: TaggerNetwork, held: list[Batch]) -> None:
+    """Add to each mark's log-odds what gives the best F1 on held-out texts, the mean of their kinds: a mark is rarer
+    than none, so the likeliest answer leaves out too many.
+    """
+    model.eval()
+    answers = [(model(*b.inputs)[..., : len(MARKS)], b.mark) for b in held]
+
+    def mean(more: Tensor) -> float:
+        return sum(micro_f1((logits + more).argmax(-1), mark) for logits, mark in answers) / len(answers)
+
+    best = torch.zeros(len(MARKS))
+    for _ in range(2):
+        for mark in range(1, len(MARKS)):
+            tried = [best + step * nn.functional.one_hot(torch.tensor(mark), len(MARKS)) for step in STEPS]
+            best = max(tried, key=mean)
+    say(f"preference of marks {best.tolist()}: F1 {mean(0 * best):.4f} -> {mean(best):.4f}")
+    model.out.bias[: len(MARKS)] += best
 
 
 def forms(mixed: dict[str, dict[str, int]]) -> dict[str, str]:
