@@ -14,6 +14,7 @@ from asr.text import normalise
 from asr.transcript import Segment, Word
 from asr.written.marks import CAPITAL, CASES, COMMA, LOWER, MARKS, MIXED, NONE, PERIOD, QUESTION, UPPER, in_case
 from asr.written.numbers import NumberWriter, Span
+from asr.written.reading import read
 from asr.written.tagger import AHEAD, CHUNK, PAUSES, Tagger, pause_class
 from asr.written.vocabulary import Vocabulary
 from asr.written.writer import Writer, pauses_of
@@ -180,6 +181,39 @@ def test_nothing_is_lost_or_doubled(text, seed):
     assert [c for c in written if c.isspace()] == [c for c in text if c.isspace()]
     tokens = writer.write(text.split())
     assert [k for t in tokens for k in range(t.first, t.last)] == list(range(len(text.split())))
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return Writer.load()
+
+
+NUMBERS = "may third twenty one o two hundred and point five dollars p m percent half past at c n n double"
+
+
+@given(st.lists(st.sampled_from([*NUMBERS.split(), "we", "smith", "paid"]), max_size=25))
+@settings(max_examples=40, deadline=None)
+def test_what_the_packaged_models_write_is_read_back_as_the_words_said(packaged, words):
+    tokens = packaged.write(words)
+    assert [k for t in tokens for k in range(t.first, t.last)] == list(range(len(words)))
+    for text, first, last in tokens:
+        said = words[first:last]
+        forms = {text, text.rstrip(",?"), text.rstrip(",.?")}  # with its mark and without
+        assert normalise(text) == " ".join(said) or any(read(form, said) for form in forms), (text, said)
+
+
+def test_the_packaged_models_write_sentences(packaged):
+    said = "how are you i am fine thank you on monday we paid twenty five dollars to doctor smith in london"
+    found = packaged.text(said)
+    assert found.startswith("How are you? I am fine") and found.endswith("$25 to Doctor Smith in London.")
+
+
+def test_write_shows_where_the_model_of_numbers_looked(packaged, monkeypatch, capsys):
+    monkeypatch.setattr(Writer, "load", lambda *_: packaged)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"we paid twenty five dollars")))
+    assert main(["write", "--show-attention"]) == 0
+    out, err = capsys.readouterr()
+    assert "$25" in out and "twenty five dollars" in err.splitlines()[0] and err.splitlines()[1].split()[0] == "$"
 
 
 def test_ten_thousand_words_without_a_break():

@@ -28,6 +28,7 @@ def add_write(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("files", nargs="*", default=[STDIN], metavar="FILE", help="text or json (default: standard input)")
     add_writing(p, plain=False)
+    p.add_argument("--show-attention", action="store_true", help="on standard error: where the model of numbers looked")
     p.set_defaults(run=write)
 
 
@@ -40,6 +41,9 @@ def write(options: argparse.Namespace) -> int:
             content = _transcript(line, name, number)
             sys.stdout.write(writer.text(line) if content is None else json.dumps(_written(content, writer)) + "\n")
             sys.stdout.flush()
+            if options.show_attention:
+                for shown in writer.numbers.maps(content["spoken"].split() if content else line.split()):
+                    print(shown, end="\n\n", file=sys.stderr)
     return 0
 
 
