@@ -125,7 +125,8 @@ assert main(["align", sys.argv[1], sys.argv[2]]) == 0
 assert main(["score", sys.argv[2], sys.argv[2]]) == 0
 print(text)
 """
-    assert without_torch(code, CLIP, tmp_path / "text.txt").endswith("in the American war of independents.")
+    written = without_torch(code, CLIP, tmp_path / "text.txt")
+    assert "in the American " in written and written.lower().endswith(" american war of independents.")
 
 
 def test_a_microphone_a_wake_word_and_the_server_without_torch():
