@@ -1,11 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all; sentences, one a line, from text files and standard input."""
 
 from __future__ import annotations
 
+import lzma
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+
+from asr.errors import Error
+from asr.text import normalise
+
+STDIN = "-"
+UNUSABLE = "no line can be trained on: all hold digits or no letters a to z; --raw takes text as it is"
 
 
 @contextmanager
@@ -22,3 +30,82 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     with atomic_write(path) as partial:
         partial.write_bytes(data)
+
+
+class TextError(Error, ValueError):
+    """A text cannot be read, with the reason in a sentence."""
+
+
+def read_text(path: str | Path, fails: type[Error] = TextError) -> str:
+    """A whole text file, or standard input (-). Raises the error, of one sentence."""
+    name = "standard input" if path == STDIN else path
+    try:
+        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise fails(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise fails(f"{name} is not UTF-8 text: convert it, for example with iconv") from None
+
+
+def each_line(path: str) -> Iterator[str]:
+    """The lines of a file or of standard input (-) that are not empty, stripped, as they are read. Raises TextError."""
+    name, number, found = ("standard input" if path == STDIN else path), 0, False
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                if text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+                    found = True
+                    yield text
+    except OSError as error:
+        raise TextError(f"cannot read {name}: {error.strerror}") from None
+    except (lzma.LZMAError, EOFError):
+        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
+    except UnicodeDecodeError:
+        raise TextError(f"{name}, line {number}, is not UTF-8 text: convert it, for example with iconv") from None
+    if not found:
+        raise TextError(f"{name} holds no text: give sentences, one a line")
+
+
+def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:
+    if path == STDIN:
+        return nullcontext(sys.stdin.buffer)
+    return lzma.open(path) if path.endswith(".xz") else open(path, "rb")
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a file or of standard input (-) that are not empty, stripped. Raises TextError."""
+    return [line.strip() for _, line in numbered_lines(path, "sentences")]
+
+
+def numbered_lines(path: str, what: str) -> list[tuple[int, str]]:
+    """The lines that are not empty, as they stand, with their numbers; what: they should be. Raises TextError."""
+    name = "standard input" if path == STDIN else path
+    try:
+        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        data = lzma.decompress(data) if path.endswith(".xz") else data
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise TextError(f"cannot read {name}: {error.strerror}") from None
+    except lzma.LZMAError:
+        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise TextError(f"{name}, line {line}, is not UTF-8 text: convert it, for example with iconv") from None
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise TextError(f"{name} holds no text: give {what}, one a line")
+    return lines
+
+
+def as_spoken(line: str) -> str:
+    """A line to train on, as the recogniser writes it; "" of one with digits: how are they said?"""
+    return "" if any(c.isdigit() for c in line) else normalise(line.replace("&", " and "))
+
+
+def spoken(lines: Iterable[str]) -> list[str]:
+    """The lines that can be trained on, `as_spoken`. Raises TextError where there are none."""
+    found = [text for line in lines if (text := as_spoken(line))]
+    if not found:
+        raise TextError(UNUSABLE)
+    return found

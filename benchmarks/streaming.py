@@ -20,8 +20,8 @@ from rapidfuzz.distance import Levenshtein
 
 from asr.align.words import AlignError, loudness
 from asr.live.listener import Listener
-from asr.live.options import EndpointOptions, ListenerOptions
 from asr.live.stream import Result
+from asr.live.utterance import EndpointOptions, ListenerOptions
 from asr.model.interface import Latency
 from asr.recognizer import Recognizer, RecognizerOptions, load
 from asr.text import normalise

@@ -17,13 +17,13 @@ import soundfile
 from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
 from asr.errors import Error
+from asr.files import TextError, read_lines
 from asr.language import arpa, kneser_ney, ngram, ngram_file
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError
 from asr.model.network.checkpoint import load_network, save_model
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
 from asr.search.lexicon import Lexicon, LexiconError
-from asr.text_files import TextError, read_lines
 from asr.training import corpora
 from asr.training.config import read_config, read_lexicon
 from asr.training.data import ManifestError, read_manifest

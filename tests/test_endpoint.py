@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from asr.audio.vad import STEP, Segmenter, VadError
 from asr.commands.listen import METER_FLOOR_DB, bar, level
-from asr.live.options import EndpointOptions
 from asr.live.stream import MAX_LAG_S, Pace
+from asr.live.utterance import EndpointOptions
 
 STEPS = 25  # a second
 

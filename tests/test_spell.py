@@ -13,10 +13,9 @@ from test_attention import MODEL, SMALL
 from test_training import MODEL as TONES
 from test_training import write_corpus
 
-from asr.attention.checkpoint import FORMAT as ATTENTION
-from asr.attention.checkpoint import attach_attention, save_attention
 from asr.attention.decoder import AttentionDecoder
-from asr.attention.joint import JointModel, load_joint
+from asr.attention.joint import FORMAT as ATTENTION
+from asr.attention.joint import JointModel, attach_attention, load_joint, save_attention
 from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error

@@ -14,8 +14,8 @@ import asr
 from asr import audio
 from asr.audio.samples import SamplesError
 from asr.live.listener import Listener, ListenerOptions
-from asr.live.options import EndpointOptions
 from asr.live.stream import Result, StreamError
+from asr.live.utterance import EndpointOptions
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.decoder import DecoderOptions
 

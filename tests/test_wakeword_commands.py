@@ -10,7 +10,7 @@ from loud import loud_detector
 import asr
 from asr import audio
 from asr.live.listener import Listener, ListenerOptions
-from asr.live.options import EndpointOptions
+from asr.live.utterance import EndpointOptions
 from wakeword.commands import commands
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus")) * 0.2  # not loud enough to fire

@@ -12,11 +12,27 @@ from hypothesis import strategies as st
 from asr.cli import main
 from asr.text import normalise
 from asr.transcript import Segment, Word
-from asr.written.marks import CAPITAL, CASES, COMMA, LOWER, MARKS, MIXED, NONE, PERIOD, QUESTION, UPPER, in_case
 from asr.written.numbers import NumberWriter, Span
 from asr.written.reading import read
-from asr.written.tagger import AHEAD, CHUNK, PAUSES, Tagger, pause_class
-from asr.written.vocabulary import Vocabulary
+from asr.written.tagger import (
+    AHEAD,
+    CAPITAL,
+    CASES,
+    CHUNK,
+    COMMA,
+    LOWER,
+    MARKS,
+    MIXED,
+    NONE,
+    PAUSES,
+    PERIOD,
+    QUESTION,
+    UPPER,
+    Tagger,
+    Vocabulary,
+    in_case,
+    pause_class,
+)
 from asr.written.writer import Writer, pauses_of
 
 SAID = "well we met doctor o'brien at nasa in june did he bring his iphone yes he did".split()

@@ -213,7 +213,7 @@ def listen(options: argparse.Namespace) -> int:
 def then_listener(options: argparse.Namespace) -> Listener:
     """Gives up waiting for a command after PATIENCE."""
     from asr.live.listener import Listener, ListenerOptions
-    from asr.live.options import EndpointOptions
+    from asr.live.utterance import EndpointOptions
     from asr.recognizer import Recognizer
 
     recognizer = Recognizer.of(*acoustic_model(options.recogniser), recognizer_options(options, written=None))

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.attention.checkpoint import attach_attention
-from asr.attention.joint import JointModel, load_joint
+from asr.attention.joint import JointModel, attach_attention, load_joint
 from asr.model.interface import Latency
 from asr.search.base import Hypothesis
 
@@ -44,5 +43,5 @@ class AttentionJudge:
     def ln_probability(self, frames: np.ndarray, steps: slice, texts: list[str]) -> list[float]:
         """Of each text by the attention decoder, over some of the encoder's steps."""
         hidden, _ = self.model.encode(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), self.latency)
-        assert self.model.attention  # see asr.attention.checkpoint.attach_attention
+        assert self.model.attention  # see asr.attention.joint.attach_attention
         return self.model.attention.ln_probability(hidden[-1][0, steps], texts)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from asr import audio
 from asr.align.recording import ScriptError, Token, tokens
 from asr.commands.terminal import add_model, fail, say
-from asr.text_files import read_text
+from asr.files import read_text
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
 
 if TYPE_CHECKING:

@@ -84,8 +84,7 @@ def _cannot_draw(path: str) -> str:
 
 def _load(name: str) -> tuple[Recognizer, JointModel]:
     """A recogniser and the same model with its attention decoder. Raises asr.errors.Error."""
-    from asr.attention.checkpoint import attach_attention
-    from asr.attention.joint import load_joint
+    from asr.attention.joint import attach_attention, load_joint
     from asr.audio.vad import SegmenterOptions
     from asr.recognizer import RecognizerOptions, load
     from asr.search.decoder import DecoderOptions

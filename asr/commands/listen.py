@@ -118,7 +118,7 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 def _listener(options: argparse.Namespace) -> Listener:
     from asr.live.listener import Listener
-    from asr.live.options import EndpointOptions, ListenerOptions
+    from asr.live.utterance import EndpointOptions, ListenerOptions
     from asr.recognizer import load
 
     nothing = float("inf") if options.nothing is None else options.nothing

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from asr.commands.terminal import positive, say
+from asr.files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
 from asr.language import arpa, kneser_ney, ngram_file
 from asr.language.counts import count
 from asr.language.ngram import NgramModel
 from asr.language.numbered_text import NoWords, Unused
 from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample, spaced
 from asr.text import normalise
-from asr.text_files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
 
 LN10 = math.log(10)
 CHARACTERS = 6  # in the longest n-grams of a model of characters, by default

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 
 from asr import audio
 from asr.errors import Error
+from asr.files import read_text
 from asr.score import words_of
-from asr.text_files import read_text
 from asr.training import corpora
 from asr.training.data import ManifestError
 

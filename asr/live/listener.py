@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from asr.live.options import ListenerOptions as ListenerOptions
 from asr.live.stream import Result, Stream, feed_streams
+from asr.live.utterance import ListenerOptions as ListenerOptions
 from asr.model.interface import Latency
 from asr.model.streaming import StreamingEncoder
 from asr.recognizer import Recognizer

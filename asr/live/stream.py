@@ -17,8 +17,7 @@ from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
 from asr.audio.samples import BAD_SAMPLES, SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, Span, VoiceActivity
 from asr.errors import Error
-from asr.live.options import ListenerOptions
-from asr.live.utterance import Utterance
+from asr.live.utterance import ListenerOptions, Utterance
 from asr.model.interface import Latency
 from asr.model.streaming import Chunk, EncoderState, Posteriors, StreamingEncoder
 from asr.recognizer import CONTEXT, Recognizer

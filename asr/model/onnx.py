@@ -10,7 +10,7 @@ import numpy as np
 from asr.audio.features import LogMel
 from asr.model import graphs
 from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate
-from asr.model.onnx_graph import Graph
+from asr.model.graphs import Graph
 from asr.model.streaming import encode
 from asr.text import alphabet_of
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr.errors import Error
+from asr.files import TextError, numbered_lines
 from asr.search.base import LanguageModel
 from asr.text import LETTERS
-from asr.text_files import TextError, numbered_lines
 
 DEFAULT_WEIGHT = 6.0  # ln, of a word without a weight of its own
 MAX_WEIGHT = 50.0  # ln

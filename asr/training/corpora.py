@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asr import audio
+from asr.files import read_text
 from asr.model.interface import FRAME_SECONDS
 from asr.text import normalise
-from asr.text_files import read_text
 from asr.training.data import ManifestError, Utterance, read_manifest
 
 UNKNOWN = "unknown"  # speaker

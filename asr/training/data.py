@@ -17,9 +17,8 @@ from asr import audio
 from asr.audio.decoders import PIECE, Mixer
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
-from asr.files import atomic_write
+from asr.files import atomic_write, read_text
 from asr.text import normalise
-from asr.text_files import read_text
 
 
 class ManifestError(Error):

@@ -7,8 +7,10 @@ sees AHEAD more, so that none waits for more than eight. What is fed word by wor
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +18,14 @@ import numpy as np
 
 from asr.model.checkpoint import MODELS, CheckpointError, damaged, read_weights
 from asr.numpy_gru import gru
-from asr.written.marks import MARKS
-from asr.written.vocabulary import Vocabulary
 
+UNLISTED = 0  # the row of words that are not in the list
+CACHED = 100_000  # words whose pieces are remembered
+NONE, COMMA, PERIOD, QUESTION = range(4)
+MARKS = ("", ",", ".", "?")
+ENDS = (PERIOD, QUESTION)  # a sentence ends with them
+LOWER, CAPITAL, UPPER, MIXED = range(4)
+CASES = 4
 FORMAT = "asr-punctuation"
 PACKAGED = MODELS / "punctuation.safetensors"
 CHUNK = 4  # words that are settled together
@@ -26,6 +33,50 @@ AHEAD = 5  # words that the last one of them sees beyond itself
 PAUSE_EDGES = (0.1, 0.3, 0.6, 1.2)  # s
 NOT_KNOWN = 0  # the class of a pause; then come those up to each edge, and those above
 PAUSES = len(PAUSE_EDGES) + 2
+
+
+class Vocabulary:
+    """Words as numbers: a row of its own for each common word, and rows for pieces of its spelling, which any word has.
+
+    words: those with a row of their own, from row 1 on; rows: how many the pieces share. The pieces are the beginnings
+    and ends of two to four letters and all runs of three (Bojanowski et al. 2017), hashed to a fixed number of rows.
+    So a name that training has never seen still looks like a name.
+    """
+
+    def __init__(self, words: Sequence[str], rows: int):
+        self.words, self.rows = list(words), rows
+        self._numbers = {word: number for number, word in enumerate(self.words, start=1)}
+        self.pieces = lru_cache(CACHED)(self._pieces)
+
+    def number(self, word: str) -> int:
+        return self._numbers.get(word, UNLISTED)
+
+    def _pieces(self, word: str) -> tuple[int, ...]:
+        """The rows of a word's pieces, at least one."""
+        whole = f"<{word}>"
+        found = {whole[i : i + 3] for i in range(len(whole) - 2)} | {whole}
+        for length in (2, 4, 5):
+            found |= {whole[:length], whole[-length:]}
+        return tuple(sorted(zlib.crc32(piece.encode()) % self.rows for piece in found))
+
+
+def in_case(word: str, case: int, mixed: dict[str, str]) -> str:
+    """A word in small letters -> as it is written; mixed: the forms of words such as "iphone"."""
+    stem, own = (word[:-2], "'s") if word.endswith("'s") else (word, "")
+    if case == MIXED and stem in mixed:
+        return mixed[stem] + own
+    if case == UPPER and len(stem) > 1:
+        return stem.upper() + own
+    return capitalised(word) if case != LOWER else word
+
+
+def capitalised(text: str) -> str:
+    """The first letter a capital, where there is none; so is the one behind O' in names."""
+    if not text.islower():
+        return text
+    if text.startswith("o'") and len(text) > 4:
+        return "O'" + text[2:3].upper() + text[3:]
+    return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True)

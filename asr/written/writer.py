@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from asr.text import normalise
 from asr.transcript import Segment, Word
-from asr.written.marks import COMMA, ENDS, MARKS, NONE, capitalised, in_case
-from asr.written.numbers import NumberWriter, Span
 from asr.written.options import WrittenOptions
-from asr.written.tagger import State, Tagger, classes, load
+from asr.written.stretches import stretches
+from asr.written.tagger import COMMA, ENDS, MARKS, NONE, State, Tagger, capitalised, classes, in_case, load
+
+if TYPE_CHECKING:
+    from asr.written.numbers import NumberWriter, Span
 
 _NO_GAP = re.compile(r"\S+")
 _SAID = re.compile(r"[a-z']*[a-z][a-z']*")
@@ -44,13 +47,22 @@ class Context(NamedTuple):
 class Writer:
     """Everything that writing needs. It is put together once and serves any number of texts."""
 
-    def __init__(self, tagger: Tagger, numbers: NumberWriter):
-        self.tagger, self.numbers = tagger, numbers
+    def __init__(self, tagger: Tagger, numbers: NumberWriter | WrittenOptions = WrittenOptions()):
+        """numbers: what writes them, or how: then it is put together for the first one."""
+        self.tagger, self._given = tagger, numbers
 
     @classmethod
     def load(cls, options: WrittenOptions = WrittenOptions()) -> Writer:
         """With the packaged models. Raises asr.model.checkpoint.CheckpointError."""
-        return cls(load(), NumberWriter.load(dates=options.dates, numbers=options.numbers))
+        return cls(load(), options)
+
+    @cached_property
+    def numbers(self) -> NumberWriter:
+        if not isinstance(self._given, WrittenOptions):
+            return self._given
+        from asr.written.numbers import NumberWriter
+
+        return NumberWriter.load(dates=self._given.dates, numbers=self._given.numbers)
 
     def start(self) -> Context:
         """Before a text's first word."""
@@ -149,9 +161,11 @@ class Writer:
         after: Sequence[str],
     ) -> dict[int, Span]:
         """Numbers by their first words; not those that reach over the edges, or over the end of a sentence."""
-        shift = len(before)
-        found = {}
-        for span in self.numbers.spans([*before, *map(str.lower, words), *after]):
+        shift, said = len(before), [*before, *map(str.lower, words), *after]
+        found: dict[int, Span] = {}
+        if isinstance(self._given, WrittenOptions) and not any(stretches(said)):
+            return found
+        for span in self.numbers.spans(said):
             first, last = span.first - shift, span.last - shift
             inside = range(max(0, first), min(last, len(words)) - 1)
             apart = any(marks[k] in ENDS and (pauses[k] or 0.0) >= END_PAUSE for k in inside)

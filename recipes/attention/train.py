@@ -21,9 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention.checkpoint import save_attention
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.attention.joint import JointModel
+from asr.attention.joint import JointModel, save_attention
 from asr.errors import Error
 from asr.model.checkpoint import AttentionOptions
 from asr.model.network.checkpoint import load_network

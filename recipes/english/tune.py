@@ -22,8 +22,7 @@ from pathlib import Path
 
 import torch
 
-from asr.attention.checkpoint import attach_attention
-from asr.attention.joint import load_joint
+from asr.attention.joint import attach_attention, load_joint
 from asr.errors import Error
 from asr.model.checkpoint import CheckpointError, locate, update_card
 from asr.search.decoder import Decoder, DecoderOptions

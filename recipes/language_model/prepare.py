@@ -15,9 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from asr.commands.terminal import say
-from asr.files import atomic_write
+from asr.files import atomic_write, each_line
 from asr.text import normalise
-from asr.text_files import each_line
 from recipes.language_model.older_text import manifest_texts, source_lines
 from recipes.language_model.spoken import spell
 

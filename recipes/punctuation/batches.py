@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.written.marks import ENDS, MARKS, NONE
-from asr.written.tagger import CHUNK, NOT_KNOWN, PAUSES
-from asr.written.vocabulary import Vocabulary
+from asr.written.tagger import CHUNK, ENDS, MARKS, NONE, NOT_KNOWN, PAUSES, Vocabulary
 from recipes.punctuation.text import UNKNOWN
 
 SHARES = {"talk": 0.42, "books": 0.26, "dialogue": 0.1, "everyday": 0.06, "sentences": 0.05, "reference": 0.11}

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.commands.terminal import say, table
-from asr.written.marks import CAPITAL, COMMA, ENDS, LOWER, MARKS, NONE
-from asr.written.tagger import PACKAGED, Tagger, classes, load
+from asr.written.tagger import CAPITAL, COMMA, ENDS, LOWER, MARKS, NONE, PACKAGED, Tagger, classes, load
 from recipes.punctuation.batches import SHARES, Source, read
 from recipes.punctuation.text import UNKNOWN
 

@@ -18,7 +18,7 @@ from rapidfuzz.distance import Levenshtein
 import asr
 from asr.commands.terminal import say, table
 from asr.score import wer
-from asr.written.marks import LOWER, MARKS
+from asr.written.tagger import LOWER, MARKS
 from recipes.punctuation.evaluate import f1
 from recipes.punctuation.text import Labelled, case_of, labelled
 

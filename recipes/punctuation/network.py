@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asr.written.marks import CASES, LOWER, MARKS
-from asr.written.tagger import AHEAD, CHUNK, PAUSES, TaggerOptions
+from asr.written.tagger import AHEAD, CASES, CHUNK, LOWER, MARKS, PAUSES, TaggerOptions
 from recipes.punctuation.text import UNKNOWN
 
 CASE_WEIGHT = 0.5  # of the loss of capitals

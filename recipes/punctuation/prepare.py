@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from asr.commands.terminal import say
+from asr.files import each_line
 from asr.text import normalise
-from asr.text_files import each_line
-from asr.written.marks import MIXED
+from asr.written.tagger import MIXED
 from recipes.language_model.older_text import manifest_texts, source_lines, sources
 from recipes.punctuation.text import case_of, documents
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from asr.text import normalise
-from asr.written.marks import CAPITAL, COMMA, LOWER, MIXED, NONE, PERIOD, QUESTION, UPPER
+from asr.written.tagger import CAPITAL, COMMA, LOWER, MIXED, NONE, PERIOD, QUESTION, UPPER
 from recipes.language_model.spoken import spell
 
 TITLES = {"Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor", "Prof": "Professor", "St": "Saint", "Capt": "Captain"}

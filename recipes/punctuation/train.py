@@ -22,9 +22,7 @@ from asr.commands.terminal import say
 from asr.model.checkpoint import write_weights
 from asr.training.fit import Muon, Plan, Progress, Schedule, fit, resume, save_state
 from asr.training.language_model import write_log
-from asr.written.marks import MARKS, NONE
-from asr.written.tagger import FORMAT, TaggerOptions
-from asr.written.vocabulary import Vocabulary
+from asr.written.tagger import FORMAT, MARKS, NONE, TaggerOptions, Vocabulary
 from recipes.punctuation.batches import SHARES, Batch, Texts, read
 from recipes.punctuation.network import TaggerNetwork, loss_of
 from recipes.punctuation.text import UNKNOWN

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from asr.errors import Error
-from asr.text_files import each_line
+from asr.files import each_line
 
 MOST_LINKED = 20  # pairs of a group that may leave training
 DEV_PAIRS, TEST_PAIRS = 1500, 5000

@@ -19,8 +19,8 @@ from pathlib import Path
 from random import Random
 
 from asr.attention.seq2seq import Seq2Seq
+from asr.files import each_line
 from asr.text import normalise
-from asr.text_files import each_line
 from asr.written.lexicon import MONTHS, NUMBER_WORDS
 from asr.written.numbers import Dates, NumberWriter
 from recipes.written_form.data import DATES, filled, templates, words_of, written

@@ -16,8 +16,8 @@ from pathlib import Path
 from random import Random
 from zlib import crc32
 
+from asr.files import each_line
 from asr.text import normalise
-from asr.text_files import each_line
 from asr.written.stretches import CLOSED, stretches
 from asr.written.symbols import source, target
 from recipes.written_form.data import DATES, Example, examples, mixture, words_of
