@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.attention.seq2seq import Output
+from asr.cli import main
 from asr.errors import UsageError
 from asr.written import symbols
 from asr.written.lexicon import CARDINAL_WORDS, MONTHS
@@ -50,6 +51,10 @@ WRONG = """
 22th | twenty second
 May 3 2 | may thirty two
 20 million | twenty two million
+27 96 | twenty seven ninety six
+7677 | seventy six seventy seven
+82.2210 | eighty two point two twenty one zero
+one 62 | one sixty two
 8:45 | quarter past nine
 05 | five
 """
@@ -154,6 +159,7 @@ def test_numbers_below_ten_stay_words_where_nothing_is_counted():
         "3",
     ]
     assert [s.text for s in writer([["2", "_", "to", "_", "1", "3"]]).spans("two to thirteen".split())] == ["2", "13"]
+    assert [s.text for s in writer([["4", "5"]]).spans(["forty", "five"])] == ["45"]
     assert writer([], numbers="never").spans(["twenty"]) == []
 
 
@@ -161,3 +167,39 @@ def test_a_long_run_of_numbers_stays_and_costs_little():
     assert writer([]).spans(["one"] * 10_000) == []
     with pytest.raises(UsageError, match="dates"):
         NumberWriter(dates="de")
+
+
+WRITTEN = {
+    "on may third twenty twenty one we paid twenty five dollars": "on May 3rd, 2021 we paid $25",
+    "one of them came first": "one of them came first",
+    "half past seven in the evening on the twenty first of june": "7:30 in the evening on the 21st of June",
+    "about two million people and five kilograms of rice": "about 2 million people and 5 kg of rice",
+    "prices rose by two point five percent in nineteen eighty four": "prices rose by 2.5% in 1984",
+    "write to john dot smith at example dot com": "write to john.smith@example.com",
+    "the b b c said so": "the BBC said so",
+    "four four four " * 20: "four four four " * 20,
+    "": "",
+}
+
+
+@pytest.mark.parametrize("words, expected", WRITTEN.items())
+def test_the_packaged_model_writes(words, expected):
+    words, at, out = words.split(), 0, []
+    for span in NumberWriter.load().spans(words):
+        out += [*words[at : span.first], span.text]
+        at = span.last
+    assert " ".join([*out, *words[at:]]) == expected.strip()
+
+
+def test_the_map_shows_where_the_model_looked():
+    (seen,) = NumberWriter.load(dates="us").maps("the third of may".split())
+    assert seen.text == "May 3" and seen.weights.shape == (len(seen.pieces), len(seen.words))
+    assert seen.words[seen.weights[seen.pieces.index("May")].argmax()] == "may"
+    assert len(str(seen).splitlines()) == len(seen.pieces) + 1
+
+
+def test_asr_write_shows_the_map(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("on the third of may\n")
+    assert main(["write", "--show-attention", str(tmp_path / "a.txt")]) == 0
+    out, err = capsys.readouterr()
+    assert "3rd of May" in out and "< the third of may >" in err and "(end)" in err

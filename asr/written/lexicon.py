@@ -18,6 +18,7 @@ ORDINALS = {word: value for value, word in enumerate(ORDINAL_ONES + ORDINAL_TEEN
 ORDINALS |= {word[:-1] + "ieth": value for word, value in VALUES.items() if value >= 20}
 ORDINAL_OF = {VALUES[c]: next(o for o, v in ORDINALS.items() if v == VALUES[c]) for c in VALUES}
 DECADES = {word[:-1] + "ies": value for word, value in VALUES.items() if value >= 20}
+DECADES |= {f"{word}'s": value for word, value in VALUES.items() if value >= 20}
 MONTHS = (
     "January February March April May June July August September October November December".split()
 )  # as written; said in lower case
@@ -25,7 +26,7 @@ MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # Written form: all that it may be called. Units of science and of machines are abbreviated.
 ABBREVIATED = {
-    "kg": "kilogram kilograms kilo kilos kilogramme kilogrammes",
+    "kg": "kilogram kilograms kilos kilogramme kilogrammes",
     "g": "gram grams gramme grammes",
     "mg": "milligram milligrams",
     "km": "kilometer kilometers kilometre kilometres",

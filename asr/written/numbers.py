@@ -21,7 +21,7 @@ import numpy as np
 from asr.attention.search import SearchOptions
 from asr.attention.seq2seq import Output, Seq2Seq
 from asr.errors import UsageError
-from asr.written.lexicon import NAMED_UNITS
+from asr.written.lexicon import NAMED_UNITS, NUMBER_WORDS, SCALES
 from asr.written.reading import Piece, read
 from asr.written.stretches import SMALL, stretches
 from asr.written.symbols import source, text_of
@@ -29,11 +29,17 @@ from asr.written.symbols import source, text_of
 Dates = Literal["said", "us", "uk"]
 Numbers = Literal["always", "large", "never"]
 MODEL = Path(__file__).parent.parent / "models" / "english-numbers.safetensors"
-SURE = math.log(0.7)  # ln probability of a text that is taken at once
-LEAST = math.log(0.03)  # of another one
-MARGIN = 4  # by what it has to be likelier than those of other values
+LEAST = math.log(0.03)  # ln probability of a text that is looked at
+LEAST_SHARE = 0.01  # what is kept for texts that nobody thought of
+MARGIN = 4  # by what a text has to be likelier than those of other values
+CLOCK_MARGIN = 30  # the same of a time of day without a.m. or o'clock
 GREEDY = SearchOptions(beam=1, length=0.0)
 WIDER = SearchOptions(beam=4, length=0.0)
+CLOCK_CUES = frozenset(  # before a time of day without a.m. or o'clock
+    "at for by until till from to around about before after since between and or is it's past nearly almost".split()
+)
+CLOCK_WORDS = NUMBER_WORDS | {"oh", "o"}
+_HALF_DONE = re.compile(r"\b(half|quarter) (past|to) \d")
 CACHE = 4096  # stretches whose texts are kept
 
 
@@ -124,11 +130,11 @@ class NumberWriter:
     def _spans(self, said: Sequence[str], first: int, last: int) -> Iterator[Span]:
         symbols = " ".join(source(said, first, last, self.dates, self._known))
         stretch = said[first:last]
-        key = f"{symbols} {' '.join(stretch)}"
+        key = f"{symbols} {' '.join(said[max(0, first - 1) : last])}"
         if key not in self._written:
             if len(self._written) >= CACHE:
                 self._written.clear()
-            self._written[key] = self._write(symbols, stretch)
+            self._written[key] = self._write(symbols, stretch, said[first - 1] if first else "")
         pieces = self._written[key] or []
         figures = [piece for piece in pieces if piece.kind != "word"]
         alone = not any(piece.kind == "cardinal" and not _small(piece) for piece in figures)
@@ -138,13 +144,14 @@ class NumberWriter:
             if not (_small(piece) and alone and word):
                 yield Span(first + piece.first, first + piece.last, piece.text, piece.kind)
 
-    def _write(self, symbols: str, stretch: Sequence[str]) -> list[Piece] | None:
+    def _write(self, symbols: str, stretch: Sequence[str], before: str) -> list[Piece] | None:
         """The pieces of the likeliest text that the words are a way to say; None: the words stay.
 
         A likely text is taken at once. Else it has to be much likelier than the texts of other values that can be read.
         """
         first = self.model(symbols, GREEDY)[0]
-        if first.ln_probability > SURE and (pieces := self._read(first, stretch)):
+        pieces = self._read(first, stretch)
+        if pieces and first.ln_probability > math.log1p(-1 / _margin(pieces, stretch, before)):
             return pieces
         best, shares = None, defaultdict[str, float](float)
         for output in self.model(symbols, WIDER, n_best=WIDER.beam):
@@ -155,17 +162,31 @@ class NumberWriter:
             return None
         ours = shares.pop(_value(best))
         rival = max((share for value, share in shares.items() if value), default=0.0)
-        return best if ours > MARGIN * rival else None
+        return best if ours > _margin(best, stretch, before) * max(rival, LEAST_SHARE) else None
 
     def _read(self, output: Output, stretch: Sequence[str]) -> list[Piece] | None:
-        return read(text_of(output.symbols[:-1], stretch), stretch)
+        text = text_of(output.symbols[:-1], stretch)
+        return None if _HALF_DONE.search(text) else read(text, stretch)
+
+
+def _margin(pieces: Sequence[Piece], stretch: Sequence[str], before: str) -> float:
+    """By what a text has to be likelier than others. No time of day that nothing announces ever is: "bus two fifty"."""
+    found = float(MARGIN)
+    for piece in pieces:
+        said = stretch[piece.first : piece.last]
+        if len(said) <= 3 and re.fullmatch(r"\d+:\d\d", piece.text) and CLOCK_WORDS.issuperset(said):
+            cue = stretch[piece.first - 1] if piece.first else before
+            found = max(found, CLOCK_MARGIN if cue in CLOCK_CUES else math.inf)
+    return found
 
 
 def _value(pieces: Sequence[Piece]) -> str:
-    """Its figures without what makes no difference: 2,005 or 2005, 3rd or 3; nothing where all stay words."""
+    """Its figures without what makes no difference: 2,005 or 2005, 3rd or 3, $5 million or 5,000,000 dollars."""
     text = " ".join(piece.text for piece in pieces if piece.kind != "word")
-    return re.sub(r",|(?<=\d)(?:st|nd|rd|th)\b", "", text)
+    text = re.sub(r"(?<=\d)[,-](?=\d)", "", text)
+    text = re.sub(r"([\d.]+) ([a-z]+illion)", lambda m: str(round(float(m[1]) * SCALES[m[2]])), text)
+    return " ".join(re.findall(r"\d[\d.:/]*", text)) or text
 
 
 def _small(piece: Piece) -> bool:
-    return piece.kind == "cardinal" and piece.text in "0123456789"
+    return piece.kind == "cardinal" and len(piece.text) == 1

@@ -48,7 +48,8 @@ def _number(text: str) -> Way | None:
         plain = "," not in whole and len(whole) >= 2
         return either(cardinal(int(value)), digits(value)) if plain else cardinal(int(value))
     head = either(cardinal(int(value)), *([said(*ZERO), then()] if value == "0" else []))
-    ways = [then(head, said("point"), digits(fraction))]
+    small = [cardinal(int(fraction))] if len(fraction) == 2 and fraction[0] != "0" else []
+    ways = [then(head, said("point"), either(digits(fraction, groups=False), *small))]
     if fraction == "5":
         ways.append(then(cardinal(int(value)), said("and a half")))
     return either(*ways)
@@ -69,8 +70,8 @@ def _year(match: re.Match[str]) -> Way:
 
 def _decade(match: re.Match[str]) -> Way | None:
     high, low = divmod(int(match["decade"]), 100)
-    name = next((name for name, value in DECADES.items() if value == low), None)
-    return then(cardinal(high), said(name)) if name else None
+    names = [name for name, value in DECADES.items() if value == low]
+    return then(cardinal(high), said(*names)) if names else None
 
 
 def _date(match: re.Match[str]) -> Way | None:
@@ -266,7 +267,11 @@ _KINDS: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Way | None]]]
         ("fraction", r"(?:(?P<whole>\d+) )?(?P<top>\d+)/(?P<bottom>\d+)", _fraction),
         ("telephone", rf"\+?\d(?:[\d-]{{0,{MAX_DIGITS}}}\d)?", _phone),
         ("letters", r"[A-Z][A-Z0-9]+|\d[A-Z]|[A-Z]\d+", _letters),
-        ("address", r"[a-z0-9'._\-]+@[a-z0-9.\-]+|[a-z0-9\-]+(?:\.[a-z0-9\-]+)+(?:/[a-z0-9\-]+)*", _address),
+        (
+            "address",
+            r"(?=.*[a-z])(?:[a-z0-9'._\-]+@[a-z0-9.\-]+|[a-z0-9\-]+(?:\.[a-z0-9\-]+)+(?:/[a-z0-9\-]+)*)",
+            _address,
+        ),
         ("word", r"[A-Z]?[a-z']*(?:[a-z]|')|[A-Z]", _word),
     ]
 ]

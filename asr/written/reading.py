@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asr.written.lexicon import CARDINAL_WORDS
 from asr.written.pieces import pieces as pieces_of
 from asr.written.ways import may_part
 
@@ -47,4 +48,12 @@ def read(text: str, words: Sequence[str]) -> list[Piece] | None:
 def _may_follow(words: Sequence[str], before: list[Piece], piece: Piece) -> bool:
     if not before or (before[-1].kind == "word" and piece.kind == "word"):
         return True
+    if _together(before[-1].text, piece.text):
+        return False
     return may_part(words, piece.first)
+
+
+def _together(before: str, after: str) -> bool:
+    """May two numbers side by side be one: "twenty seven ninety six", "two thousand nineteen ninety"?"""
+    bare = [text for text in (before, after) if text.isdigit() or text in CARDINAL_WORDS]
+    return len(bare) == 2 and any(len(text) <= 2 or text in CARDINAL_WORDS for text in bare)

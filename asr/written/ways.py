@@ -109,14 +109,19 @@ def year(n: int) -> Way:
     """ "nineteen eighty four", "nineteen oh five", "nineteen hundred", and as a number."""
     high, low = divmod(n, 100)
     ways = [cardinal(n)]
-    if 10 <= high < 100 and (high % 10 or low):
+    if 10 <= high < 22 and (high % 10 or low):
         tail = said("hundred") if not low else said(*(f"{zero} {ONES[low]}" for zero in ZERO)) if low < 10 else None
         ways.append(then(cardinal(high), tail or cardinal(low)))
     return either(*ways)
 
 
 def digits(text: str, groups: bool = True) -> Way:
-    """Digit by digit, with "double" and "triple"; ``groups``: also "twelve thirty four" and "eight hundred"."""
+    """Digit by digit, with "double" and "triple"; ``groups``: also "twelve thirty four" and "eight hundred".
+
+    Not "seventy six seventy seven" as 7677: these may be the pages 76 and 77. Nor groups in five and six digits.
+    """
+    pages = len(text) == 4 and int(text[:2]) + 1 == int(text[2:])
+    groups = groups and not pages and len(text) not in (5, 6)
 
     def way(words: Sequence[str], at: int) -> set[int]:
         reached: list[set[int]] = [set() for _ in range(len(text) + 1)]
@@ -127,7 +132,8 @@ def digits(text: str, groups: bool = True) -> Way:
                     continue
                 for taken, end in _some_digits(text, k, words, place, groups):
                     reached[k + taken].add(end)
-        return reached[len(text)]
+        cut = groups and len(text) < 4 and text[-1] == "0"  # "six o d i" begins with six
+        return {end for end in reached[len(text)] if not (cut and words[end - 1] == "o")}
 
     return way
 

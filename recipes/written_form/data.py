@@ -117,15 +117,17 @@ def _text(words: list[str], items: list[tuple[int, int, Item]], first: int, last
 
 
 def mixture(mined: Iterable[Sentence], names: list[str], count: int, rng: Random) -> Iterator[Sentence]:
-    """Half templates, half mined sentences, most of those with other values."""
+    """Templates, and two fifths mined sentences, most of those with other values."""
     by_kind = templates(tested=False)
     kinds = sorted(by_kind)
-    several = "cardinal cardinal money date telephone telephone digits digits digits code pairs year none none".split()
+    several = (
+        "cardinal money date telephone digits digits digits code code code pairs pairs pairs year none none".split()
+    )
     mined = list(mined)
     for _ in range(count):
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             sentence = rng.choice(mined)
             yield redrawn(sentence, rng) if rng.random() < 0.6 else sentence
         else:
-            kind = rng.choice(kinds if rng.random() < 0.6 else several)
+            kind = rng.choice(kinds if rng.random() < 0.5 else several)
             yield filled(rng.choice(by_kind[kind]), kind, rng, names)

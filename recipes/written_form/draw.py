@@ -105,10 +105,10 @@ def digits(rng: Random) -> Item:
 def code(rng: Random) -> Item:
     """Spelled names of three to six signs, and codes in which letters and digits take turns."""
     form = rng.random()
-    if form < 0.2:
+    if form < 0.35:
         return say.letters(rng, rng.choice(CODES))
     letters = "".join(rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.randint(2, 5)))
-    if form < 0.55 and set(letters) - set("AIO"):
+    if form < 0.75 and set(letters) - set("AIO"):
         return say.letters(rng, letters)
     return say.letters(
         rng, letters[:3].replace("O", "P").replace("I", "J").replace("A", "B") + str(rng.randint(10, 9999))

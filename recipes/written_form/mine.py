@@ -57,6 +57,8 @@ _ALL = [(kind, re.compile(pattern, re.I if kind == "words" else 0)) for kind, pa
 
 def mine(line: str, rng: Random) -> Sentence | None:
     """None where something is left that cannot be said for sure."""
+    if re.search(r"\b(half|quarter) (past|to)\b", line, re.I):
+        return None  # a time in words
     left: list[tuple[str, Item | str]] = [("", line)]
     for kind, pattern in _ALL:
         new: list[tuple[str, Item | str]] = []

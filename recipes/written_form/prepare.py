@@ -26,7 +26,7 @@ from recipes.written_form.mine import Sentence, mine
 CONTEXT_WORDS = 700
 LINES = 15_000  # that hold something to mine, of each file
 PLAIN = 4_000  # without, of each file
-PAIRS, HELD_OUT = 200_000, 4_000
+PAIRS, HELD_OUT = 500_000, 4_000
 SHARDS = 4
 
 

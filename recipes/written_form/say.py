@@ -101,12 +101,16 @@ def say_number(rng: Random, text: str) -> str:
 
 
 def cardinal(rng: Random, n: int) -> Item:
+    return Item(say_cardinal(rng, n), whole_scaled(n))
+
+
+def whole_scaled(n: int) -> str:
     """Whole millions and billions keep these words."""
     for scale in ("trillion", "billion", "million"):
         count, rest = divmod(n, SCALES[scale])
         if count and not rest and count < 1000:
-            return Item(say_cardinal(rng, n), f"{count} {scale}")
-    return Item(say_cardinal(rng, n), f"{n:,}")
+            return f"{count} {scale}"
+    return f"{n:,}"
 
 
 def decimal(rng: Random, text: str) -> Item:
@@ -192,7 +196,7 @@ def money(rng: Random, sign: str, text: str, scale: str = "") -> Item:
     if not cents or sign == "¥":
         spoken = f"{say_cardinal(rng, int(whole))} {one if whole == '1' else many}"
         if sign != "£":
-            return Item(spoken, f"{sign}{int(whole):,}")
+            return Item(spoken, f"{sign}{whole_scaled(int(whole))}")
         return Item(spoken, spoken if whole == "1" else f"{int(whole):,} pounds")  # of money, or of weight?
     spoken = f"{say_cardinal(rng, int(whole))} {one if whole == '1' else many}"
     if int(cents):

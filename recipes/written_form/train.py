@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--updates", type=int, default=20_000)
+    parser.add_argument("--updates", type=int, default=6_000)
     parser.add_argument("--batch-symbols", type=int, default=3000)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     args = parser.parse_args()
@@ -50,7 +50,8 @@ def main() -> None:
         evaluate_every=max(1, args.updates // 12),
         longest=60,
     )
-    train(network, pairs, held_out[:HELD_OUT], options, args.out, lambda line: print(line, flush=True))
+    card = {"recipe": "recipes/written_form", "license": "Apache-2.0"}
+    train(network, pairs, held_out[:HELD_OUT], options, args.out, lambda line: print(line, flush=True), card)
 
 
 if __name__ == "__main__":
