@@ -44,7 +44,7 @@ class RecognizerOptions:
     latency: float | None = None  # ms of sound the encoder may wait for; None: the whole segment
     attention: bool = False  # let the attention decoder judge the candidates, too; in files, not in a Listener
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
-    batch: float = 45.0  # s of padded speech in a batch
+    batch: float = 25.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
     written: WrittenOptions | None = WrittenOptions()  # marks, capitals, numbers; None, and commands: the words as said
 

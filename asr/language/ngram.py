@@ -75,7 +75,7 @@ class NgramModel:
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {word: i for i, word in enumerate(self.words)}
+        return dict(zip(self.words, range(len(self.words))))
 
     def __contains__(self, word: str) -> bool:
         return word in self._ids

@@ -48,18 +48,18 @@ class StreamingEncoder:
     """The model's outputs for whole recordings in chunks, for any number of streams at a time.
 
     Every cut of the frames gives the same log-probabilities within 1e-4. Windows overlap; at a latency of 320 ms a
-    window is a chunk of 2 encoder frames (40 ms each) and a look-ahead of 6:
+    window is a chunk of 3 encoder frames (40 ms each) and a look-ahead of 5:
 
-        frame     0    1    2    3    4    5    6    7    8    9    10   11
-        window 0  [chunk    | look-ahead                 ]
-        window 1            [chunk    | look-ahead                 ]
-        window 2                      [chunk    | look-ahead                 ]
+        frame     0    1    2    3    4    5    6    7    8    9    10   11   12   13
+        window 0  [chunk         | look-ahead            ]
+        window 1                 [chunk         | look-ahead            ]
+        window 2                                [chunk         | look-ahead            ]
 
         forward   ---> begins with the state after the chunk before
         backward  <--- begins with zeros at the end of the window
 
-        after 7   |final    |provisional                  |not yet heard
-        after 9   |final              |provisional                  |not yet heard
+        after 7   |final         |provisional            |not yet heard
+        after 10  |final                        |provisional            |not yet heard
 
     After frame 7 window 0 is complete: the outputs of its chunk are final, those of its look-ahead are provisional
     (EncoderState.ahead). They may be shown at once, and are replaced when their own window, with its full right
