@@ -66,6 +66,7 @@ def test_the_commands_in_small(tmp_path, monkeypatch, capsys):
     path.write_text("".join(f"{e}\t{f}\n" for f, e in PAIRS), "utf-8")
     monkeypatch.setattr(data.split, "__defaults__", (4, 12, 1))
     monkeypatch.setattr(train, "PIECES", 80)
+    monkeypatch.setattr(scores.resampled, "__defaults__", (50, 0))
     monkeypatch.setattr(evaluate, "LONG_WORDS", 6)
     monkeypatch.setattr(evaluate, "SEARCHES", {k: v for k, v in evaluate.SEARCHES.items() if k in ("greedy", "beam 4")})
     monkeypatch.setattr(train, "SIZE", 16)
