@@ -34,7 +34,10 @@ SEARCHES = {
 MAIN = "beam 4"  # the search that pictures and comparisons are of
 LENGTHS = [(1, 3), (4, 5), (6, 7), (8, 9), (10, 11), (12, 14), (15, 100)]  # words of the French sentence
 LONG_WORDS = 12
-EXAMPLES = "Jane visite l'Afrique en septembre.", "Elle a acheté une voiture rouge hier."  # the lecture's, and the map's
+EXAMPLES = (
+    "Jane visite l'Afrique en septembre.",  # the lecture's
+    "Elle a acheté une voiture rouge hier.",  # of which the map is
+)
 NAMES = {"additive": "additive attention", "dot": "dot-product attention", "none": "no attention"}
 
 
@@ -126,9 +129,10 @@ def evaluate(work: Path, test: Test, most_faults: int) -> Iterator[str]:
     yield "\n| search | wrong translations | the search's fault | the model's |\n|---|---|---|---|"
     for name, search in SEARCHES.items():
         yield f"| {name} | {faults(models['additive'], test, written['additive', name], search, most_faults)} |"
+    yield ""
     for example in EXAMPLES:
         output = models["additive"](example, SEARCHES[MAIN])[0]
-        yield f"\n{example} -> {output.text}"
+        yield f"{example} -> {output.text}"
     draw_map(output, work / "map.png")
 
 

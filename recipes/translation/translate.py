@@ -32,8 +32,8 @@ def main() -> None:
         texts: Iterable[str] = options.texts or sys.stdin
         best = None
         for text in map(tidy, texts):
-            best = model(text, search)[0] if text else None
-            print(best.text if best else "", flush=True)
+            best = model(text, search)[0] if text else best
+            print(best.text if text and best else "", flush=True)
         if options.map and best:
             draw_map(best, options.map)
     except (Error, OSError) as error:
