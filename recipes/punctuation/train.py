@@ -1,4 +1,4 @@
-"""Train the tagger of marks and capitals, and package it: fifty minutes of one core.
+"""Train the tagger of marks and capitals, and package it: a quarter of an hour of one core.
 
     python -m recipes.punctuation.train WORK --run RUN --output asr/models/punctuation.safetensors
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--run", type=Path, required=True, help="folder for state and log")
     parser.add_argument("--output", type=Path, required=True, help=".safetensors to write")
-    parser.add_argument("--updates", type=int, default=2600)
+    parser.add_argument("--updates", type=int, default=2800)
     args = parser.parse_args()
 
     torch.set_num_threads(1)
