@@ -220,6 +220,7 @@ def test_what_the_packaged_models_write_is_read_back_as_the_words_said(packaged,
 
 def test_the_packaged_models_write_sentences(packaged):
     said = "how are you i am fine thank you on monday we paid twenty five dollars to doctor smith in london"
+    assert packaged.text("how are you") == "How are you?" and packaged.text("turn on the light") == "Turn on the light."
     found = packaged.text(said)
     assert found.startswith("How are you? I am fine") and found.endswith("$25 to Doctor Smith in London.")
 

@@ -25,6 +25,7 @@ _SAID = re.compile(r"[a-z']*[a-z][a-z']*")
 _END = re.compile(r"[.?!…][\"')\]”’]*$")
 TOGETHER = 2000  # words of a text that the tagger is given at a time: bounds the memory
 CONTEXT = 12  # words around a segment that are asked whether a number goes on there
+ENDED = 2.0  # s; the end of a text is as good as such a pause
 END_PAUSE = 0.3  # s; with such a pause and a sentence's end inside, words are no single number
 
 
@@ -79,7 +80,7 @@ class Writer:
 
         Words are in small letters as the recogniser has them. All else stays as it is: capitals, marks that are there.
         """
-        return self.go_on(words, pauses, self.start())[0]
+        return self.go_on(words, [*(pauses or [None] * len(words))[:-1], ENDED], self.start())[0] if words else []
 
     def go_on(
         self, words: Sequence[str], pauses: Sequence[float | None], context: Context
@@ -111,6 +112,7 @@ class Writer:
         for segment, following in pairwise(chain(segments, [None])):
             assert segment is not None
             words, pauses = [word.text for word in segment.words], pauses_of(segment, following)
+            pauses = pauses if following else [*pauses[:-1], ENDED]
             logits, state = self.tagger.feed(words, pauses, context.tagger, last=following is None)
             known = np.concatenate([known, logits]) if len(known) else logits
             context = context._replace(tagger=state)
