@@ -176,6 +176,7 @@ WRITTEN = {
     "about two million people and five kilograms of rice": "about 2 million people and 5 kg of rice",
     "prices rose by two point five percent in nineteen eighty four": "prices rose by 2.5% in 1984",
     "write to john dot smith at example dot com": "write to john.smith@example.com",
+    "mary underscore smith at example dot com": "mary_smith@example.com",
     "the b b c said so": "the BBC said so",
     "four four four " * 20: "four four four " * 20,
     "": "",

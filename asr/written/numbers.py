@@ -184,7 +184,9 @@ def _value(pieces: Sequence[Piece]) -> str:
     """Its figures without what makes no difference: 2,005 or 2005, 3rd or 3, $5 million or 5,000,000 dollars."""
     text = " ".join(piece.text for piece in pieces if piece.kind != "word")
     text = re.sub(r"(?<=\d)[,-](?=\d)", "", text)
-    text = re.sub(r"([\d.]+) ([a-z]+illion)", lambda m: str(round(float(m[1]) * SCALES[m[2]])), text)
+    text = re.sub(
+        r"(\d+(?:\.\d+)?) (million|billion|trillion)\b", lambda m: str(round(float(m[1]) * SCALES[m[2]])), text
+    )
     return " ".join(re.findall(r"\d[\d.:/]*", text)) or text
 
 

@@ -82,5 +82,5 @@ def text_of(symbols: Sequence[str], words: Sequence[str]) -> str:
     """What was written for the stretch ``words``."""
     if list(symbols) == [KEEP]:
         return " ".join(words)
-    places = _placed(words) | {SPACE: " "}
+    places = _placed(words) | {SPACE: "_" if "underscore" in words else " "}
     return "".join(places.get(symbol, symbol) for symbol in symbols)

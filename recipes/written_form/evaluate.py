@@ -21,7 +21,7 @@ from random import Random
 from asr.attention.seq2seq import Seq2Seq
 from asr.files import each_line
 from asr.text import normalise
-from asr.written.lexicon import MONTHS, NUMBER_WORDS
+from asr.written.lexicon import MONTHS, NUMBER_WORDS, SCALES
 from asr.written.numbers import Dates, NumberWriter
 from recipes.written_form.data import DATES, filled, templates, words_of, written
 from recipes.written_form.mine import mine
@@ -102,11 +102,13 @@ _LOOSE = [  # what the words do not tell, or only style decides
 
 
 def plain_form(text: str) -> str:
-    """Without commas and hyphens, order and endings of days, £ or pounds, a.m. or am: alike means the same value."""
+    """Without commas and hyphens; order and endings of days, scales, pounds, a.m.: alike means the same value."""
     text = text.lower()
     for pattern, to in _LOOSE:
         text = pattern.sub(to, text)
-    return text
+    return re.sub(
+        r"(\d+(?:\.\d+)?) (million|billion|trillion)\b", lambda m: str(round(float(m[1]) * SCALES[m[2]])), text
+    )
 
 
 SMALL_WORDS = {word: str(n) for n, word in enumerate("zero one two three four five six seven eight nine".split())}
