@@ -1,6 +1,6 @@
 #!/bin/sh
 # The packaged writer of numbers, anew: recipes/written_form/run.sh WORK LEARN.txt... -- FOUND.tsv PLAIN.txt
-# LEARN: text with case and figures; FOUND: pairs, written TAB spoken; PLAIN: any text. Ten minutes of two idle cores.
+# LEARN: text with case and figures; FOUND: pairs, written TAB spoken; PLAIN: any text. About half an hour of one core.
 set -e
 work=$1
 shift
