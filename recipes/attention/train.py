@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.attention.joint import JointModel, save_attention
+from asr.attention.joint import FORMAT, JointModel, save_attention
 from asr.errors import Error
-from asr.model.checkpoint import AttentionOptions
-from asr.model.network.checkpoint import load_network
+from asr.model.checkpoint import AttentionOptions, read_weights
+from asr.model.network.checkpoint import load_network, tensors
 from asr.model.network.ctc import CTCModel
 from asr.score import rate, word_errors
 from asr.training.acoustic import Examples, pad
@@ -143,6 +143,8 @@ def run(options: argparse.Namespace) -> None:
     decoder = model.attention
     assert decoder  # the options ask for one
     decoder.requires_grad_(True)
+    if options.start_from:
+        decoder.load_state_dict(tensors(read_weights(options.start_from, FORMAT, "attention decoder")[0]))
     cache = options.out / "cache"
     corpora = [read_manifest(m) for m in options.manifests]
     audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the decoder, log and curves")
     parser.add_argument("--dev", type=Path, required=True, help="manifest that the log's error rates are of")
     parser.add_argument("--encoder", default="english", help="packaged model or checkpoint file (default: english)")
+    parser.add_argument("--start-from", type=Path, metavar="DECODER", help="weights to begin with (default: random)")
     parser.add_argument("--noise", type=Path, help="manifest of background noises")
     parser.add_argument("--minutes", type=float, default=np.inf, help="stop after so many, the learning rate fallen")
     parser.add_argument("--config", type=Path, default=HERE / "config.toml")

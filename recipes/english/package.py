@@ -1,6 +1,8 @@
 """Turn a run's model.safetensors into the packaged model: fp16, with a card and the priors of its outputs.
 
 python -m recipes.english.package RUN/model.safetensors TRAIN.jsonl asr/models/english.safetensors
+
+With `--mean OTHER` the weights are the mean of two models, of which one went on from the other (Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ def main() -> None:
     parser.add_argument("trained", type=Path)
     parser.add_argument("speech", type=Path, help="manifest of training speech")
     parser.add_argument("packaged", type=Path)
+    parser.add_argument("--mean", type=Path, metavar="OTHER", help="take the mean with this model's weights")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, card = load_joint(options.trained)
+    if options.mean:
+        other = load_joint(options.mean)[0].state_dict()
+        model.load_state_dict({name: (own + other[name]) / 2 for name, own in model.state_dict().items()})
     speech = read_manifest(options.speech)
     chosen = (read_samples(speech[i]) for i in spread(speech, CLIPS))
     card |= {

@@ -25,8 +25,13 @@ torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english
     --start-from "$work/run/model.safetensors" --out "$work/crf" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
-python -m recipes.english.package "$work/crf/model.safetensors" "$data/speech/train.jsonl" \
-    asr/models/english.safetensors
+# and on by consistency: two views of each utterance agree; the mean with the weights before is what is packaged
+torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/consistency.toml \
+    --start-from "$work/crf/model.safetensors" --out "$work/consistency" \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
+python -m recipes.english.package "$(ls "$work"/consistency/update-*.safetensors | tail -n 1)" \
+    --mean "$work/crf/model.safetensors" "$data/speech/train.jsonl" asr/models/english.safetensors
 python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"
 python -m recipes.wake_words.heard
