@@ -172,6 +172,14 @@ def test_numbers_stand_in_sentences():
     assert [(t.first, t.last) for t in tokens[:3]] == [(0, 1), (1, 4), (4, 6)]
 
 
+def test_an_address_stays_in_small_letters_where_a_sentence_begins():
+    numbers = Figures({("a", "at", "b"): "a@b.org", ("b", "org"): "www.b.org", ("k", "g"): "kg"})
+    writer = Writer(Told({}), numbers)
+    assert [writer.text(said) for said in ("a at b is mine", "b org is up", "k g")] == [
+        "a@b.org is mine", "www.b.org is up", "Kg",
+    ]  # fmt: skip
+
+
 def test_a_sentence_that_ends_in_a_number_with_a_pause_parts_it():
     numbers = Figures({("twenty", "one"): "21"})
     writer = Writer(Told({"twenty": (PERIOD, LOWER)}), numbers)
