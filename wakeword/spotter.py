@@ -21,7 +21,7 @@ from wakeword.phrase.phrases import check
 from wakeword.phrase.pronunciation import ways
 from wakeword.thresholds import RATES, USUAL, peaks, thresholds
 
-MIN_SCORE = 0.1  # that confirms; of real recordings 3.2 % ("snowboy") and 1.4 % ("smart mirror") score less
+MIN_SCORE = 0.1  # that confirms; of real recordings 0.2 % ("snowboy") and 0.3 % ("smart mirror") score less
 
 
 class VerifyError(Error, ValueError):
