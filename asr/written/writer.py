@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _NO_GAP = re.compile(r"\S+")
 _SAID = re.compile(r"[a-z']*[a-z][a-z']*")
-_ADDRESS = re.compile(r"@|[a-z]\.[a-z]{2}")  # of a mailbox or a page: in small letters at the start of a sentence, too
 _END = re.compile(r"[.?!…][\"')\]”’]*$")
 TOGETHER = 2000  # words of a text that the tagger is given at a time: bounds the memory
 CONTEXT = 12  # words around a segment that are asked whether a number goes on there
@@ -145,10 +144,11 @@ class Writer:
             span = spans.get(k)
             last = span.last if span else k + 1
             mark = int(marks[last - 1])
-            if span or is_said(words[k]):
-                text = span.text if span else in_case(words[k], int(cases[k]), self.tagger.mixed)
-                text = capitalised(text) if begins and not _ADDRESS.search(text) else text
-                text, begins = with_mark(text, mark), mark in ENDS
+            if span:  # read back as the words said, its case included
+                text, begins = with_mark(span.text, mark), mark in ENDS
+            elif is_said(words[k]):
+                text = in_case(words[k], int(cases[k]), self.tagger.mixed)
+                text, begins = with_mark(capitalised(text) if begins else text, mark), mark in ENDS
             else:
                 text = with_mark(words[k], mark) if words[k].isascii() and words[k][-1].isalnum() else words[k]
                 begins = bool(_END.search(text))
