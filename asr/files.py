@@ -50,21 +50,28 @@ def read_text(path: str | Path, fails: type[Error] = TextError) -> str:
 
 def each_line(path: str) -> Iterator[str]:
     """The lines of a file or of standard input (-) that are not empty, stripped, as they are read. Raises TextError."""
-    name, number, found = ("standard input" if path == STDIN else path), 0, False
+    found = False
+    for line in whole_lines(path):
+        if text := line.strip():
+            found = True
+            yield text
+    if not found:
+        raise TextError(f"{'standard input' if path == STDIN else path} holds no text: give sentences, one a line")
+
+
+def whole_lines(path: str) -> Iterator[str]:
+    """The lines of a file or of standard input (-), each with its end, as they are read. Raises TextError."""
+    name, number = ("standard input" if path == STDIN else path), 0
     try:
         with _opened(path) as file:
             for number, line in enumerate(file, start=1):
-                if text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
-                    found = True
-                    yield text
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except OSError as error:
         raise TextError(f"cannot read {name}: {error.strerror}") from None
     except (lzma.LZMAError, EOFError):
         raise TextError(f"{name} is cut off or no xz file: compress it again") from None
     except UnicodeDecodeError:
         raise TextError(f"{name}, line {number}, is not UTF-8 text: convert it, for example with iconv") from None
-    if not found:
-        raise TextError(f"{name} holds no text: give sentences, one a line")
 
 
 def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:

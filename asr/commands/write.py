@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from asr.audio import STDIN
 from asr.commands.terminal import add_writing
 from asr.errors import Error
+from asr.files import STDIN, whole_lines
 from asr.transcript import Segment, Word, fields
 from asr.written.options import WrittenOptions
 
@@ -37,7 +35,7 @@ def write(options: argparse.Namespace) -> int:
 
     writer = Writer.load(WrittenOptions(options.numbers, options.dates))
     for name in options.files:
-        for number, line in enumerate(_lines(name), start=1):
+        for number, line in enumerate(whole_lines(name), start=1):
             content = _transcript(line, name, number)
             sys.stdout.write(writer.text(line) if content is None else json.dumps(_written(content, writer)) + "\n")
             sys.stdout.flush()
@@ -45,21 +43,6 @@ def write(options: argparse.Namespace) -> int:
                 for shown in writer.numbers.maps(content["spoken"].split() if content else line.split()):
                     print(shown, end="\n\n", file=sys.stderr)
     return 0
-
-
-def _lines(name: str) -> Iterator[str]:
-    """Each with its end, as it comes. Raises Error."""
-    shown = "standard input" if name == STDIN else name
-    number = 0  # of lines that could be read
-    try:
-        with nullcontext(sys.stdin.buffer) if name == STDIN else open(name, "rb") as file:
-            for line in file:
-                yield line.decode("utf-8" if number else "utf-8-sig")
-                number += 1
-    except OSError as error:
-        raise Error(f"cannot read {shown}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Error(f"{shown}, line {number + 1}, is not UTF-8 text: convert it, for example with iconv") from None
 
 
 def _transcript(line: str, name: str, number: int) -> dict[str, Any] | None:
