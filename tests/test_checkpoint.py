@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +15,13 @@ from safetensors.torch import load, save, save_file
 import asr.model.checkpoint
 from asr.audio.features import LogMelOptions
 from asr.files import atomic_write_bytes
-from asr.model.checkpoint import CheckpointError, ModelOptions, locate
+from asr.model.checkpoint import CheckpointError, ModelOptions, load_weights, locate, store_int8, update_card
 from asr.model.interface import Latency
 from asr.model.network.checkpoint import load_network, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import load_model
+from asr.model.streaming import encode
 
 torch.set_num_threads(1)
 OPTIONS = ModelOptions(LogMelOptions(n_mels=20, high=7_000.0), (" ", "a", "'"), ("AH", "K"), "gru", 1, 4, 2, 0.0)
@@ -63,6 +65,31 @@ def test_half_the_bytes(tmp_path, written):
     assert written.stat().st_size - path.stat().st_size == pytest.approx(weights / 2, abs=100)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_matrices_in_int8(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(asr.model.checkpoint, "LEAST_INT8", 48)
+    model, path = make(kind), tmp_path / "int8.safetensors"
+    model.phoneme_head.weight.data[1] = 0  # a row without a scale
+    save_model(model, path, CARD, half=True)
+    store_int8(path)
+    (_, found, card), stored = load_weights(path), load(path.read_bytes())
+    assert card == CARD and set(found) == set(model.state_dict())
+    for name, weight in model.state_dict().items():
+        step = weight.abs().amax(-1, keepdim=True) / 127 if weight.ndim == 2 and weight.numel() >= 48 else 0
+        assert (stored[name].dtype == torch.int8) == torch.is_tensor(step), name
+        assert ((torch.from_numpy(found[name]).float() - weight).abs() <= step * 0.51 + 1e-3 * weight.abs()).all()
+    assert sum(weight.dtype == torch.int8 for weight in stored.values()) >= 3
+    network = load_network(path)[0]
+    frames = np.random.default_rng(0).normal(size=(40, 20)).astype(np.float32)
+    for of_torch, of_onnx in zip(encode(network, [frames])[0], encode(load_model(path)[0], [frames])[0]):
+        np.testing.assert_allclose(of_onnx, of_torch, atol=1e-4)
+    update_card(path, {"licence": "CC BY"})
+    store_int8(path)  # changes nothing any more
+    again = load(path.read_bytes())
+    assert set(again) == set(stored) and all(torch.equal(again[name], weight) for name, weight in stored.items())
+    assert load_network(path)[1]["licence"] == "CC BY"
+
+
 def rewritten(source: Path, target: Path, **head: str | None) -> Path:
     """The same weights under other metadata."""
     with asr.model.checkpoint.safe_open(source, framework="pt") as file:
@@ -83,7 +110,7 @@ def message(path: Path | str) -> str:
 
 def test_another_version(tmp_path, written):
     said = message(rewritten(written, tmp_path / "v9", version="9"))
-    assert "version 9" in said and "version 1" in said and "install the matching release" in said
+    assert "version 9" in said and "versions up to 2" in said and "install the matching release" in said
     assert "of another version" in message(rewritten(written, tmp_path / "none", version=None))
 
 

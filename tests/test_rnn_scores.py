@@ -52,7 +52,7 @@ def test_what_cannot_be_used_says_so(tmp_path):
     with pytest.raises(CheckpointError, match="lstm cells"):
         load(lstm)
     save_file({"x": np.zeros(2, np.float32)}, tmp_path / "other.safetensors", {"format": "other"})
-    with pytest.raises(CheckpointError, match="no recurrent language model of this release"):
+    with pytest.raises(CheckpointError, match="no recurrent language model of this toolkit"):
         load(tmp_path / "other.safetensors")
     _, path = make(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])

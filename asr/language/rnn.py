@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from asr.model.checkpoint import MODELS, VERSION, CheckpointError, damaged
+from asr.model.checkpoint import MODELS, damaged, read_weights
 from asr.numpy_gru import gru
 
 FORMAT = "asr-rnn-language-model"
@@ -132,12 +131,9 @@ def shared_prefixes(rows: Sequence[list[int]]) -> tuple[list[PrefixLevel], list[
 
 def load(path: Path) -> RnnScorer:
     """Raises asr.model.checkpoint.CheckpointError."""
+    weights, head = read_weights(path, FORMAT, "recurrent language model")
     try:
-        with safe_open(path, framework="numpy") as file:
-            head = file.metadata() or {}
-            if (head.get("format"), head.get("version")) != (FORMAT, str(VERSION)):
-                raise CheckpointError(f"{path} is no recurrent language model of this release: install it again")
-            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}
+        tensors = {name: weight.astype(np.float32) for name, weight in weights.items()}
         return RnnScorer(tensors, json.loads(head["options"]), json.loads(head["vocabulary"]))
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None

@@ -3,6 +3,9 @@
 Never a pickle. The metadata holds the format's version, the model's options and a card:
 training data, licence, command, measured results. An attention decoder that was trained on a
 frozen encoder lies in a file of its own, which knows whose encoder it belongs to.
+
+Weights are stored as they are, as fp16, or with large matrices as int8: W[i, j] = scale[i] Q[i, j], where the scales of
+the matrix W are called W.row_scales. Who reads a file gets the products.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from asr.text import LETTERS
 KINDS = "gru", "lstm", "peephole"
 UNITS = "letters", "subwords", "phonemes"
 FORMAT, VERSION = "asr-ctc", 1
+INT8_VERSION = 2  # of files whose matrices are int8
+ROW_SCALES = ".row_scales"
+LEAST_INT8 = 2**16  # elements of a matrix that is stored so: smaller ones, such as the heads, gain little
 MODELS = Path(__file__).parent.parent / "models"
 DEFAULT = "english"
 
@@ -116,10 +122,30 @@ def _array(weight: Any) -> np.ndarray:
     return np.ascontiguousarray(weight.detach().cpu().numpy() if hasattr(weight, "detach") else weight)
 
 
+def store_int8(path: Path) -> None:
+    """Rewrite a checkpoint with its large matrices as int8; what else is in it stays as it is."""
+    head, weights = _stored(path)
+    for name, weight in list(weights.items()):
+        if weight.dtype.kind == "f" and weight.ndim == 2 and weight.size >= LEAST_INT8:
+            weights[name], weights[name + ROW_SCALES] = _in_int8(weight.astype(np.float32))
+    atomic_write_bytes(path, save(weights, head | {"version": str(INT8_VERSION)}))
+
+
+def _in_int8(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) -> whole numbers from -127 to 127 of the same shape, the scale (rows,) of each row."""
+    scales = np.abs(matrix).max(1) / 127
+    return np.round(matrix / np.where(scales, scales, 1)[:, None]).astype(np.int8), scales
+
+
+def _stored(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The metadata and the tensors of a file, all as they are stored."""
+    with safe_open(path, framework="np") as file:
+        return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+
+
 def update_card(path: Path, more: dict, **head_too: str) -> None:
     """Add to a checkpoint's card, or replace parts of it, and of the file's head; its weights stay as they are."""
-    with safe_open(path, framework="np") as file:
-        head, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+    head, weights = _stored(path)
     card = json.loads(head["card"]) | more
     atomic_write_bytes(path, save(weights, head | head_too | {"card": json.dumps(card)}))
 
@@ -137,7 +163,7 @@ def locate(name: str | Path) -> Path:
 
 
 def load_weights(name: str | Path = DEFAULT) -> tuple[ModelOptions, dict[str, np.ndarray], dict]:
-    """An acoustic model by its name, or its file -> its options, weights as stored and card. Raises CheckpointError."""
+    """An acoustic model by its name, or its file -> its options, weights and card. Raises CheckpointError."""
     path = locate(name)
     weights, head = read_weights(path, FORMAT, "acoustic model")
     try:
@@ -147,14 +173,23 @@ def load_weights(name: str | Path = DEFAULT) -> tuple[ModelOptions, dict[str, np
 
 
 def read_weights(path: Path, wanted: str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Weights as stored, and the metadata. Raises CheckpointError; ``kind`` is what a file of the format is called."""
+    """Weights, those stored as int8 as float32, and the metadata. Raises CheckpointError.
+
+    kind: what a file of the format is called.
+    """
     try:
         with safe_open(path, framework="np") as file:
             head = file.metadata() or {}
             _check(head, path, wanted, kind)
-            return {key: file.get_tensor(key) for key in file.keys()}, head
+            names = [name for name in file.keys() if not name.endswith(ROW_SCALES)]
+            return {name: _tensor(file, name) for name in names}, head
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise damaged(path, error) from None
+
+
+def _tensor(file: Any, name: str) -> np.ndarray:
+    tensor, scales = file.get_tensor(name), name + ROW_SCALES
+    return tensor * file.get_tensor(scales)[:, None] if scales in file.keys() else tensor
 
 
 def damaged(path: Path, error: Exception) -> CheckpointError:
@@ -165,8 +200,8 @@ def _check(head: dict, path: Path, wanted: str, kind: str) -> None:
     if head.get("format") != wanted:
         writer = head.get("format", "an unknown program")
         raise CheckpointError(f"{path} is no {kind} of this toolkit (written by {writer})")
-    if head.get("version") != str(VERSION):
-        wanted = f"version {head.get('version')}, this program reads version {VERSION}"
+    if head.get("version") not in (str(VERSION), str(INT8_VERSION)):
+        wanted = f"version {head.get('version')}, this program reads versions up to {INT8_VERSION}"
         raise CheckpointError(f"{path} is of another {wanted}: install the matching release or train it again")
 
 

@@ -2,6 +2,7 @@
 
 python -m recipes.english.package RUN/model.safetensors TRAIN.jsonl asr/models/english.safetensors
 
+With `--int8` its large matrices are int8, half the size again (recipes.int8 does that to a file that is there).
 With `--mean OTHER` the weights are the mean of two models, of which one went on from the other (Wortsman et al. 2022).
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from asr.attention.joint import load_joint
+from asr.model.checkpoint import store_int8
 from asr.model.network.checkpoint import save_model
 from asr.training.data import read_manifest, read_samples
 from asr.training.posteriors import log_priors, spread
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument("speech", type=Path, help="manifest of training speech")
     parser.add_argument("packaged", type=Path)
     parser.add_argument("--mean", type=Path, metavar="OTHER", help="take the mean with this model's weights")
+    parser.add_argument("--int8", action="store_true", help="store large matrices as int8, with a scale for each row")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, card = load_joint(options.trained)
@@ -43,6 +46,8 @@ def main() -> None:
         "log_priors": log_priors(model, chosen),
     }
     save_model(model, options.packaged, card, half=True)
+    if options.int8:
+        store_int8(options.packaged)
     print(f"{options.packaged}: {options.packaged.stat().st_size / 1e6:.1f} MB")
     print("its searches have default weights: now run recipes.english.tune, then recipes.english.confidence")
 
