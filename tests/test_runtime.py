@@ -1,4 +1,4 @@
-"""The model by onnxruntime: the outputs of the torch network for any cut of any streams, and no torch in sight."""
+"""The model compiled and by onnxruntime: the torch network's outputs for any cut of any streams, no torch in sight."""
 
 import subprocess
 import sys
@@ -10,13 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.model.checkpoint import ModelOptions
+from asr.model import checkpoint
+from asr.model import onnx as runtime
+from asr.model.checkpoint import ModelOptions, load_weights, store_int8
+from asr.model.compiled import CompiledModel
 from asr.model.interface import Latency
 from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import OnnxModel, load_model
 from asr.model.streaming import Chunk, StreamingEncoder, encode
+from asr.native import encoder as native
 
 CLIP = Path(__file__).parent / "data" / "independence.opus"
 LATENCIES = [None, Latency(2, 6), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
@@ -38,8 +42,17 @@ def onnx(network: CTCModel) -> OnnxModel:
     return OnnxModel(network.options, {name: w.numpy() for name, w in network.state_dict().items()})
 
 
+def compiled(network: CTCModel, lanes: int = 16) -> CompiledModel:
+    return CompiledModel(network.options, {name: w.numpy() for name, w in network.state_dict().items()}, lanes)
+
+
 NETWORKS = {kind: make(kind) for kind in KINDS}
 MODELS = {kind: onnx(network) for kind, network in NETWORKS.items()}
+if native:  # by the width of its vectors; as large as more than one panel of weights
+    NETWORKS["compiled"] = make(hidden=24, channels=5)
+    NETWORKS |= {f"compiled {lanes}": NETWORKS["compiled"] for lanes in (4, 8)}
+    MODELS |= {kind: compiled(NETWORKS[kind], int(kind[8:] or 16)) for kind in list(NETWORKS)[len(KINDS) :]}
+needs_a_compiler = pytest.mark.skipif(native is None, reason="installed without a compiler")
 LETTERS = {"phonemes": (), "deep_phonemes": False}
 
 
@@ -56,7 +69,7 @@ def same(found, wanted) -> None:
 
 
 @pytest.mark.parametrize("latency", LATENCIES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODELS)
 def test_recordings_have_the_outputs_of_torch(kind, latency):
     recordings = [frames(n, seed=n) for n in (0, 1, 6, 7, 50, 133, 260)]
     for found, wanted in zip(
@@ -70,7 +83,7 @@ def test_recordings_have_the_outputs_of_torch(kind, latency):
     cuts=st.lists(st.integers(0, 150), max_size=5),
     other=st.integers(0, 150),
     latency=st.sampled_from(LATENCIES[1:]),
-    kind=st.sampled_from(sorted(KINDS)),
+    kind=st.sampled_from(sorted(MODELS)),
 )
 def test_any_cut_beside_another_stream(cuts, other, latency, kind):
     encoder, x, y = StreamingEncoder(MODELS[kind], latency), frames(150), frames(other, seed=1)
@@ -91,7 +104,47 @@ def test_any_cut_beside_another_stream(cuts, other, latency, kind):
 def test_other_heads(others):
     network = make(**others)
     for latency in (None, Latency(2, 6)):
-        same(encode(onnx(network), [frames(60)], latency)[0], encode(network, [frames(60)], latency)[0])
+        for model in [onnx(network)] + [compiled(network)] * (native is not None):
+            same(encode(model, [frames(60)], latency)[0], encode(network, [frames(60)], latency)[0])
+
+
+@needs_a_compiler
+def test_int8_is_computed_with_as_it_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LEAST_INT8", 1000)
+    network, path = make(hidden=80, channels=5), tmp_path / "m.safetensors"
+    save_model(network, path, {}, half=True)
+    fine = encode(load_model(path)[0], [frames(60)])[0]
+    store_int8(path)
+    options, weights, _ = load_weights(path, as_stored=True)
+    assert weights["encoder.layers.1.forwards.weight_hh_l0"].dtype == np.int8
+    _, coarse, _ = load_weights(path)
+    for lanes in (4, 8, 16):
+        found = encode(CompiledModel(options, weights, lanes), [frames(60)])[0]
+        same(found, encode(OnnxModel(options, coarse), [frames(60)])[0])
+        assert 0 < np.abs(found.letters - fine.letters).max() < 0.05
+
+
+@needs_a_compiler
+def test_what_runs_a_model(tmp_path, monkeypatch):
+    for kind in ("gru", "lstm"):
+        save_model(NETWORKS[kind], tmp_path / f"{kind}.safetensors", {})
+    assert isinstance(load_model(tmp_path / "gru.safetensors")[0], CompiledModel)
+    assert isinstance(load_model(tmp_path / "gru.safetensors", threads=2)[0], OnnxModel)
+    assert isinstance(load_model(tmp_path / "lstm.safetensors")[0], OnnxModel)
+    monkeypatch.setattr(runtime, "native", None)
+    assert isinstance(load_model(tmp_path / "gru.safetensors")[0], OnnxModel)
+
+
+@needs_a_compiler
+def test_weights_that_do_not_fit_the_sizes():
+    network = make()
+    weights = {name: w.numpy() for name, w in network.state_dict().items()}
+    for name in weights:
+        if weights[name].size > 1:
+            with pytest.raises(ValueError):
+                CompiledModel(network.options, weights | {name: weights[name][..., :-1]})
+    with pytest.raises(ValueError):
+        compiled(network).subsample(frames(6)[None])
 
 
 @pytest.mark.parametrize("half", [False, True])

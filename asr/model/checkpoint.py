@@ -140,7 +140,7 @@ def _in_int8(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _stored(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """The metadata and the tensors of a file, all as they are stored."""
     with safe_open(path, framework="np") as file:
-        return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+        return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
 
 
 def update_card(path: Path, more: dict, **head_too: str) -> None:
@@ -162,34 +162,39 @@ def locate(name: str | Path) -> Path:
     return path
 
 
-def load_weights(name: str | Path = DEFAULT) -> tuple[ModelOptions, dict[str, np.ndarray], dict]:
+def load_weights(
+    name: str | Path = DEFAULT, as_stored: bool = False
+) -> tuple[ModelOptions, dict[str, np.ndarray], dict]:
     """An acoustic model by its name, or its file -> its options, weights and card. Raises CheckpointError."""
     path = locate(name)
-    weights, head = read_weights(path, FORMAT, "acoustic model")
+    weights, head = read_weights(path, FORMAT, "acoustic model", as_stored)
     try:
         return ModelOptions.from_dict(json.loads(head["options"])), weights, json.loads(head["card"])
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
 
 
-def read_weights(path: Path, wanted: str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Weights, those stored as int8 as float32, and the metadata. Raises CheckpointError.
+def read_weights(
+    path: Path, wanted: str, kind: str, as_stored: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Weights, and the metadata. Raises CheckpointError.
 
-    kind: what a file of the format is called.
+    kind: what a file of the format is called. as_stored: matrices in int8 beside their scales; ``multiplied`` makes
+    them float32.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            head = file.metadata() or {}
-            _check(head, path, wanted, kind)
-            names = [name for name in file.keys() if not name.endswith(ROW_SCALES)]
-            return {name: _tensor(file, name) for name in names}, head
+        head, weights = _stored(path)
+        _check(head, path, wanted, kind)
+        return weights if as_stored else multiplied(weights), head
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise damaged(path, error) from None
 
 
-def _tensor(file: Any, name: str) -> np.ndarray:
-    tensor, scales = file.get_tensor(name), name + ROW_SCALES
-    return tensor * file.get_tensor(scales)[:, None] if scales in file.keys() else tensor
+def multiplied(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as stored -> weights, those in int8 as float32."""
+    scales = {name.removesuffix(ROW_SCALES): scale for name, scale in weights.items() if name.endswith(ROW_SCALES)}
+    matrices = {name: weights[name] * scale[:, None] for name, scale in scales.items()}
+    return {name: matrices.get(name, weight) for name, weight in weights.items() if not name.endswith(ROW_SCALES)}
 
 
 def damaged(path: Path, error: Exception) -> CheckpointError:

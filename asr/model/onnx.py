@@ -9,9 +9,11 @@ import numpy as np
 
 from asr.audio.features import LogMel
 from asr.model import graphs
-from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate
+from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate, multiplied
+from asr.model.compiled import CompiledModel
 from asr.model.graphs import Graph
 from asr.model.streaming import encode
+from asr.native import encoder as native
 from asr.text import alphabet_of
 
 if TYPE_CHECKING:
@@ -55,14 +57,20 @@ class OnnxModel:
         return self.options.kind == "gru"
 
 
-def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[OnnxModel, dict]:
-    """A packaged model by name, or a checkpoint file -> the model and its card. Raises CheckpointError."""
-    options, weights, card = load_weights(name)
+def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[CompiledModel | OnnxModel, dict]:
+    """A packaged model by name, or a checkpoint file -> the model and its card. Raises CheckpointError.
+
+    One thread of GRU layers is what is compiled on installation; all else runs by onnxruntime.
+    """
+    options, weights, card = load_weights(name, as_stored=True)
     try:
-        model = OnnxModel(options, weights, threads)
+        if native and options.kind == "gru" and (threads or 1) == 1:
+            model: CompiledModel | OnnxModel = CompiledModel(options, weights)
+        else:
+            model = OnnxModel(options, multiplied(weights), threads)
         encode(model, [model.mean_frame[None]])  # do the parts fit together?
         return model, card
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None
 
 

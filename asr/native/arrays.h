@@ -6,10 +6,23 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <utility>
 #include <vector>
 
 struct PythonError {};  // an exception is set
+
+// What a function of Python's gives, or nullptr with an exception set.
+template <class Function>
+PyObject* guarded(Function function) {
+    try {
+        return function();
+    } catch (const PythonError&) {
+        return nullptr;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
 
 uint64_t mixed(uint64_t a, uint64_t b) {
     uint64_t x = a * 0x9E3779B97F4A7C15ull + b + 0x632BE59BD9B4E019ull;  // splitmix64
@@ -69,8 +82,8 @@ struct Array {
     const T* data = nullptr;
     Py_ssize_t size = 0;
 
-    void take(PyObject* object) {
-        if (PyObject_GetBuffer(object, &buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) throw PythonError();
+    void take(PyObject* object, int how = 0) {
+        if (PyObject_GetBuffer(object, &buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | how)) throw PythonError();
         data = static_cast<const T*>(buffer.buf);
         size = buffer.len / Py_ssize_t(sizeof(T));
         if (buffer.itemsize != sizeof(T)) {

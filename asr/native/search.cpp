@@ -20,17 +20,6 @@ struct StateObject {
 
 PyTypeObject* state_type;
 
-template <class Function>
-PyObject* guarded(Function function) {
-    try {
-        return function();
-    } catch (const PythonError&) {
-        return nullptr;
-    } catch (const std::bad_alloc&) {
-        return PyErr_NoMemory();
-    }
-}
-
 template <class Object>
 void release(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);

@@ -1,0 +1,75 @@
+"""The acoustic model at work, compiled: GRU layers by asr.native.encoder, int8 weights as they are stored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asr.audio.features import LogMel
+from asr.model.checkpoint import ROW_SCALES, ModelOptions
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE
+from asr.native import encoder as native
+from asr.text import alphabet_of
+
+WIDEST = 16  # numbers in a vector of the processor, at most
+
+
+class CompiledModel:
+    """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
+
+    def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = WIDEST):
+        """weights: as stored (asr.model.checkpoint). Raises KeyError, ValueError where they are missing or misshapen."""
+        assert native and options.kind == "gru"
+        self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
+        self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
+        self._symbols, heads = [len(self.alphabet)], [("head", options.read[0])]
+        if options.phonemes:
+            self._symbols.append(len(options.phonemes) + 1)
+            heads.append(("phoneme_head", options.read[1]))
+        layers = [f"encoder.layers.{i}.{way}" for i in range(options.layers) for way in ("forwards", "backwards")]
+        norms = [f"encoder.norms.{i}.{part}" for i in range(options.layers) for part in ("weight", "bias")]
+        self._encoder = native.Encoder(
+            (options.frontend.n_mels, options.channels, options.hidden, options.layers, lanes),
+            self.mean_frame,
+            weights["deviation"].astype(np.float32),
+            [
+                *_subsampling(weights, options.channels),
+                *(_product(weights, f"{x}.weight_{k}_l0", f"{x}.bias_{k}_l0") for x in layers for k in ("ih", "hh")),
+                *(_product(weights, f"{name}.weight", f"{name}.bias") for name, _ in heads),
+            ],
+            [weights[name].astype(np.float32) for name in norms],
+            [(size, bytes(read)) for size, (_, read) in zip(self._symbols, heads)],
+        )
+
+    def initial_state(self) -> np.ndarray:
+        return np.zeros((self.options.layers, 1, self.options.hidden), np.float32)
+
+    def subsample(self, frames: np.ndarray) -> np.ndarray:
+        streams, count = frames.shape[:2]
+        out = np.empty((streams, (count - RECEPTIVE_FIELD) // STRIDE + 1, self.options.hidden), np.float32)
+        self._encoder.subsample(streams, count, np.ascontiguousarray(frames, np.float32), out)
+        return out
+
+    def advance(
+        self, windows: np.ndarray, valid: np.ndarray, chunk: int, layers: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray]]:
+        shape, states = windows.shape[:3], np.concatenate(layers, 1)
+        outputs = [np.empty((*shape, size), np.float32) for size in self._symbols]
+        given = np.ascontiguousarray(windows, np.float32), np.ascontiguousarray(valid, np.int32)
+        self._encoder.advance((*shape, chunk), *given, states, outputs)
+        return outputs[0], outputs[1] if len(outputs) > 1 else None, np.split(states, len(layers), 1)
+
+
+def _product(weights: dict[str, np.ndarray], name: str, bias: str) -> native.Product:
+    """A matrix (outputs, inputs) with the scales of its rows, and its bias, as the encoder takes them."""
+    matrix, scales = weights[name], weights.get(name + ROW_SCALES)
+    kind = np.float32 if scales is None else np.int8
+    return np.ascontiguousarray(matrix, kind), scales, weights[bias].astype(np.float32)
+
+
+def _subsampling(weights: dict[str, np.ndarray], channels: int) -> list[native.Product]:
+    """Kernels and projection with the channels last."""
+    name = "encoder.subsampling."
+    made = [_product(weights, f"{name}{part}.weight", f"{name}{part}.bias") for part in ("first", "second", "project")]
+    turned = [made[0][0].transpose(0, 2, 3, 1), made[1][0].transpose(0, 2, 3, 1)]
+    turned.append(made[2][0].reshape(len(made[2][0]), channels, -1).transpose(0, 2, 1))
+    return [(np.ascontiguousarray(matrix), *rest) for matrix, (_, *rest) in zip(turned, made)]

@@ -1,0 +1,176 @@
+// The acoustic model of asr.model.network with GRU layers: subsampling, latency-controlled layers, heads.
+#pragma once
+#include <algorithm>
+
+#include "products.h"
+
+struct Gru {
+    Product from_input, from_state;
+};
+
+struct Layer {
+    Gru forwards, backwards;
+    std::vector<float> scale, shift;  // of the layer normalisation
+};
+
+struct Head {
+    Product product;
+    std::vector<int> layers;  // that it reads
+};
+
+const int FIELD = 7, STRIDE = 4, TOGETHER = 16;  // log-mel frames to an output, and from one to the next; outputs
+
+struct Encoder {
+    int mels, channels, hidden, lanes;
+    std::vector<float> mean, deviation;
+    Product first, second, project;  // inputs of the second: time, band, channel; of the last: band, channel
+    std::vector<Layer> layers;
+    std::vector<Head> heads;
+
+    int bands(int of) const { return (of - 3) / 2 + 1; }
+
+    // (T, mels) -> out (T', hidden)
+    void subsample(const float* frames, int count, float* out) const {
+        const int outputs = (count - FIELD) / STRIDE + 1, one = bands(mels), two = bands(one);
+        std::vector<float> x, y, columns, product;
+        for (int from = 0; from < outputs; from += TOGETHER) {
+            const int some = std::min(TOGETHER, outputs - from), seen = STRIDE * (some - 1) + FIELD;
+            x.resize(size_t(seen) * mels);
+            for (size_t i = 0; i < x.size(); ++i)
+                x[i] = (frames[size_t(STRIDE) * from * mels + i] - mean[i % mels]) / deviation[i % mels];
+            convolve(first, x, seen, mels, 1, columns, product, y);
+            convolve(second, y, bands(seen), one, channels, columns, product, x);
+            product.resize(some * project.width());
+            project(x.data(), some, size_t(two) * channels, product.data(), project.width());
+            for (int t = 0; t < some; ++t)
+                std::copy_n(product.data() + t * project.width(), hidden, out + size_t(from + t) * hidden);
+        }
+    }
+
+    // x (T, F, C) -> y (T', F', channels): 3 x 3, a stride of 2 both ways, and no negative numbers
+    void convolve(const Product& kernel, const std::vector<float>& x, int count, int width, int size,
+                  std::vector<float>& columns, std::vector<float>& product, std::vector<float>& y) const {
+        const int times = bands(count), places = bands(width), three = 3 * size;
+        columns.resize(size_t(times) * places * 3 * three);
+        float* to = columns.data();
+        for (int t = 0; t < times; ++t)
+            for (int f = 0; f < places; ++f)
+                for (int k = 0; k < 3; ++k, to += three)
+                    std::copy_n(x.data() + (size_t(2 * t + k) * width + 2 * f) * size, three, to);
+        product.resize(size_t(times) * places * kernel.width());
+        kernel(columns.data(), times * places, 3 * three, product.data(), kernel.width());
+        y.resize(size_t(times) * places * channels);
+        for (size_t i = 0; i < size_t(times) * places; ++i)
+            for (int c = 0; c < channels; ++c)
+                y[i * channels + c] = std::max(0.0f, product[i * kernel.width() + c]);
+    }
+
+    // windows (B, n, W, hidden), valid (B, n); states (layers, B, hidden), which go on; out: of each head (B, n, W, V).
+    void advance(const float* windows, const int32_t* valid, int streams, int count, int width, int chunk,
+                 float* states, const std::vector<float*>& out) const {
+        const int rows = count * streams, both = 2 * hidden;
+        std::vector<float> x(size_t(width) * rows * hidden), given, own;
+        for (int b = 0; b < streams; ++b)  // inside, time comes first, then windows, then streams
+            for (int n = 0; n < count; ++n)
+                for (int t = 0; t < width; ++t)
+                    std::copy_n(windows + ((size_t(b) * count + n) * width + t) * hidden, hidden,
+                                x.data() + (size_t(t) * rows + n * streams + b) * hidden);
+        std::vector<std::vector<float>> kept(layers.size());
+        for (size_t l = 0; l < layers.size(); ++l) {
+            const Layer& layer = layers[l];
+            std::vector<float> y(size_t(width) * rows * both);
+            forwards(layer.forwards, x, rows, streams, count, width, chunk, states + l * streams * hidden, y, given, own);
+            backwards(layer.backwards, x, valid, rows, streams, count, width, y, given, own);
+            normalise(layer, y);
+            for (const Head& head : heads)
+                if (std::count(head.layers.begin(), head.layers.end(), int(l))) kept[l] = y;
+            x = std::move(y);
+        }
+        for (size_t i = 0; i < heads.size(); ++i) judge(heads[i], kept, streams, count, width, out[i]);
+    }
+
+    void inputs(const Gru& gru, const std::vector<float>& x, int frames, std::vector<float>& given) const {
+        given.resize(frames * gru.from_input.width());
+        gru.from_input(x.data(), frames, gru.from_input.inputs, given.data(), gru.from_input.width());
+    }
+
+    // A step of `rows` states h; y: where the first of them is written, too.
+    void step(const Gru& gru, const float* given, int rows, float* h, float* y, std::vector<float>& own) const {
+        own.resize(rows * gru.from_state.width());
+        gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
+        with_lanes(lanes, [&](auto kind) {
+            for (int r = 0; r < rows; ++r)
+                kind.gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(),
+                           h + size_t(r) * hidden, hidden);
+        });
+        for (int r = 0; r < rows; ++r) std::copy_n(h + size_t(r) * hidden, hidden, y + size_t(r) * 2 * hidden);
+    }
+
+    void forwards(const Gru& gru, const std::vector<float>& x, int rows, int streams, int count, int width, int chunk,
+                  float* state, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
+        inputs(gru, x, width * rows, given);
+        const size_t in = gru.from_input.width(), out = 2 * hidden, size = size_t(streams) * hidden;
+        std::vector<float> ends(rows * hidden);
+        for (int n = 0; n < count; ++n) {
+            for (int t = 0; t < chunk; ++t) {
+                const size_t at = size_t(t) * rows + n * streams;
+                step(gru, given.data() + at * in, streams, state, y.data() + at * out, own);
+            }
+            std::copy_n(state, size, ends.data() + n * size);
+        }
+        for (int t = chunk; t < width; ++t) {
+            const size_t at = size_t(t) * rows;
+            step(gru, given.data() + at * in, rows, ends.data(), y.data() + at * out, own);
+        }
+    }
+
+    void backwards(const Gru& gru, const std::vector<float>& x, const int32_t* valid, int rows, int streams, int count,
+                   int width, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
+        inputs(gru, x, width * rows, given);
+        std::vector<float> h(rows * hidden);
+        for (int t = width; t--;) {
+            const size_t at = size_t(t) * rows;
+            step(gru, given.data() + at * gru.from_input.width(), rows, h.data(), y.data() + at * 2 * hidden + hidden, own);
+            for (int r = 0; r < rows; ++r)
+                if (t >= valid[r % streams * count + r / streams]) {  // no audio yet
+                    std::fill_n(h.data() + size_t(r) * hidden, hidden, 0.0f);
+                    std::fill_n(y.data() + (at + r) * 2 * hidden + hidden, hidden, 0.0f);
+                }
+        }
+    }
+
+    void normalise(const Layer& layer, std::vector<float>& y) const {
+        const int size = 2 * hidden;
+        with_lanes(lanes, [&](auto kind) {
+            for (float* row = y.data(); row < y.data() + y.size(); row += size)
+                kind.normalise(row, size, layer.scale.data(), layer.shift.data());
+        });
+    }
+
+    // -> out (B, n, W, V): log-probabilities
+    void judge(const Head& head, const std::vector<std::vector<float>>& kept, int streams, int count, int width,
+               float* out) const {
+        const int rows = count * streams, size = 2 * hidden, read = int(head.layers.size()), symbols = head.product.outputs;
+        const size_t frames = size_t(width) * rows, row_size = head.product.width();
+        std::vector<float> x, y(frames * row_size);
+        const float* from = kept[head.layers[0]].data();
+        if (read > 1) {
+            x.resize(frames * size * read);
+            for (size_t i = 0; i < frames; ++i)
+                for (int k = 0; k < read; ++k)
+                    std::copy_n(kept[head.layers[k]].data() + i * size, size, x.data() + (i * read + k) * size);
+            from = x.data();
+        }
+        head.product(from, int(frames), size_t(size) * read, y.data(), row_size);
+        for (int t = 0; t < width; ++t)
+            for (int r = 0; r < rows; ++r) {
+                const float* row = y.data() + (size_t(t) * rows + r) * row_size;
+                const float highest = *std::max_element(row, row + symbols);
+                double sum = 0;
+                for (int s = 0; s < symbols; ++s) sum += std::exp(row[s] - highest);
+                const float total = highest + float(std::log(sum));
+                float* to = out + ((size_t(r % streams) * count + r / streams) * width + t) * symbols;
+                for (int s = 0; s < symbols; ++s) to[s] = row[s] - total;
+            }
+    }
+};

@@ -1,0 +1,223 @@
+// Products of rows with large matrices, and the gates of a GRU, for the widest vectors that the processor has.
+// Weights are float32, or int8 with a scale for each output, which are multiplied out on their way: four bytes of a
+// word are weights of four outputs, so that the shifts that part them are all it takes.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#if !defined(__GNUC__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "asr.native.encoder wants the vectors of GCC or Clang, and low bytes first"
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+const int WORDS = 16, PANEL = 4 * WORDS;  // outputs whose weights lie together
+const int TILE = 48;                      // rows that stay in the cache while a panel goes over them
+const float EPSILON = 1e-5f;              // of layer normalisation
+
+template <class T>
+struct Aligned {  // to a line of the cache
+    std::vector<T> values;
+    T* data = nullptr;
+    void resize(size_t size) {
+        values.assign(size + 64 / sizeof(T), T());
+        data = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(values.data()) + 63) & ~uintptr_t(63));
+    }
+};
+
+template <int L>
+struct Vectors {
+    typedef float F __attribute__((vector_size(4 * L)));
+    typedef int32_t I __attribute__((vector_size(4 * L)));
+};
+
+// The weights of four times L outputs for one input.
+template <int L>
+INLINE void read(const float* w, int part, typename Vectors<L>::F (&out)[4]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) std::memcpy(&out[v], w + v * WORDS + part * L, 4 * L);
+}
+
+template <int L>
+INLINE void read(const int8_t* w, int part, typename Vectors<L>::F (&out)[4]) {
+    using F = typename Vectors<L>::F;
+    typename Vectors<L>::I words;
+    std::memcpy(&words, w + 4 * part * L, 4 * L);
+    out[0] = __builtin_convertvector((words << 24) >> 24, F);
+    out[1] = __builtin_convertvector((words << 16) >> 24, F);
+    out[2] = __builtin_convertvector((words << 8) >> 24, F);
+    out[3] = __builtin_convertvector(words >> 24, F);
+}
+
+// R rows of x times the weights of a part of a panel, scaled and with the bias.
+template <int L, int R, class W>
+INLINE void block(const W* w, int part, const float* x, int inputs, size_t x_row, float* y, size_t y_row,
+                  const float* scale, const float* bias) {
+    using F = typename Vectors<L>::F;
+    F sum[R][4];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; ++v) sum[r][v] = F{};
+    for (int i = 0; i < inputs; ++i, w += PANEL) {
+        F weights[4];
+        read<L>(w, part, weights);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const float factor = x[r * x_row + i];
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; ++v) sum[r][v] += weights[v] * factor;
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; ++v) {
+            const int at = v * WORDS + part * L;
+            F s, b;
+            std::memcpy(&s, scale + at, sizeof(F)), std::memcpy(&b, bias + at, sizeof(F));
+            s = sum[r][v] * s + b;
+            std::memcpy(y + r * y_row + at, &s, sizeof(F));
+        }
+}
+
+// R: rows whose sums fit into the registers
+template <int L, int R, class W>
+INLINE void product(const W* w, int inputs, int panels, const float* scale, const float* bias, const float* x, int rows,
+                    size_t x_row, float* y, size_t y_row) {
+    for (; rows > 0; rows -= TILE, x += TILE * x_row, y += TILE * y_row) {
+        const int some = rows < TILE ? rows : TILE;
+        for (int p = 0; p < panels; ++p)
+            for (int part = 0; part < WORDS / L; ++part) {
+                const W* of_panel = w + size_t(p) * PANEL * inputs;
+                const float *s = scale + p * PANEL, *b = bias + p * PANEL;
+                float* out = y + p * PANEL;
+                int r = 0;
+                for (; r + R <= some; r += R)
+                    block<L, R>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
+                if constexpr (R > 2)
+                    for (; r + 2 <= some; r += 2)
+                        block<L, 2>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
+                for (; r < some; ++r)
+                    block<L, 1>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
+            }
+    }
+}
+
+INLINE float tanh_of(float x) {  // a quotient of polynomials, within some units of the last place (Eigen's)
+    x = x < -7.99881172f ? -7.99881172f : x;
+    x = x > 7.99881172f ? 7.99881172f : x;
+    const float s = x * x;
+    const float above = x * (4.89352455891786e-03f + s * (6.37261928875436e-04f + s * (1.48572235717979e-05f +
+                        s * (5.12229709037114e-08f + s * (-8.60467152213735e-11f + s * (2.00018790482477e-13f +
+                        s * -2.76076847742355e-16f))))));
+    return above / (4.89352518554385e-03f + s * (2.26843463243900e-03f + s * (1.18534705686654e-04f +
+                    s * 1.19825839466702e-06f)));
+}
+
+// What input and state bring to the gates reset, update, new (3 H each); the state h, which goes on (Cho et al. 2014).
+INLINE void gates(const float* __restrict given, const float* __restrict own, float* __restrict h, int size) {
+    for (int j = 0; j < size; ++j) {
+        const float reset = 0.5f + 0.5f * tanh_of(0.5f * (given[j] + own[j]));
+        const float update = 0.5f + 0.5f * tanh_of(0.5f * (given[size + j] + own[size + j]));
+        const float now = tanh_of(given[2 * size + j] + reset * own[2 * size + j]);
+        h[j] = now + update * (h[j] - now);
+    }
+}
+
+// The sum of so many numbers less `centre`, or of their squares.
+template <int L, bool SQUARED>
+INLINE float sum_of(const float* row, int size, float centre) {
+    typename Vectors<L>::F sums{}, x;
+    int i = 0;
+    for (; i + L <= size; i += L) {
+        std::memcpy(&x, row + i, sizeof(x));
+        x -= centre;
+        sums += SQUARED ? x * x : x;
+    }
+    float sum = 0;
+    for (; i < size; ++i) sum += SQUARED ? (row[i] - centre) * (row[i] - centre) : row[i] - centre;
+    for (int k = 0; k < L; ++k) sum += sums[k];
+    return sum;
+}
+
+// Layer normalisation (Ba et al. 2016), in place.
+template <int L>
+INLINE void normalise(float* __restrict row, int size, const float* __restrict scale, const float* __restrict shift) {
+    const float centre = sum_of<L, false>(row, size, 0.0f) / size;
+    const float factor = 1.0f / std::sqrt(sum_of<L, true>(row, size, centre) / size + EPSILON);
+    for (int i = 0; i < size; ++i) row[i] = (row[i] - centre) * factor * scale[i] + shift[i];
+}
+
+// The same functions for each width of vectors.
+#define FOR_LANES(NAME, TARGET, L, R)                                                                                  \
+    struct NAME {                                                                                                      \
+        template <class W>                                                                                             \
+        TARGET static void product(const W* w, int inputs, int panels, const float* scale, const float* bias,          \
+                                   const float* x, int rows, size_t x_row, float* y, size_t y_row) {                   \
+            ::product<L, R>(w, inputs, panels, scale, bias, x, rows, x_row, y, y_row);                                 \
+        }                                                                                                              \
+        TARGET static void gates(const float* given, const float* own, float* h, int size) {                           \
+            ::gates(given, own, h, size);                                                                              \
+        }                                                                                                              \
+        TARGET static void normalise(float* row, int size, const float* scale, const float* shift) {                   \
+            ::normalise<L>(row, size, scale, shift);                                                                   \
+        }                                                                                                              \
+    };
+FOR_LANES(Narrow, , 4, 2)
+#ifdef __x86_64__
+FOR_LANES(Wide, __attribute__((target("avx2,fma"))), 8, 2)
+FOR_LANES(Widest, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16, 6)
+#endif
+
+// Numbers in a vector that this processor has, at most so many.
+inline int lanes_at_most(int most) {
+#ifdef __x86_64__
+    if (most >= 16 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 16;
+    if (most >= 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
+#endif
+    return 4;
+}
+
+template <class Function>
+INLINE void with_lanes(int lanes, Function function) {
+#ifdef __x86_64__
+    if (lanes == 16) return function(Widest());
+    if (lanes == 8) return function(Wide());
+#endif
+    function(Narrow());
+}
+
+// y = scale (W x) + bias, for rows of x.
+struct Product {
+    int inputs = 0, outputs = 0, lanes = 4;
+    bool bytes = false;
+    Aligned<int8_t> small;
+    Aligned<float> large, scale, bias;
+
+    int panels() const { return (outputs + PANEL - 1) / PANEL; }
+    size_t width() const { return size_t(panels()) * PANEL; }  // floats of a row of y
+
+    // weights (outputs, inputs)
+    template <class T>
+    void take(Aligned<T>& to, const T* weights) {
+        to.resize(width() * inputs);
+        for (int o = 0; o < outputs; ++o) {
+            const int v = o % PANEL / WORDS, lane = o % WORDS;
+            const size_t at = sizeof(T) == 1 ? 4 * lane + v : v * WORDS + lane;
+            T* column = to.data + size_t(o / PANEL) * PANEL * inputs + at;
+            for (int i = 0; i < inputs; ++i) column[size_t(i) * PANEL] = weights[size_t(o) * inputs + i];
+        }
+    }
+
+    void operator()(const float* x, int rows, size_t x_row, float* y, size_t y_row) const {
+        with_lanes(lanes, [&](auto kind) {
+            if (bytes) kind.product(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+            else kind.product(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+        });
+    }
+};
