@@ -65,10 +65,11 @@ class Alphabet:
     def encode(self, symbols: Iterable[str]) -> list[int]:
         """Symbols -> indices. Raises ValueError naming what the alphabet lacks."""
         symbols = list(symbols)
-        unknown = sorted({s for s in symbols if s not in self._index})
-        if unknown:
-            raise ValueError(f"not in the alphabet: {' '.join(map(repr, unknown))}")
-        return [self._index[s] for s in symbols]
+        try:
+            return [self._index[s] for s in symbols]
+        except KeyError:
+            unknown = sorted({s for s in symbols if s not in self._index})
+            raise ValueError(f"not in the alphabet: {' '.join(map(repr, unknown))}") from None
 
     def decode(self, indices: Iterable[int]) -> str:
         return "".join(self[i] for i in indices)

@@ -48,6 +48,21 @@ def test_a_beam_that_loses_the_path_is_given_up(seed, frames):
     assert collapse(emitted(path, text)) == text and score <= viterbi(log_probs, text)[1] + 1e-3
 
 
+@pytest.mark.skipif(module.native is None, reason="installed without a compiler")
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 90), st.integers(1, 20), st.sampled_from([np.inf, 3.0]))
+def test_compiled_and_in_numpy_the_same(seed, frames, block, width):
+    log_probs, text = random_case(seed, frames, max(1, frames // 4))
+    if seed % 2:
+        log_probs = np.round(log_probs)  # paths of equal score
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        path, score = viterbi(log_probs, text, width=width)
+        patch.setattr(module, "native", None)
+        wanted = viterbi(log_probs, text, width=width)
+    assert path.tolist() == wanted[0].tolist() and score == wanted[1]
+
+
 def test_no_path():
     assert viterbi(np.log(np.full((2, 3), 1 / 3, np.float32)), [1, 1])[1] == -np.inf
 

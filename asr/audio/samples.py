@@ -9,7 +9,10 @@ from asr.errors import Error
 
 MAX_AMPLITUDE = 100.0  # times full scale: no sound is that loud
 BAD_SAMPLES = "samples are NaN, infinite or above 100 times full scale: silence is heard in their place"
-_FULL_SCALES = {"int16": 2.0**15, "int32": 2.0**31, "float16": 1.0, "float32": 1.0, "float64": 1.0}
+_FULL_SCALES = {
+    np.dtype(name): scale
+    for name, scale in {"int16": 2.0**15, "int32": 2.0**31, "float16": 1.0, "float32": 1.0, "float64": 1.0}.items()
+}
 
 
 class AudioError(Error):
@@ -27,11 +30,13 @@ def clean_samples(block: ArrayLike) -> tuple[np.ndarray, int]:
     and becomes 0. A good float32 array is returned as it is, without a copy. Raises SamplesError for other types.
     """
     block = np.asarray(block)
-    scale = _FULL_SCALES.get(block.dtype.name)
+    scale = _FULL_SCALES.get(block.dtype.newbyteorder("="))
     if scale is None:
         raise SamplesError(f"samples of the type {block.dtype} are not understood: give float32 in -1..1, or int16")
-    with np.errstate(over="ignore"):  # a float64 may be infinite as float32, and is bad then
-        samples = block.astype(np.float32, copy=False)
+    samples = block
+    if block.dtype != np.float32:
+        with np.errstate(over="ignore"):  # a float64 may be infinite as float32, and is bad then
+            samples = block.astype(np.float32)
     if scale != 1:
         return samples / np.float32(scale), 0
     if not samples.size or max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # the comparison is False for NaN

@@ -17,7 +17,7 @@ class CompiledModel:
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
 
     def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = WIDEST):
-        """weights: as stored (asr.model.checkpoint). Raises KeyError, ValueError where they are missing or misshapen."""
+        """weights: as stored (asr.model.checkpoint). Raises KeyError, ValueError where they do not fit."""
         assert native and options.kind == "gru"
         self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
         self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
@@ -69,7 +69,9 @@ def _product(weights: dict[str, np.ndarray], name: str, bias: str) -> native.Pro
 def _subsampling(weights: dict[str, np.ndarray], channels: int) -> list[native.Product]:
     """Kernels and projection with the channels last."""
     name = "encoder.subsampling."
-    made = [_product(weights, f"{name}{part}.weight", f"{name}{part}.bias") for part in ("first", "second", "project")]
-    turned = [made[0][0].transpose(0, 2, 3, 1), made[1][0].transpose(0, 2, 3, 1)]
-    turned.append(made[2][0].reshape(len(made[2][0]), channels, -1).transpose(0, 2, 1))
-    return [(np.ascontiguousarray(matrix), *rest) for matrix, (_, *rest) in zip(turned, made)]
+    made = []
+    for part in ("first", "second", "project"):
+        matrix, scales, bias = _product(weights, f"{name}{part}.weight", f"{name}{part}.bias")
+        parts = matrix.reshape(len(matrix), channels, -1) if part == "project" else matrix
+        made.append((np.ascontiguousarray(np.moveaxis(parts, 1, -1)), scales, bias))
+    return made

@@ -18,6 +18,7 @@ struct Text {
     int64_t spot;  // of the hotwords
     double language, fused;
     std::shared_ptr<Context> ahead;
+    mutable double end = NAN;  // ln probability that the text ends here, once it is asked for
 };
 
 struct WordEnd {
@@ -120,7 +121,8 @@ public:
         auto add = [&](const Text* text, double acoustic, bool whole) {
             ended |= whole;
             LanguageState unused;
-            const double last = lm.score(text->state, END, unused);
+            if (std::isnan(text->end)) text->end = lm.score(text->state, END, unused);
+            const double last = text->end;
             const double fused = text->fused + o.lm_weight * last + hotwords.end(text->spot);
             auto [index, known] = at.at(2 * mixed(text->number, 1) + whole);
             if (known) acoustic = log_sum(acoustic, all[index - 1].acoustic);

@@ -6,7 +6,7 @@
 
 namespace {
 
-const int SOURCES = 3;  // as in asr/native/__init__.py
+const int SOURCES = 4;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
@@ -177,6 +177,29 @@ PyObject* ctc_scores(PyObject*, PyObject* arguments) {
     });
 }
 
+PyObject* best_paths(PyObject*, PyObject* arguments) {
+    PyObject *given, *log_probs, *columns, *skip, *steps;
+    Py_ssize_t width;
+    if (!PyArg_ParseTuple(arguments, "OOnOOO", &given, &log_probs, &width, &columns, &skip, &steps)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Array<float> scores, rows, skips;
+        Array<int64_t> of_states;
+        Array<int8_t> taken;
+        scores.take(given, PyBUF_WRITABLE), rows.take(log_probs), of_states.take(columns), skips.take(skip);
+        if (steps != Py_None) taken.take(steps, PyBUF_WRITABLE);
+        const Py_ssize_t states = scores.size, frames = width > 0 ? rows.size / width : 0;
+        bool good = of_states.size == states && skips.size == states && (!taken.data || taken.size == frames * states);
+        for (Py_ssize_t s = 0; good && s < states; ++s) good = of_states[s] >= 0 && of_states[s] < width;
+        if (!good) {
+            PyErr_SetString(PyExc_ValueError, "arrays of other shapes, or columns that the log-probabilities lack");
+            throw PythonError();
+        }
+        ::best_paths(const_cast<float*>(scores.data), states, rows.data, frames, width, of_states.data, skips.data,
+                     const_cast<int8_t*>(taken.data));
+        return Py_BuildValue("");
+    });
+}
+
 PyObject* spell(PyObject*, PyObject* arguments) {
     PyObject *levels, *letters, *first, *chunks, *chunk_first;
     int beam;
@@ -209,6 +232,8 @@ PyObject* spell(PyObject*, PyObject* arguments) {
 PyMethodDef functions[] = {
     {"ctc_scores", ctc_scores, METH_VARARGS,
      "ctc_scores(probabilities, width, symbols, first): ln probability of texts, whose symbols follow one another."},
+    {"best_paths", best_paths, METH_VARARGS,
+     "best_paths(scores, log_probs, width, columns, skip, steps): scores go on, steps (or None) are written."},
     {"spell", spell, METH_VARARGS,
      "spell(levels, letters, first, chunks, chunk_first, beam): of each word its ways (score, chunks), best first."},
     {nullptr, nullptr, 0, nullptr},

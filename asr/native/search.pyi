@@ -15,3 +15,11 @@ def spell(
     levels: tuple, letters: np.ndarray, first: np.ndarray, chunks: np.ndarray, chunk_first: np.ndarray, beam: int
 ) -> list[list[tuple[float, list[int]]]]: ...
 def ctc_scores(probabilities: np.ndarray, width: int, symbols: np.ndarray, first: np.ndarray) -> list[float]: ...
+def best_paths(
+    scores: np.ndarray,
+    log_probs: np.ndarray,
+    width: int,
+    columns: np.ndarray,
+    skip: np.ndarray,
+    steps: np.ndarray | None,
+) -> None: ...

@@ -32,7 +32,7 @@ class Lattice:
     @classmethod
     def of(cls, symbols: Sequence[int], blanks: np.ndarray | int = BLANK) -> Lattice:
         """blanks (L + 1,): another column for some blank states."""
-        columns = np.empty(2 * len(symbols) + 1, np.intp)
+        columns = np.empty(2 * len(symbols) + 1, np.int64)
         columns[::2], columns[1::2] = blanks, symbols
         skip = np.full(len(columns), -np.inf, np.float32)
         skip[3::2] = np.where(columns[3::2] != columns[1:-2:2], 0.0, -np.inf)
@@ -180,6 +180,12 @@ def viterbi(
 
 
 def _advanced(lattice: Lattice, front: Front, block: np.ndarray, steps: np.ndarray | None = None) -> Front:
+    """The front after a block of log-probabilities; see Lattice.forward."""
+    if native is not None and block.dtype == np.float32:
+        scores, here = front.scores.copy(), slice(front.low, front.low + len(front.scores))
+        rows = np.ascontiguousarray(block)
+        native.best_paths(scores, rows, rows.shape[1], lattice.columns[here], lattice.skip[here], steps)
+        return Front(front.low, scores, front.offset)
     for scores in lattice.forward(front.scores, block, front.low, steps=steps):
         pass
     return Front(front.low, scores, front.offset)
