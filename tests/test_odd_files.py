@@ -52,10 +52,11 @@ def test_recordings_that_are_joined_are_all_read(tmp_path, suffix):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("suffix", ["mp3", "webm", "mka"])
+@pytest.mark.parametrize("suffix", "mp3 webm mka m4a mov 3gp wma wv tta flv caf aiff au voc".split())
 def test_recordings_of_ffmpeg_that_are_joined(tmp_path, suffix):
     soundfile.write(tmp_path / "a.wav", noise(3), RATE)
-    ffmpeg("-i", str(tmp_path / "a.wav"), *(["-q:a", "4"] if suffix == "mp3" else []), str(tmp_path / f"a.{suffix}"))
+    options = {"mp3": ["-q:a", "4"], "flv": ["-ar", "44100"], "3gp": ["-c:a", "aac"]}.get(suffix, [])
+    ffmpeg("-i", str(tmp_path / "a.wav"), *options, str(tmp_path / f"a.{suffix}"))
     once = (tmp_path / f"a.{suffix}").read_bytes()
     (tmp_path / f"both.{suffix}").write_bytes(once * 2)
     samples, recording = heard(str(tmp_path / f"both.{suffix}"))
