@@ -150,17 +150,28 @@ def test_a_first_track_that_is_silent_is_passed_over(tmp_path):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["m4a", "mov", "3gp", "webm", "mka", "caf", "wma", "wv", "tta"])
+@pytest.mark.parametrize("name", "m4a mov 3gp webm mka caf wma wv tta oga avi voc".split())
 def test_a_file_that_breaks_off_is_told(tmp_path, name):
     path = str(tmp_path / f"a.{name}")
     soundfile.write(tmp_path / "a.wav", noise(10), RATE)
     options = ["-movflags", "faststart", "-c:a", "aac"] if name in ("m4a", "mov", "3gp") else []
+    options = ["-c:a", "flac"] if name == "oga" else options
     ffmpeg("-i", str(tmp_path / "a.wav"), *options, path)
     samples, recording = heard(path)
     assert not recording.warning and abs(len(samples) - 10 * RATE) < 0.2 * RATE
     os.truncate(path, os.path.getsize(path) * 6 // 10)
     samples, recording = heard(path)
     assert "could be read for" in recording.warning and 3.5 * RATE < len(samples) < 8 * RATE
+
+
+@pytest.mark.parametrize("kind", ["NIST", "AIFF", "AU", "CAF", "W64", "RF64", "VOC"])
+def test_a_file_of_libsndfile_that_breaks_off_is_told(tmp_path, kind):
+    path = str(tmp_path / "a")
+    soundfile.write(path, noise(4), RATE, format=kind, subtype="PCM_16")
+    assert not heard(path)[1].warning
+    os.truncate(path, os.path.getsize(path) // 2)
+    samples, recording = heard(path)
+    assert "could be read for" in recording.warning and abs(len(samples) - 2 * RATE) < 0.1 * RATE
 
 
 @needs_ffmpeg

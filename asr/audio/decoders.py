@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 import soundfile
 
+from asr.audio.cut import is_counted, is_cut
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.joined import PartFile
 from asr.audio.samples import AudioError, clean_samples
@@ -30,11 +31,8 @@ _CONTAINERS += ",mxf,nut,ogg,rm,shn,tak,truehd,tta,voc,w64,wav,wtv,wv"
 _STRANGER = "-protocol_whitelist", "file", "-format_whitelist", _CONTAINERS
 # -timelimit: s of the processor after which it gives up on a file that was made to hang it; sound of days takes less
 _FFMPEG = "ffmpeg", "-nostdin", "-v", "error", "-timelimit", "1800"
-_SLACK = 64  # bytes a header may be wrong by before the file counts as cut off
-_OPEN = 0x7FFF0000  # bits of a size that means "until the end": a little under 2 or 4 GB
 _TAGS = 100_000  # bytes of tags and pictures that may follow the sound
 _ESTIMATED = {"aac", "ac3", "eac3", "mp3", "amr", "mpeg", "mpegts", "dts", "latm", "loas"}  # lengths ffmpeg guesses
-_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # begins the object that has the file's size
 CUT = "the rest of the file is missing"
 
 
@@ -115,9 +113,9 @@ class SoundFileDecoder:
         if sound.format in ("MP3", "OGG") and self._left() > _TAGS:
             return "several recordings are joined in it; split them, or convert it with ffmpeg first"
         if sound.format == "MP3":
-            short = self.frames < 0.98 * sound.frames and _mp3_is_counted(self._file)
+            short = self.frames < 0.98 * sound.frames and is_counted(self._file)
         else:
-            short = self.frames < sound.frames < UNKNOWN or _is_cut(sound.extra_info)
+            short = self.frames < sound.frames < UNKNOWN or is_cut(self._file, sound.extra_info)
         return CUT if short else ""
 
     def _left(self) -> int:
@@ -125,27 +123,6 @@ class SoundFileDecoder:
         if isinstance(self._file, PartFile):
             return self._file.size - self._file.tell()
         return os.fstat(self._file.fileno()).st_size - os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-
-
-def _is_cut(log: str) -> bool:
-    """Does libsndfile's log of a header tell of bytes that are not there?
-
-    Of wav, aiff, au and their kin it says "data : 320000 (should be 159978)".
-    """
-    if "Last page lacks an end-of-stream bit" in log:  # Ogg
-        return True
-    sizes = re.findall(r"(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", log)
-    return any(int(real) + _SLACK < int(size) and int(size) & _OPEN != _OPEN for size, real in sizes)
-
-
-def _mp3_is_counted(file: IO[bytes] | PartFile) -> bool:
-    """Does an mp3 carry a Xing header? Without one, its number of frames is a guess."""
-    file.seek(0)
-    head = file.read(10) or b""
-    tag = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0))) + 10
-    file.seek(tag if head.startswith(b"ID3") else 0)
-    start = file.read(256) or b""
-    return b"Xing" in start or b"Info" in start
 
 
 class RawDecoder:
@@ -237,23 +214,10 @@ class FFmpegDecoder:
             raise AudioError(f"{self._name} is not audio that soundfile or ffmpeg can read ({reason})")
         told = "partial file|ended prematurely|truncated|Input/output error|buffer exhausted"
         early = self.frames / self.rate < seconds - max(EARLY_S, 0.02 * seconds)
-        if status or early or is_short(self._path) or any(re.search(told, line) for line in lines):
+        with open(self._path, "rb") as file:
+            early = early or is_cut(file)
+        if status or early or any(re.search(told, line) for line in lines):
             self.fault = CUT + " or damaged"
-
-
-def is_short(path: str) -> bool:
-    """Does a caf or wma file promise more bytes than it has? ffmpeg believes what is there."""
-    with open(path, "rb") as file:
-        head, size = file.read(1 << 16), os.fstat(file.fileno()).st_size
-    if head.startswith(b"caff"):
-        at = 8
-        while at + 12 <= len(head):
-            length = int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
-            if head[at : at + 4] == b"data" or length < 0:
-                return at + 12 + length > size
-            at += 12 + length
-    properties = head.find(_ASF_PROPERTIES)
-    return properties >= 0 and int.from_bytes(head[properties + 40 : properties + 48], "little") > size
 
 
 @dataclass(frozen=True)
