@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_one_channel_is_heard_where_it_is_asked_for(tmp_path):
     path = str(tmp_path / "a.wav")
     soundfile.write(path, np.stack([noise(1), noise(1, 1)], 1), RATE, subtype="FLOAT")
     np.testing.assert_allclose(heard(path, channel=2)[0], noise(1, 1), atol=1e-6)
-    with pytest.raises(audio.AudioError, match="there is no channel 3, only 2"):
+    with pytest.raises(audio.AudioError, match="a.wav has no channel 3, only 2"):
         heard(path, channel=3)
 
 
@@ -144,6 +145,8 @@ def test_a_first_track_that_is_silent_is_passed_over(tmp_path):
     assert np.abs(heard(path, track=1)[0]).max() < 0.01
     with pytest.raises(audio.AudioError, match="no sound track 3, only 2"):
         heard(path, track=3)
+    with pytest.raises(audio.AudioError, match="loud.wav has no sound track 2, only 1"):
+        heard(str(tmp_path / "loud.wav"), track=2)
 
 
 # cut off
@@ -172,6 +175,31 @@ def test_a_file_of_libsndfile_that_breaks_off_is_told(tmp_path, kind):
     os.truncate(path, os.path.getsize(path) // 2)
     samples, recording = heard(path)
     assert "could be read for" in recording.warning and abs(len(samples) - 2 * RATE) < 0.1 * RATE
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_what_follows_damage_is_heard(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, noise(10), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    path.write_bytes(data)
+    samples, recording = heard(str(path))
+    assert "it is damaged" in recording.warning and abs(len(samples) - 10 * RATE) < 1.5 * RATE
+    assert np.abs(samples[-RATE:]).max() > 0.1
+
+
+def test_codecs_do_not_chatter(tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, noise(10), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 500] = b"\x55" * 500
+    path.write_bytes(data[:-500])
+    done = subprocess.run(
+        [sys.executable, "-m", "asr.cli", "transcribe", "--quiet", str(path)], capture_output=True, text=True
+    )
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines())
 
 
 @needs_ffmpeg
@@ -217,3 +245,11 @@ def test_arrays_are_scaled_mixed_and_resampled():
 def test_what_is_no_audio_is_named_by_its_type(thing):
     with pytest.raises(audio.AudioError, match=type(thing).__name__):
         list(audio.recording(thing).blocks())
+
+
+def test_an_array_that_lies_on_its_side_is_refused():
+    with pytest.raises(audio.AudioError, match="its transpose"):
+        audio.recording(np.zeros((2, RATE), np.float32))
+    for empty in ([], np.zeros(0), np.zeros((0, 2))):
+        with pytest.raises(audio.AudioError, match="holds no audio"):
+            list(audio.recording(empty).blocks())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,13 @@ def milliseconds(most: int) -> Callable[[str], float]:
         return float(number)
 
     return read
+
+
+def own_messages() -> None:
+    """Give what this program says a descriptor of its own, so that codecs can be kept quiet: asr/audio/quiet.py."""
+    if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2:
+        with suppress(OSError):  # no descriptor is free
+            sys.stderr = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def say(text: str) -> None:
