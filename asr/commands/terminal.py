@@ -139,9 +139,13 @@ def add_say_how(p: argparse.ArgumentParser) -> None:
 def say_how(options: argparse.Namespace) -> int:
     from asr.search.hotwords import spelt
     from asr.search.lexicon import Lexicon, packaged
+    from asr.search.pronunciations import LexiconError
 
     own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
     words = [word for text in options.words for word in spelt(text, repr(text)).split()]
+    if strange := [p for p in own.phonemes if p not in packaged().phonemes]:
+        known = " ".join(packaged().phonemes)
+        raise LexiconError(f"{options.lexicon} has the phoneme {strange[0]!r}, which is none of {known}")
     lexicon = packaged().overridden(own)
     for word in words:
         for way, source in lexicon.explained(word):
