@@ -253,3 +253,15 @@ def test_an_array_that_lies_on_its_side_is_refused():
     for empty in ([], np.zeros(0), np.zeros((0, 2))):
         with pytest.raises(audio.AudioError, match="holds no audio"):
             list(audio.recording(empty).blocks())
+
+
+@pytest.mark.parametrize("rate", [0, -1, 44_100.5, 10**9, float("nan"), float("inf"), "16000", None])
+def test_a_rate_that_there_is_not_is_refused(rate):
+    with pytest.raises(audio.AudioError, match="the rate must be a whole number"):
+        audio.recording(tone(1), rate)
+
+
+def test_a_file_that_is_open_as_text_is_refused(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with open(tmp_path / "a.wav", encoding="utf-8") as file, pytest.raises(audio.AudioError, match="mode 'rb'"):
+        audio.recording(file)

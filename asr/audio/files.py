@@ -194,6 +194,10 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
 
     Raises AudioError, which names the type of what is none of these.
     """
+    if isinstance(source, io.TextIOBase):
+        raise AudioError(f"{_name(source)} is open as text: open it with mode 'rb'")
+    if not (isinstance(rate, (int, float, np.number)) and 1_000 <= rate <= 1_000_000 and rate == int(rate)):
+        raise AudioError(f"the rate must be a whole number of 1000 to 1000000 Hz, and not {rate!r}")
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read"):
         return Recording(source)
     samples = np.asarray(source) if hasattr(source, "__array__") or isinstance(source, (list, tuple)) else None
@@ -204,7 +208,7 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
     samples = samples.reshape(len(samples), -1 if samples.size else 1)
     if 0 < len(samples) < samples.shape[1]:
         raise AudioError(f"an array {samples.shape} has more channels than samples: give (n, channels), its transpose")
-    return Recording(Samples(samples, rate))
+    return Recording(Samples(samples, int(rate)))
 
 
 def _name(source: Source | Samples) -> str:
