@@ -20,6 +20,11 @@ LINE = 42  # characters in a line of a caption
 LINES = 2  # lines in a caption
 PAUSE_S = 0.5  # s without a word after which a new caption begins
 READING_RATE = 20  # characters a second that viewers can read
+LEADING = frozenset(  # words that stand on the line of what follows them
+    "a an the and or but nor if than that as to of in on at by for from with into my your his her its our their "
+    "this these those no not very i you he she it we they is are was were am be will would can could has have had mr "
+    "mrs ms dr".split()
+)
 
 
 @dataclass(frozen=True)
@@ -251,25 +256,31 @@ def _grouped(words: tuple[Word, ...]) -> Iterator[list[Word]]:
 
 
 def _best_break(words: list[Word]) -> int:
-    """The number of the word in their second half before which a sentence ends, or else a part of one; of several, and
-    without any, the one that follows the longest pause, the last of several."""
-    places = range(max(1, len(words) // 2), len(words))
+    """The number of the word before which a sentence ends, in their last two thirds, or else a part of one in their
+    second half; of several, and without any, the one that follows the longest pause, the last of several."""
+    ends = [k for k in range(max(1, len(words) // 3), len(words)) if not _closeness(words[k - 1].text)]
+    places = ends or range(max(1, len(words) // 2), len(words))
     pauses = {k: round(words[k].start - words[k - 1].end, 3) for k in places}
     return max(places, key=lambda k: (-_closeness(words[k - 1].text), pauses[k], k))
 
 
 def _lines(words: list[Word]) -> list[str]:
-    """Of two lines the first ends where a sentence does, or a part of one, if that can be; else it is full."""
+    """Of two lines the first ends where a sentence does, or a part of one, if that can be; else they are alike."""
     text = " ".join(word.text for word in words)
     lines, parts = textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False), text.split()
     halves = [[" ".join(parts[:k]), " ".join(parts[k:])] for k in range(1, len(parts))] if len(lines) == 2 else []
     fitting = [pair for pair in halves if max(map(len, pair)) <= LINE]
-    return max(fitting, key=lambda pair: (-_closeness(pair[0]), len(pair[0])), default=lines)
+    return max(fitting, key=lambda pair: (-_closeness(pair[0]), -abs(len(pair[0]) - len(pair[1]))), default=lines)
 
 
 def _closeness(text: str) -> int:
-    """Of what follows a word: 0 behind the end of a sentence, 1 behind a part of one, 2 elsewhere."""
-    return 0 if text.endswith((".", "?", "!")) else 1 if text.endswith((",", ";", ":")) else 2
+    """Of a text to what follows: 0 behind the end of a sentence, 1 behind a part of one, 3 behind a word that leads to
+    the next, 2 elsewhere."""
+    if text.endswith((".", "?", "!")):
+        return 0
+    if text.endswith((",", ";", ":")):
+        return 1
+    return 3 if text.rpartition(" ")[2].lower() in LEADING else 2
 
 
 def fields(item: Segment | Word) -> dict[str, float | str]:

@@ -62,6 +62,12 @@ def test_a_bad_line_is_named(tmp_path, bad):
         read_manifest(write(tmp_path, row(), bad, row()))
 
 
+def test_a_manifest_tells_what_an_entry_lacks(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"audio_filepath": "a.wav", "text": "a"}\n')
+    with pytest.raises(ManifestError, match="it has no 'duration'.; it is like {.audio_filepath"):
+        read_manifest(tmp_path / "a.jsonl")
+
+
 @pytest.mark.parametrize("duration", [0, -1.0, float("nan")])
 def test_durations_are_above_zero(tmp_path, duration):
     with pytest.raises(ManifestError, match=r"line 2: the duration must be above 0 s, not (0|-1|nan)"):

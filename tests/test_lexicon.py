@@ -264,6 +264,9 @@ def test_ones_own_lexicon_says_how_a_word_is_pronounced_and_nothing_else_does(tm
     assert lines[:2] == ["pear\tP IH R\tyour lexicon", "bqz\tB IY K Y UW Z IY\tletter by letter"]
     assert lines[-1] == "bbc\tB IY B IY S IY\tlexicon"
     assert main(["say-how", "p3ar"]) == 2 and "the alphabet has no '3'" in capsys.readouterr().err
+    (tmp_path / "odd.txt").write_text("gif\tXX\n")
+    assert main(["say-how", "gif", "--lexicon", str(tmp_path / "odd.txt")]) == 2
+    assert "odd.txt has the phoneme 'XX'" in capsys.readouterr().err
 
 
 def test_hotwords_are_pronounced_as_ones_own_lexicon_says():

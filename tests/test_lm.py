@@ -152,7 +152,7 @@ def bad_inputs(folder) -> dict[str, tuple]:
         "line 2, is not UTF-8 ": ("score", folder / "latin.txt"),
         "holds no text ": ("perplexity", folder / "empty.txt"),
         "ends before": ("score", good, "--model", folder / "cut.arpa"),
-        "ARPA file is cut off": ("say", "--model", folder / "text.npz"),
+        "is no ARPA file": ("say", "--model", folder / "text.npz"),
         "written by asr-ctc": ("score", good, "--model", "english"),
         "no language model called": ("score", good, "--model", "klingon"),
         r"ends in \.npz or \.arpa": ("train", good, "--output", folder / "out.txt"),

@@ -147,7 +147,7 @@ GOOD = "\\data\\\nngram 1=2\nngram 2=1\n\n\\1-grams:\n-1 <s> 0\n-1 a 0\n\n\\2-gr
         (GOOD.replace("-1 a 0", "x a 0"), "line 7 is not a 1-gram"),
         (GOOD.replace("-1 a 0", "-1 <s> 0"), "not a 2-gram|listed twice"),
         (GOOD.replace("ngram 2=1", "2 ngrams"), "line 3 should say"),
-        ("hello\n", "ends before"),
+        ("hello\n", "is no ARPA file"),
     ],
 )
 def test_bad_arpa_files_are_refused(tmp_path, text, says):

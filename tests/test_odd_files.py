@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -52,10 +53,11 @@ def test_recordings_that_are_joined_are_all_read(tmp_path, suffix):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("suffix", ["mp3", "webm", "mka"])
+@pytest.mark.parametrize("suffix", "mp3 webm mka m4a mov 3gp wma wv tta flv caf aiff au voc".split())
 def test_recordings_of_ffmpeg_that_are_joined(tmp_path, suffix):
     soundfile.write(tmp_path / "a.wav", noise(3), RATE)
-    ffmpeg("-i", str(tmp_path / "a.wav"), *(["-q:a", "4"] if suffix == "mp3" else []), str(tmp_path / f"a.{suffix}"))
+    options = {"mp3": ["-q:a", "4"], "flv": ["-ar", "44100"], "3gp": ["-c:a", "aac"]}.get(suffix, [])
+    ffmpeg("-i", str(tmp_path / "a.wav"), *options, str(tmp_path / f"a.{suffix}"))
     once = (tmp_path / f"a.{suffix}").read_bytes()
     (tmp_path / f"both.{suffix}").write_bytes(once * 2)
     samples, recording = heard(str(tmp_path / f"both.{suffix}"))
@@ -115,7 +117,7 @@ def test_one_channel_is_heard_where_it_is_asked_for(tmp_path):
     path = str(tmp_path / "a.wav")
     soundfile.write(path, np.stack([noise(1), noise(1, 1)], 1), RATE, subtype="FLOAT")
     np.testing.assert_allclose(heard(path, channel=2)[0], noise(1, 1), atol=1e-6)
-    with pytest.raises(audio.AudioError, match="there is no channel 3, only 2"):
+    with pytest.raises(audio.AudioError, match="a.wav has no channel 3, only 2"):
         heard(path, channel=3)
 
 
@@ -143,23 +145,61 @@ def test_a_first_track_that_is_silent_is_passed_over(tmp_path):
     assert np.abs(heard(path, track=1)[0]).max() < 0.01
     with pytest.raises(audio.AudioError, match="no sound track 3, only 2"):
         heard(path, track=3)
+    with pytest.raises(audio.AudioError, match="loud.wav has no sound track 2, only 1"):
+        heard(str(tmp_path / "loud.wav"), track=2)
 
 
 # cut off
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["m4a", "mov", "3gp", "webm", "mka", "caf", "wma", "wv", "tta"])
+@pytest.mark.parametrize("name", "m4a mov 3gp webm mka caf wma wv tta oga avi voc".split())
 def test_a_file_that_breaks_off_is_told(tmp_path, name):
     path = str(tmp_path / f"a.{name}")
     soundfile.write(tmp_path / "a.wav", noise(10), RATE)
     options = ["-movflags", "faststart", "-c:a", "aac"] if name in ("m4a", "mov", "3gp") else []
+    options = ["-c:a", "flac"] if name == "oga" else options
     ffmpeg("-i", str(tmp_path / "a.wav"), *options, path)
     samples, recording = heard(path)
     assert not recording.warning and abs(len(samples) - 10 * RATE) < 0.2 * RATE
     os.truncate(path, os.path.getsize(path) * 6 // 10)
     samples, recording = heard(path)
     assert "could be read for" in recording.warning and 3.5 * RATE < len(samples) < 8 * RATE
+
+
+@pytest.mark.parametrize("kind", ["NIST", "AIFF", "AU", "CAF", "W64", "RF64", "VOC"])
+def test_a_file_of_libsndfile_that_breaks_off_is_told(tmp_path, kind):
+    path = str(tmp_path / "a")
+    soundfile.write(path, noise(4), RATE, format=kind, subtype="PCM_16")
+    assert not heard(path)[1].warning
+    os.truncate(path, os.path.getsize(path) // 2)
+    samples, recording = heard(path)
+    assert "could be read for" in recording.warning and abs(len(samples) - 2 * RATE) < 0.1 * RATE
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_what_follows_damage_is_heard(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, noise(10), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    path.write_bytes(data)
+    samples, recording = heard(str(path))
+    assert "it is damaged" in recording.warning and abs(len(samples) - 10 * RATE) < 1.5 * RATE
+    assert np.abs(samples[-RATE:]).max() > 0.1
+
+
+def test_codecs_do_not_chatter(tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, noise(10), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 500] = b"\x55" * 500
+    path.write_bytes(data[:-500])
+    done = subprocess.run(
+        [sys.executable, "-m", "asr.cli", "transcribe", "--quiet", str(path)], capture_output=True, text=True
+    )
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines())
 
 
 @needs_ffmpeg
@@ -205,3 +245,23 @@ def test_arrays_are_scaled_mixed_and_resampled():
 def test_what_is_no_audio_is_named_by_its_type(thing):
     with pytest.raises(audio.AudioError, match=type(thing).__name__):
         list(audio.recording(thing).blocks())
+
+
+def test_an_array_that_lies_on_its_side_is_refused():
+    with pytest.raises(audio.AudioError, match="its transpose"):
+        audio.recording(np.zeros((2, RATE), np.float32))
+    for empty in ([], np.zeros(0), np.zeros((0, 2))):
+        with pytest.raises(audio.AudioError, match="holds no audio"):
+            list(audio.recording(empty).blocks())
+
+
+@pytest.mark.parametrize("rate", [0, -1, 44_100.5, 10**9, float("nan"), float("inf"), "16000", None])
+def test_a_rate_that_there_is_not_is_refused(rate):
+    with pytest.raises(audio.AudioError, match="the rate must be a whole number"):
+        audio.recording(tone(1), rate)
+
+
+def test_a_file_that_is_open_as_text_is_refused(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with open(tmp_path / "a.wav", encoding="utf-8") as file, pytest.raises(audio.AudioError, match="mode 'rb'"):
+        audio.recording(file)

@@ -18,6 +18,7 @@ from asr.audio.vad import SegmenterOptions, Span
 from asr.recognizer import STEP_COST, Piece, Recognizer, RecognizerOptions, _batches
 from asr.score import errors, rate, word_errors
 from asr.search.decoder import DecoderOptions
+from wakeword.spotter import spotter
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]
@@ -191,3 +192,13 @@ def test_a_recogniser_goes_to_another_process():
     assert again.transcribe(clip) == recognizer.transcribe(clip)
     with pytest.raises(TypeError, match="asr.load"):
         pickle.dumps(Recognizer(recognizer.model, recognizer.aligner))
+
+
+def test_listener_phrase_and_writer_go_to_another_process():
+    samples = audio.load(str(Path(__file__).parent / "data" / "names.opus"))
+    recognizer = asr.load(options=asr.RecognizerOptions(asr.DecoderOptions(beam=1), written=None))
+    listener, phrase, writer = asr.Listener(recognizer), spotter(recognizer.model, "different font"), asr.Writer.load()
+    again = [pickle.loads(pickle.dumps(thing)) for thing in (listener, phrase, writer)]
+    assert [r.text for r in again[0].over([samples])] == [r.text for r in listener.over([samples])]
+    assert again[1].feed(samples, again[1].start())[0] == phrase.feed(samples, phrase.start())[0] != []
+    assert again[2].text("how are you i am fine") == "How are you? I am fine."

@@ -235,6 +235,10 @@ def test_a_file_for_a_single_input(run):
     [
         (["-o", "out.srt", "a.wav", "b.wav"], "out.srt has room for one result, and there are 2 inputs: name a folder"),
         (["-o", "out.srt", "--format", "vtt", "a.wav"], "--output out.srt and --format vtt contradict each other"),
+        (["-o", "out.docx", "a.wav"], "out.docx: results are .txt, .srt, .vtt, .tsv, .json, .textgrid; for a folder"),
+        (["-o", "a.wav", "b.wav"], "a.wav: results are .txt"),
+        (["-o", "plain", "a.wav"], "plain is a file: name a folder, or a file that ends in .txt"),
+        (["-o", "plain/out.srt", "a.wav"], "plain is a file"),
         (["-o", "out.srt", "--resume", "a.wav"], "--resume needs --output DIR"),
         (["--format", "srt", "a.wav", "b.wav"], "2 inputs do not fit into one srt file: add --output DIR"),
         (["--format", "vtt", "a.wav", "b.wav"], "add --output DIR"),
@@ -246,9 +250,9 @@ def test_a_file_for_a_single_input(run):
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_work(run, arguments, sentence):
-    files(a_wav="a", b_wav="b")
+    files(a_wav="a", b_wav="b", plain="p")
     status, out, err = run(*arguments)
-    assert status == 2 and sentence in err and out == "" and len(os.listdir()) == 2
+    assert status == 2 and sentence in err and out == "" and len(os.listdir()) == 3
 
 
 def test_several_inputs_on_standard_output(run):

@@ -130,6 +130,13 @@ def test_what_cannot_be_compared_is_one_sentence(files, capsys, reference, hypot
     assert main(["score", "nowhere", hyp]) == 2
 
 
+def test_a_single_number_is_a_text_and_no_id(files, capsys):
+    ref, hyp = files(ref="20\n", hyp="30\n")
+    assert report(capsys, ref, hyp)["systems"][0]["wer"] == 100
+    ref, hyp = files(ref="20 cats\n", hyp="30 cats\n")
+    assert main(["score", ref, hyp]) == 2 and "--lines" in capsys.readouterr().err
+
+
 def test_numbers_and_other_scripts_count_as_words_and_it_is_said(files, capsys):
     ref, hyp = files(ref="20\nпривет\n", hyp="30\nпривет\n")
     assert main(["score", "--format", "json", ref, hyp]) == 0

@@ -125,7 +125,9 @@ def test_wake_words(port):
     events = talk(port, Detect(names=["eager"]), "detection")
     found = Detection.from_event(events[-1])
     assert found.name == "eager" and 0 <= found.timestamp < 1_500
-    assert [e.type for e in talk(port, Detect(names=["another"]), "not-detected")] == ["not-detected"]
+    events = talk(port, Detect(names=["another"]), "not-detected")
+    assert [e.type for e in events] == ["error", "not-detected"]
+    assert Error.from_event(events[0]).text.startswith("there is no wake word another here, only ")
 
 
 def test_any_phrase_is_a_wake_word(port):

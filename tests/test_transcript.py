@@ -219,6 +219,15 @@ def test_captions_break_where_sentences_end():
     assert [" ".join(lines).split()[-1] for lines in shown] == ["then.", "door"] and shown[1][0].endswith("all,")
 
 
+def test_lines_do_not_part_what_belongs_together():
+    words = "the names were displayed in a different font".split()
+    said = segment(*[(word, 0.3 * i, 0.3 * i + 0.3) for i, word in enumerate(words)])
+    assert [lines for *_, lines in captions([said])] == [["the names were displayed", "in a different font"]]
+    words = "and it slept below the table. please put both of the empty bottles on the little shelf over there".split()
+    said = segment(*[(word, 0.3 * i, 0.3 * i + 0.3) for i, word in enumerate(words)])
+    assert [lines[-1].split()[-1] for *_, lines in captions([said])] == ["table.", "there"]
+
+
 def test_text_is_what_is_written_and_words_are_what_was_said():
     written = replace(segment(("twenty", 0.0, 0.4), ("one", 0.5, 0.9)), written=(Word("21.", 0.0, 0.9, 0.5),))
     said = Transcript("a.wav", 1.0, (written,))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.audio.microphone import quiet
+from asr.audio.quiet import quiet
 from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 from asr.errors import UsageError

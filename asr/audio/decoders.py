@@ -15,8 +15,10 @@ from typing import IO
 import numpy as np
 import soundfile
 
+from asr.audio.cut import is_counted, is_cut
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.joined import PartFile
+from asr.audio.quiet import quiet_codecs
 from asr.audio.samples import AudioError, clean_samples
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most
@@ -30,11 +32,9 @@ _CONTAINERS += ",mxf,nut,ogg,rm,shn,tak,truehd,tta,voc,w64,wav,wtv,wv"
 _STRANGER = "-protocol_whitelist", "file", "-format_whitelist", _CONTAINERS
 # -timelimit: s of the processor after which it gives up on a file that was made to hang it; sound of days takes less
 _FFMPEG = "ffmpeg", "-nostdin", "-v", "error", "-timelimit", "1800"
-_SLACK = 64  # bytes a header may be wrong by before the file counts as cut off
-_OPEN = 0x7FFF0000  # bits of a size that means "until the end": a little under 2 or 4 GB
+_BUFFERED = 2_000  # bytes of a file that libsndfile leaves unread at its end: tags
 _TAGS = 100_000  # bytes of tags and pictures that may follow the sound
 _ESTIMATED = {"aac", "ac3", "eac3", "mp3", "amr", "mpeg", "mpegts", "dts", "latm", "loas"}  # lengths ffmpeg guesses
-_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # begins the object that has the file's size
 CUT = "the rest of the file is missing"
 
 
@@ -55,8 +55,9 @@ class Wanted:
 class Mixer:
     """Channels to one, so that they never cancel each other out; samples that are no numbers become silence."""
 
-    def __init__(self, channel: int | None):
-        self._channel = channel
+    def __init__(self, channel: int | None, name: str = ""):
+        """name: of the source, for errors."""
+        self._channel, self._name = channel, name
         self._instead: int | None = None  # the channel that is heard where the channels cancel
         self.cancelled = False
         self.bad = 0  # samples that were no sound
@@ -68,7 +69,7 @@ class Mixer:
         self.bad += bad
         if self._channel is not None:
             if self._channel > channels:
-                raise AudioError(f"there is no channel {self._channel}, only {channels}: choose one of these")
+                raise AudioError(f"{self._name} has no channel {self._channel}, only {channels}: choose one of these")
             return piece[:, self._channel - 1]
         mean = piece @ np.full(channels, 1 / channels, np.float32)
         if channels == 1:
@@ -96,28 +97,38 @@ class SoundFileDecoder:
     def __init__(self, file: IO[bytes] | PartFile, mixer: Mixer):
         self._file, self._mixer = file, mixer
         handle = file if isinstance(file, PartFile) else file.fileno()
-        self._sound = NonSeekableSoundFile(handle, closefd=False)
+        with quiet_codecs():
+            self._sound = NonSeekableSoundFile(handle, closefd=False)
         self.rate = self._sound.samplerate
         self.frames = 0  # decoded so far
         self.fault = ""
+        self.gave_up = False  # at damage, with most of a file of this kind still to come
 
     def __iter__(self) -> Iterator[np.ndarray]:
         with self._sound as sound:
             try:
-                while len(piece := sound.read(PIECE, dtype="float32", always_2d=True)):
+                while len(piece := self._read(sound)):
                     self.frames += len(piece)
                     yield self._mixer(piece)
+                left = self._left()
                 self.fault = self._early_end(sound)
             except soundfile.LibsndfileError as error:
+                left = self._left()
                 self.fault = f"it is damaged ({error.error_string.rstrip('.')})"
+            self.gave_up = bool(self.fault) and sound.format in ("MP3", "FLAC") and left > _BUFFERED
+            self.fault = "it is damaged" if self.gave_up else self.fault
+
+    def _read(self, sound: soundfile.SoundFile) -> np.ndarray:
+        with quiet_codecs():
+            return sound.read(PIECE, dtype="float32", always_2d=True)
 
     def _early_end(self, sound: soundfile.SoundFile) -> str:
         if sound.format in ("MP3", "OGG") and self._left() > _TAGS:
             return "several recordings are joined in it; split them, or convert it with ffmpeg first"
         if sound.format == "MP3":
-            short = self.frames < 0.98 * sound.frames and _mp3_is_counted(self._file)
+            short = self.frames < 0.98 * sound.frames and is_counted(self._file)
         else:
-            short = self.frames < sound.frames < UNKNOWN or _is_cut(sound.extra_info)
+            short = self.frames < sound.frames < UNKNOWN or is_cut(self._file, sound.extra_info)
         return CUT if short else ""
 
     def _left(self) -> int:
@@ -125,27 +136,6 @@ class SoundFileDecoder:
         if isinstance(self._file, PartFile):
             return self._file.size - self._file.tell()
         return os.fstat(self._file.fileno()).st_size - os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-
-
-def _is_cut(log: str) -> bool:
-    """Does libsndfile's log of a header tell of bytes that are not there?
-
-    Of wav, aiff, au and their kin it says "data : 320000 (should be 159978)".
-    """
-    if "Last page lacks an end-of-stream bit" in log:  # Ogg
-        return True
-    sizes = re.findall(r"(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", log)
-    return any(int(real) + _SLACK < int(size) and int(size) & _OPEN != _OPEN for size, real in sizes)
-
-
-def _mp3_is_counted(file: IO[bytes] | PartFile) -> bool:
-    """Does an mp3 carry a Xing header? Without one, its number of frames is a guess."""
-    file.seek(0)
-    head = file.read(10) or b""
-    tag = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0))) + 10
-    file.seek(tag if head.startswith(b"ID3") else 0)
-    start = file.read(256) or b""
-    return b"Xing" in start or b"Info" in start
 
 
 class RawDecoder:
@@ -175,8 +165,9 @@ class RawDecoder:
 class FFmpegDecoder:
     """The same of what an installed ffmpeg reads: video, and containers libsndfile does not know."""
 
-    def __init__(self, path: str, name: str, wanted: Wanted, mixer: Mixer):
-        self._path, self._name, self._wanted, self._mixer = path, name, wanted, mixer
+    def __init__(self, path: str, name: str, wanted: Wanted, mixer: Mixer, start: float = 0.0):
+        """start: s of sound that are passed over."""
+        self._path, self._name, self._wanted, self._mixer, self._begin = path, name, wanted, mixer, start
         self.rate, self.frames, self.fault, self.note = SAMPLE_RATE, 0, "", ""
         self.file: IO[bytes] | None = None  # kept open while it is read, where it is a copy
         if not shutil.which("ffmpeg"):
@@ -226,34 +217,22 @@ class FFmpegDecoder:
         # "file:" keeps odd names from being options or addresses, and playlists off the network
         safe = _STRANGER if self._wanted.from_stranger else ()
         command = [*_FFMPEG, *safe, "-i", f"file:{self._path}", "-map", f"0:a:{number}", "-ac", str(channels)]
+        command += ["-ss", str(self._begin)] if self._begin else []
         command += ["-af", f"aresample={SAMPLE_RATE}:async=1:first_pts=0", "-f", "f32le", "pipe:1"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
 
     def _judge(self, status: int, log: str, seconds: float) -> None:
         """ffmpeg ends well even if the file does not: only its messages and the length that was promised tell."""
         lines = [re.sub(r"^\[.*?\] ", "", line) for line in log.splitlines()] or ["no reason given"]
-        if not self.frames:
+        if not self.frames and not self._begin:
             reason = lines[0].removeprefix(f"file:{self._path}: ").rstrip(".")
             raise AudioError(f"{self._name} is not audio that soundfile or ffmpeg can read ({reason})")
         told = "partial file|ended prematurely|truncated|Input/output error|buffer exhausted"
-        early = self.frames / self.rate < seconds - max(EARLY_S, 0.02 * seconds)
-        if status or early or is_short(self._path) or any(re.search(told, line) for line in lines):
+        early = self._begin + self.frames / self.rate < seconds - max(EARLY_S, 0.02 * seconds)
+        with open(self._path, "rb") as file:
+            early = early or is_cut(file)
+        if status or early or any(re.search(told, line) for line in lines):
             self.fault = CUT + " or damaged"
-
-
-def is_short(path: str) -> bool:
-    """Does a caf or wma file promise more bytes than it has? ffmpeg believes what is there."""
-    with open(path, "rb") as file:
-        head, size = file.read(1 << 16), os.fstat(file.fileno()).st_size
-    if head.startswith(b"caff"):
-        at = 8
-        while at + 12 <= len(head):
-            length = int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
-            if head[at : at + 4] == b"data" or length < 0:
-                return at + 12 + length > size
-            at += 12 + length
-    properties = head.find(_ASF_PROPERTIES)
-    return properties >= 0 and int.from_bytes(head[properties + 40 : properties + 48], "little") > size
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from asr.audio.decoders import (
 )
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.joined import Part, PartFile, parts
+from asr.audio.quiet import quiet_codecs
 from asr.audio.samples import BAD_SAMPLES
 
 STDIN = "-"
@@ -114,7 +115,7 @@ class Recording:
         Raises AudioError where there is no usable audio.
         """
         heard, used, faults = 0, list[Decoder](), list[str]()
-        mixer = Mixer(self._wanted.channel)
+        mixer = Mixer(self._wanted.channel, self.name)
         source = self._source
         with nullcontext() if isinstance(source, Samples) else self._opened(source) as file:
             decoders: Iterable[Decoder] = []
@@ -161,18 +162,30 @@ class Recording:
             raise AudioError(f"{self.name} is empty")
         found = parts(file)
         for part in found:
-            yield self._decoder(file, part if len(found) > 1 or part.header else None, mixer)
+            own = part if len(found) > 1 or part.header else None
+            decoder = self._decoder(file, own, mixer)
+            yield decoder
+            if isinstance(decoder, SoundFileDecoder) and decoder.gave_up and shutil.which("ffmpeg"):
+                yield self._by_ffmpeg(file, own, mixer, decoder.frames / decoder.rate)
 
     def _decoder(self, file: IO[bytes], part: Part | None, mixer: Mixer) -> Decoder:
         decoder: Decoder
         try:
             decoder = SoundFileDecoder(PartFile(file, part) if part else file, mixer)
         except soundfile.LibsndfileError:
-            whole = _spooled(PartFile(file, part)) if part else file
-            decoder = FFmpegDecoder(whole.name, self.name, self._wanted, mixer)
-            decoder.file = whole  # which is deleted when it is closed
+            decoder = self._by_ffmpeg(file, part, mixer)
+        else:
+            if self._wanted.track not in (None, 1):  # libsndfile knows of one
+                decoder = self._by_ffmpeg(file, part, mixer)
         if not 1_000 <= decoder.rate <= 1_000_000:
             raise AudioError(f"{self.name} claims a sample rate of {decoder.rate} Hz: its header is damaged")
+        return decoder
+
+    def _by_ffmpeg(self, file: IO[bytes], part: Part | None, mixer: Mixer, start: float = 0.0) -> FFmpegDecoder:
+        """From a time (s) on."""
+        whole = _spooled(PartFile(file, part)) if part else file
+        decoder = FFmpegDecoder(whole.name, self.name, self._wanted, mixer, start)
+        decoder.file = whole  # which is deleted when it is closed
         return decoder
 
 
@@ -181,6 +194,10 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
 
     Raises AudioError, which names the type of what is none of these.
     """
+    if isinstance(source, io.TextIOBase):
+        raise AudioError(f"{_name(source)} is open as text: open it with mode 'rb'")
+    if not (isinstance(rate, (int, float, np.number)) and 1_000 <= rate <= 1_000_000 and rate == int(rate)):
+        raise AudioError(f"the rate must be a whole number of 1000 to 1000000 Hz, and not {rate!r}")
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read"):
         return Recording(source)
     samples = np.asarray(source) if hasattr(source, "__array__") or isinstance(source, (list, tuple)) else None
@@ -188,7 +205,10 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
         shape = "" if samples is None else f" of the shape {samples.shape}"
         kind = type(source).__name__
         raise AudioError(f"there is no audio in a {kind}{shape}: give a path, bytes, an open file, or samples (n,)")
-    return Recording(Samples(samples.reshape(len(samples), -1), rate))
+    samples = samples.reshape(len(samples), -1 if samples.size else 1)
+    if 0 < len(samples) < samples.shape[1]:
+        raise AudioError(f"an array {samples.shape} has more channels than samples: give (n, channels), its transpose")
+    return Recording(Samples(samples, int(rate)))
 
 
 def _name(source: Source | Samples) -> str:
@@ -226,7 +246,7 @@ def duration(source: str) -> float | None:
     if not os.path.isfile(source):  # reading from a pipe would take its audio away
         return None
     try:
-        with open(source, "rb") as file, NonSeekableSoundFile(file.fileno(), closefd=False) as sound:
+        with quiet_codecs(), open(source, "rb") as file, NonSeekableSoundFile(file.fileno(), closefd=False) as sound:
             return sound.frames / sound.samplerate if sound.frames < UNKNOWN else None
     except (OSError, soundfile.LibsndfileError):
         return probe(source).seconds

@@ -1,13 +1,14 @@
 """Where in a file its recordings lie: one for nearly all files, several where files were joined end to end.
 
-Decoders stop at the end of the first recording of chained Ogg, of mp3 files with Xing headers and of joined FLAC, WebM
-or WAV files, and trust the length in a WAV header even where a program that writes into a pipe could not know it.
+Most decoders stop at the end of the first recording, and trust the length in a WAV header even where a program that
+writes into a pipe could not know it.
 """
 
 from __future__ import annotations
 
 import io
 import mmap
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,24 @@ from typing import IO
 RIFF, EBML, SEGMENT = b"RIFF", b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _UNKNOWN_SIZES = 0, 0x80000000  # beside those from 0x7fff0000 and 0xffff0000 on: "until the end"
 _XING_OFFSETS = 36, 21, 13, 38, 23, 15  # bytes from the start of an mp3 frame to its Xing header, by its kind
+
+_WITH_BIT_3 = b"".join(re.escape(bytes([value])) for value in range(256) if value & 8)
+_BEGINNINGS = [  # of files of one kind each, long enough that sound does not hold them by chance
+    re.compile(beginning, re.DOTALL)
+    for beginning in (
+        rb"fLaC\0\0\0\x22",
+        rb"FORM.{4}AIF[FC]",
+        rb"caff\0\x01\0\0desc",
+        rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]\0",
+        rb"RF64\xff{4}WAVE",
+        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",  # wma, wmv
+        rb"wvpk.{4}[\x02-\x10]\x04.{2}[^\xff].{3}\0{4}.{4}.[" + _WITH_BIT_3 + rb"]",  # the first block: number 0
+        rb"TTA1[\x01\x02]\0.\0[\x08\x10\x18]\0",
+        rb"FLV\x01[\x01\x04\x05]\0\0\0\x09",
+        rb"Creative Voice File\x1a",
+        rb"#!AMR(-WB)?\n",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -39,10 +58,12 @@ def parts(file: IO[bytes]) -> list[Part]:
             starts = list(_ogg(data, size))
         elif data[:4] == EBML:
             starts = list(_matroska(data, size))
-        elif data[:4] == b"fLaC":
-            starts = list(_found(data, b"fLaC\0\0\0\x22"))
+        elif data[4:8] == b"ftyp":
+            starts = list(_mp4(data, size))
         elif data[:3] == b"ID3" or data[:1] == b"\xff":
             starts = [0, *list(_mp3(data))[1:]]
+        elif beginning := next((b for b in _BEGINNINGS if b.match(data)), None):
+            starts = [found.start() for found in beginning.finditer(data)]
         else:
             return whole
     return [Part(a, b) for a, b in zip(starts, [*starts[1:], size])]
@@ -118,6 +139,19 @@ def _ebml_size(data: mmap.mmap, at: int) -> tuple[int, int]:
     used = 9 - first.bit_length()
     value = int.from_bytes(data[at : at + used], "big") & ((1 << 7 * used) - 1)
     return value, used
+
+
+def _mp4(data: mmap.mmap, size: int) -> Iterator[int]:
+    """Boxes in a row, also of m4a, mov and 3gp; each recording begins with one that says its type: ISO 14496-12."""
+    at = 0
+    while at + 16 <= size:
+        length, name, long = struct.unpack_from(">I4sQ", data, at)
+        if name == b"ftyp":
+            yield at
+        length = {0: size - at, 1: long}.get(length, length)
+        if length < 8:
+            return
+        at += length
 
 
 def _mp3(data: mmap.mmap) -> Iterator[int]:

@@ -8,13 +8,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
+from asr.audio.quiet import quiet
 from asr.audio.samples import BAD_SAMPLES, AudioError, clean_samples
 
 _BLOCK_TIMEOUT_S = 0.1  # s to wait for a block before looking whether the device is still there
@@ -280,20 +281,3 @@ def _forbidden() -> bool:
     """Linux: there are sound devices to record from, but not for this user."""
     readable = [os.access(node, os.R_OK) for node in glob.glob("/dev/snd/pcm*c")]
     return readable != [] and not any(readable)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """PortAudio and ALSA print their own view of a failure to standard error; ours is raised."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as hole:
-            os.dup2(hole.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

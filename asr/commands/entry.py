@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asr import __version__
-from asr.commands.terminal import fail, say
+from asr.commands.terminal import fail, own_messages, say
 from asr.errors import Error, UsageError
 
 PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "torch")  # that results depend on
@@ -165,6 +165,7 @@ def run(parser: Callable[[], CommandParser], arguments: Sequence[str] | None) ->
     """
     if sys.stderr is None:  # closed; print() would write what is meant for it to standard output
         sys.stderr = open(os.devnull, "w")
+    own_messages()
     if sys.stdout is None:
         return fail("standard output is closed: send it to a file, or to /dev/null where it is not wanted")
     try:

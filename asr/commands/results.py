@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -84,7 +85,9 @@ class OneFile(Output):
     """One file for a single input."""
 
     def __init__(self, path: str, format: str):
+        """Raises OutputError where nothing can be written there."""
         self._path, self._format = path, format
+        _try(Path(path).parent)
 
     def finish(self, source: str, transcript: Transcript) -> None:
         save(transcript, self._path, self._format)
@@ -100,6 +103,8 @@ class Folder(Output):
     """
 
     def __init__(self, folder: str, format: str, settings: Mapping[str, Any]):
+        """Raises OutputError where nothing can be written there."""
+        _try(Path(folder))
         self._folder, self._format = Path(folder), format
         self._settings = json.loads(json.dumps(settings))  # as the index has them
         self._rows: dict[str, dict] = {}  # by result
@@ -159,6 +164,18 @@ class Folder(Output):
     def _row(self, source: str) -> dict[str, Any]:
         key = _key(source)
         return {"source": key, **self._stamps[key], "settings": self._settings, "result": self._targets[key]}
+
+
+def _try(folder: Path) -> None:
+    """Make a folder, and a file in it that is gone again: hours of work are not to end at a disk that takes nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise OutputError(f"{folder} is a file: name a folder, or a file that ends in .{', .'.join(FORMATS)}") from None
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to: {error.strerror}") from None
 
 
 def _key(source: str) -> str:

@@ -264,6 +264,7 @@ def _tell_missing(
         raise ScoreError(
             f"{path} lacks {len(lacks)} of the reference's {len(reference)} utterances, {_some(lacks)}: "
             "say `--missing empty` to count their words as deleted, or `--missing skip`"
+            + ("" if places else ", or `--lines` where the first words of lines are no ids")
         )
     if lacks:
         what = "left out" if missing == "skip" else "all their words deleted"

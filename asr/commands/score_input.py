@@ -46,6 +46,7 @@ def read_texts(path: str | Path, plain: bool = False) -> list[Text]:
         return _json_lines(path, text)
     lines = text.removesuffix("\n").split("\n")
     keys = [line.split(maxsplit=1)[0] if line.strip() else "" for line in lines]
+    plain = plain or lines == keys[:1]  # one word, "20" perhaps
     if plain or len(set(keys)) < len(keys) or not all(re.search(r"[\d_/.-]", key.strip(".")) for key in keys):
         return [Text("", line) for line in lines]
     return [Text(key, line.strip()[len(key) :].strip()) for key, line in zip(keys, lines)]

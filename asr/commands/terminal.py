@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,13 @@ def milliseconds(most: int) -> Callable[[str], float]:
         return float(number)
 
     return read
+
+
+def own_messages() -> None:
+    """Give what this program says a descriptor of its own, so that codecs can be kept quiet: asr/audio/quiet.py."""
+    if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2:
+        with suppress(OSError):  # no descriptor is free
+            sys.stderr = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def say(text: str) -> None:
@@ -130,9 +139,13 @@ def add_say_how(p: argparse.ArgumentParser) -> None:
 def say_how(options: argparse.Namespace) -> int:
     from asr.search.hotwords import spelt
     from asr.search.lexicon import Lexicon, packaged
+    from asr.search.pronunciations import LexiconError
 
     own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
     words = [word for text in options.words for word in spelt(text, repr(text)).split()]
+    if strange := [p for p in own.phonemes if p not in packaged().phonemes]:
+        known = " ".join(packaged().phonemes)
+        raise LexiconError(f"{options.lexicon} has the phoneme {strange[0]!r}, which is none of {known}")
     lexicon = packaged().overridden(own)
     for word in words:
         for way, source in lexicon.explained(word):

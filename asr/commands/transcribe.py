@@ -110,7 +110,7 @@ class Summary:
 
     def __str__(self) -> str:
         spent = time.time() - self.began
-        text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, {self.words} words"
+        text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, {self.words} word{'s' * (self.words != 1)}"
         text += f" in {spent:.1f} s ({_speed(self.seconds, spent)})"
         text += f", {self.skipped} skipped" * (self.skipped > 0)
         return text + f", {self.failed} with errors" * (self.failed > 0)
@@ -157,6 +157,9 @@ def _output(options: argparse.Namespace, inputs: int) -> Output:
         raise UsageError("--cluster takes files: standard input is on this machine alone")
     if single and format != suffix:
         raise UsageError(f"--output {path} and --format {format} contradict each other: leave one of them out")
+    other = suffix[:1].isalpha() and len(suffix) < 6 and not single and not os.path.isdir(path) and path[-1] != "/"
+    if other and inputs == 1:  # out.docx would become a folder
+        raise UsageError(f"{path}: results are .{', .'.join(FORMATS)}; for a folder of that name type {path}/")
     if single and inputs > 1:
         raise UsageError(f"{path} has room for one result, and there are {inputs} inputs: name a folder instead")
     if single:

@@ -97,9 +97,10 @@ class _Reader:
         raise self._fail("it ends before \\end\\")
 
     def _until(self, header: str) -> None:
-        line = ""
-        while line != header:
-            _, line = self._next()
+        for _, line in self._lines:
+            if re.sub(r"[ \t]", "", line.strip(BLANKS)).lower() == header:
+                return
+        raise NgramError(f"{self._path} is no ARPA file, it has no line {header}: `asr lm train` makes one from text")
 
     def _sizes(self) -> list[int]:
         sizes: list[int] = []

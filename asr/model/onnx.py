@@ -56,6 +56,18 @@ class OnnxModel:
     def _is_gru(self) -> bool:
         return self.options.kind == "gru"
 
+    loaded_from: tuple | None = None  # the arguments of `load_model`, where it was that
+
+    def __reduce__(self) -> tuple:
+        """For pickle: another process loads the same model again. Raises TypeError for one that was put together."""
+        if self.loaded_from is None:
+            raise TypeError("only a model that was loaded from a file can be pickled")
+        return _again, self.loaded_from
+
+
+def _again(name: str | Path, threads: int | None) -> OnnxModel:
+    return load_model(name, threads)[0]
+
 
 def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[CompiledModel | OnnxModel, dict]:
     """A packaged model by name, or a checkpoint file -> the model and its card. Raises CheckpointError.
@@ -69,6 +81,7 @@ def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[
         else:
             model = OnnxModel(options, multiplied(weights), threads)
         encode(model, [model.mean_frame[None]])  # do the parts fit together?
+        model.loaded_from = name, threads
         return model, card
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None

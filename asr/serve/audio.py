@@ -18,6 +18,7 @@ import soxr
 
 from asr.audio import SAMPLE_RATE, AudioError, Recording
 from asr.audio.decoders import Mixer
+from asr.audio.quiet import quiet_codecs
 from asr.errors import Error
 from asr.serve.access import Limits
 from asr.serve.engine import STRANGER, bad_upload, upload_warning
@@ -100,7 +101,8 @@ def _copy(upload: BinaryIO, copy: IO[bytes]) -> int:
 
 def _readable(path: str) -> bool:
     try:
-        soundfile.info(path)
+        with quiet_codecs():
+            soundfile.info(path)
     except soundfile.LibsndfileError:
         return False
     return True

@@ -61,7 +61,8 @@ def read_manifest(path: str | Path, parts: bool = True) -> list[Utterance]:
             start, raw = _start(row), row.get("text", "")
             text = normalise(raw)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ManifestError(f"{path}, line {number}: not a manifest entry ({error!r})") from None
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ManifestError(f"{path}, line {number}: not a manifest entry ({why}); it is like {_ENTRY}") from None
         if not 0 < duration < math.inf:
             raise ManifestError(f"{path}, line {number}: the duration must be above 0 s, not {duration}")
         if start is not None and not parts:
@@ -81,6 +82,9 @@ def _start(row: dict) -> float | None:
     if len(given) > 1:
         raise ValueError("offset and start differ")
     return given.pop() if given else None
+
+
+_ENTRY = '{"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}'
 
 
 class Audio:

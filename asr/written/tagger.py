@@ -51,6 +51,13 @@ class Vocabulary:
     def number(self, word: str) -> int:
         return self._numbers.get(word, UNLISTED)
 
+    def __getstate__(self) -> dict:
+        """For pickle: all but what is remembered."""
+        return {name: value for name, value in vars(self).items() if name != "pieces"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state, pieces=lru_cache(CACHED)(self._pieces))
+
     def _pieces(self, word: str) -> tuple[int, ...]:
         """The rows of a word's pieces, at least one."""
         whole = f"<{word}>"
