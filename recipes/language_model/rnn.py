@@ -21,7 +21,7 @@ import torch
 from asr.commands.terminal import say
 from asr.language.ngram import END, SPECIAL, NgramModel
 from asr.language.ngram_file import load as load_ngram
-from asr.language.rnn_network import ROWS, LanguageOptions, RnnLanguageModel, load, save
+from asr.language.rnn_network import ROWS, UNKNOWN, LanguageOptions, RnnLanguageModel, load, save
 from asr.model.checkpoint import MODELS
 from asr.training.language_model import LanguageTraining, train, vocabulary
 from recipes.language_model.build import held_out, measured
@@ -30,6 +30,7 @@ SHARES = {"books": 0.3, "reference": 0.25, "talk": 0.2, "everyday": 0.15, "reque
 MOST_TIMES = 4  # that a line comes
 WORDS = 36_000  # of the vocabulary
 OPTIONS = LanguageOptions(bands=(2000, 8000, 20_000))
+NOISE = 0.3  # of a random vector, by which new words differ when a run begins with another model
 WATCHED = 80  # held-out lines of each register, while training
 LICENCE = "Apache-2.0; what the text is under: english-rnn.md"
 
@@ -88,23 +89,23 @@ def unlisted(words: Sequence[str], ngram: NgramModel) -> int:
 
 @torch.no_grad()
 def take_over(model: RnnLanguageModel, old: RnnLanguageModel) -> None:
-    """Begin with another model's layer and words, which may be other words in other bands."""
+    """Begin with another model's layer and words, which may be in other bands; new words begin near its <unk>."""
     model.layer.load_state_dict(old.layer.state_dict())
     model.narrow.load_state_dict(old.narrow.state_dict())
     ours, theirs = model.softmax, old.softmax
-    shared = min(len(ours.maps), len(theirs.maps))
-    for k in range(shared):
-        ours.maps[k].copy_(theirs.maps[k])
-    ours.later[:shared], ours.later_bias[:shared] = theirs.later[:shared], theirs.later_bias[:shared]
+    for k, (new, given) in enumerate(zip(ours.maps, theirs.maps)):
+        new.copy_(given)
+        ours.later[k], ours.later_bias[k] = theirs.later[k], theirs.later_bias[k]
     ids = {word: i for i, word in enumerate(old.vocabulary)}
-    known = [(i, ids[word]) for i, word in enumerate(model.vocabulary) if word in ids]
-    here, there = (torch.tensor(column) for column in zip(*known))
-    ours.bias[here] = theirs.bias[there]
+    there = torch.tensor([ids.get(word, UNKNOWN) for word in model.vocabulary])
+    known = torch.tensor([word in ids for word in model.vocabulary])
     whole = theirs.embed(there) / theirs.size**0.5
     for k, (start, end) in enumerate(zip(ours.edges, ours.edges[1:])):
-        inside = (here >= start) & (here < end)
-        vectors = whole[inside]
-        ours.vectors[k][here[inside] - start] = vectors @ torch.linalg.pinv(ours.maps[k - 1].T) if k else vectors
+        vectors, here, bias = whole[start:end], known[start:end], theirs.bias[there[start:end]]
+        vectors = vectors @ torch.linalg.pinv(ours.maps[k - 1].T) if k else vectors
+        noise = NOISE * ours.vectors[k] * ~here[:, None]
+        ours.vectors[k].copy_(vectors + noise)
+        ours.bias[start:end] = torch.where(here, bias, bias[here].mean() if here.any() else bias.new_zeros(()))
 
 
 def perplexity(model: RnnLanguageModel, ngram: NgramModel, lines: list[str], share: float) -> float:
