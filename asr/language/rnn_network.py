@@ -126,19 +126,23 @@ class RnnLanguageModel(nn.Module):
         tokens = text.split() if self.options.unit == "word" else text
         return [self._ids.get(token, UNKNOWN) for token in tokens]
 
-    @torch.inference_mode()
     def ln_probability(self, texts: list[str], unlisted: int | None = None) -> list[float]:
         """ln probability of each text, its end included; what texts have in common at their beginning costs once.
 
         An unknown word is one of `unlisted` (from the options, if None) equally likely words; 1 counts it as <unk>.
         """
+        return [sum(scores) for scores in self.ln_probabilities(texts, unlisted)]
+
+    @torch.inference_mode()
+    def ln_probabilities(self, texts: list[str], unlisted: int | None = None) -> list[list[float]]:
+        """Of each text those of its tokens and of its end."""
         if not texts:
             return []
         rows = [[*self.encode(text), EOS] for text in texts]
         x, targets, places = self._prefixes(rows)
         scores = self.softmax.log_prob(x, torch.tensor(targets)).tolist()
         spread = math.log(self.options.unlisted if unlisted is None else unlisted)
-        return [sum(scores[k] for k in of) - spread * row.count(UNKNOWN) for row, of in zip(rows, places)]
+        return [[scores[k] - spread * (i == UNKNOWN) for k, i in zip(of, row)] for row, of in zip(rows, places)]
 
     def _prefixes(self, rows: list[list[int]]) -> tuple[Tensor, list[int], list[list[int]]]:
         """Every distinct prefix (N) of some rows of ids, read once.

@@ -77,6 +77,9 @@ def prepare(register: str, sources: dict[str, Iterable[Line]], unseen: set[str],
         for name, lines in sources.items():
             held = []
             for line, is_held in lines:
+                number += not is_held
+                if not is_held and number // BLOCK % 10 >= 10 * share:
+                    continue
                 text = said(line)
                 if not text or text in unseen or text in once:
                     continue
@@ -84,10 +87,9 @@ def prepare(register: str, sources: dict[str, Iterable[Line]], unseen: set[str],
                     once.add(text)
                 if is_held:
                     held.append(text)
-                elif number // BLOCK % 10 < 10 * share:
+                else:
                     out.write(text + "\n")
                     words += text.count(" ") + 1
-                number += not is_held
             (work / f"{register}.held.{name}.txt").write_text("".join(f"{text}\n" for text in held), encoding="utf-8")
     say(f"{register}: {words} words")
 
