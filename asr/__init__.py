@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asr.errors import Error
 
 if TYPE_CHECKING:
-    from asr.live.listener import Listener, ListenerOptions
+    from asr.live import Listener, ListenerOptions
     from asr.recognizer import Recognizer, RecognizerOptions, load
     from asr.search.decoder import decoder
     from asr.search.options import DecoderOptions
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 _HOMES = {
     "DecoderOptions": "asr.search.options",
-    "Listener": "asr.live.listener",
-    "ListenerOptions": "asr.live.listener",
+    "Listener": "asr.live",
+    "ListenerOptions": "asr.live",
     "Recognizer": "asr.recognizer",
     "RecognizerOptions": "asr.recognizer",
     "Writer": "asr.written.writer",

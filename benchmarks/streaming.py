@@ -19,7 +19,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from asr.align.words import AlignError, loudness
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.live.stream import Result
 from asr.live.utterance import EndpointOptions, ListenerOptions
 from asr.model.interface import Latency

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.live.stream import Result
 from asr.recognizer import load
 from benchmarks import measure

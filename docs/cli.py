@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asr import cli
-from asr.commands.entry import CommandParser
+from asr.cli import CommandParser
 from wakeword import cli as wakeword_cli
 
 PAGE = Path(__file__).with_name("cli.md")

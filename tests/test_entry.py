@@ -34,10 +34,7 @@ def test_help_imports_no_command(program):
         "except SystemExit: print(*[m for m in sys.modules if m.startswith(('asr', 'wakeword', 'numpy', 'torch'))])"
     )
     imported = set(done.stdout.splitlines()[-1].split())
-    assert imported <= {
-        *"asr asr.cli asr.commands asr.commands.entry asr.commands.entry asr.commands.terminal asr.errors".split(),
-        *"wakeword wakeword.cli".split(),
-    }
+    assert imported <= set("asr asr.cli asr.commands asr.commands.terminal asr.errors wakeword wakeword.cli".split())
 
 
 def test_the_help_of_a_command_imports_that_command_only():

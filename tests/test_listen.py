@@ -23,7 +23,7 @@ from asr.cli import main
 from asr.commands import listen as command
 from asr.commands.listen import ERASE, Display, live_line
 from asr.commands.terminal import milliseconds
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.live.stream import Result
 from asr.transcript import Word
 

@@ -9,7 +9,7 @@ from loud import loud_detector
 
 import asr
 from asr import audio
-from asr.live.listener import Listener, ListenerOptions
+from asr.live import Listener, ListenerOptions
 from asr.live.utterance import EndpointOptions
 from wakeword.commands import commands
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from asr.commands import entry
+from asr.cli import CommandParser, command_parser, run
 
 COMMANDS = {  # name: what it does, and what adds its options, imported when the command is chosen
     "train": ("turn a phrase into a detector", "wakeword.cli_train:add_train"),
@@ -18,12 +18,12 @@ COMMANDS = {  # name: what it does, and what adds its options, imported when the
 }
 
 
-def parser() -> entry.CommandParser:
-    return entry.command_parser("wakeword", "Wake words of your own, without a cloud.", COMMANDS)
+def parser() -> CommandParser:
+    return command_parser("wakeword", "Wake words of your own, without a cloud.", COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return entry.run(parser, arguments)
+    return run(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from wakeword.several import Several
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asr.live.listener import Listener
+    from asr.live import Listener
     from asr.model.interface import AcousticModel
     from wakeword.commands import Command
 
@@ -212,7 +212,7 @@ def listen(options: argparse.Namespace) -> int:
 
 def then_listener(options: argparse.Namespace) -> Listener:
     """Gives up waiting for a command after PATIENCE."""
-    from asr.live.listener import Listener, ListenerOptions
+    from asr.live import Listener, ListenerOptions
     from asr.live.utterance import EndpointOptions
     from asr.recognizer import Recognizer
 

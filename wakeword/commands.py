@@ -9,7 +9,7 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.samples import SlidingBuffer, clean_samples
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, WakeWordDetector
 from wakeword.listen import BEFORE, Heard

@@ -25,7 +25,7 @@ from asr.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from asr.live.listener import Listener
+    from asr.live import Listener
     from asr.live.stream import Result
 
 MAX_LATENCY_MS = 2_000  # ms that whoever speaks would wait for words
@@ -117,7 +117,7 @@ def stopped_by_signals(source: Microphone) -> Iterator[None]:
 
 
 def _listener(options: argparse.Namespace) -> Listener:
-    from asr.live.listener import Listener
+    from asr.live import Listener
     from asr.live.utterance import EndpointOptions, ListenerOptions
     from asr.recognizer import load
 

@@ -21,7 +21,7 @@ from asr.live.utterance import ListenerOptions, Utterance
 from asr.model.interface import Latency
 from asr.model.streaming import Chunk, EncoderState, Posteriors, StreamingEncoder
 from asr.recognizer import CONTEXT, Recognizer
-from asr.transcript import Segment, Word, fields
+from asr.transcript import Word, fields
 
 if TYPE_CHECKING:
     from asr.written.writer import Context
@@ -183,7 +183,11 @@ class Stream:
             yield from self._final(self._open.popleft())
         if self._open:
             yield from self._partial(self._open[0])
-        yield from self._nothing()
+        quiet = (self._frames.end - self._silent_since_frame) / FRAMES_PER_SECOND
+        if quiet >= self._options.endpoints.nothing and not self._silence_reported:
+            if not any(utterance.has_shown_words for utterance in self._open):
+                self._silence_reported = True
+                yield Result("nothing", self._open[0].number if self._open else self._number, self.seconds)
 
     def _partial(self, utterance: Utterance) -> Iterator[Result]:
         partial, pause = utterance.advance(), self._endpointer.pause
@@ -198,27 +202,13 @@ class Stream:
         found = utterance.final(self._recognizer.options.least_confidence)
         if found:
             self._silent_since_frame, self._silence_reported = self._frames.end, False
-            found = self._written(found, utterance.endpoint)
+            if writer := self._recognizer.writer:  # as after the sentences before it; the next ones are not waited for
+                pause = self._options.endpoints.silence if utterance.endpoint == "silence" else None
+                found, self._context = writer.utterance(found, pause, self._context or writer.start())
             rest = found.text, found.text, found.words, utterance.endpoint, found.alternatives
             yield Result("final", utterance.number, self.seconds, *rest, spoken=found.spoken, written=found.written)
         elif utterance.has_shown_words:
             yield Result("final", utterance.number, self.seconds, endpoint="noise")
-
-    def _written(self, segment: Segment, endpoint: str) -> Segment:
-        """The sentence as it is written after those before it; the next ones are not waited for."""
-        if not (writer := self._recognizer.writer):
-            return segment
-        pause = self._options.endpoints.silence if endpoint == "silence" else None
-        segment, self._context = writer.utterance(segment, pause, self._context or writer.start())
-        return segment
-
-    def _nothing(self) -> Iterator[Result]:
-        """The rule of the endpoints that needs no speech."""
-        quiet = (self._frames.end - self._silent_since_frame) / FRAMES_PER_SECOND
-        if quiet >= self._options.endpoints.nothing and not self._silence_reported:
-            if not any(utterance.has_shown_words for utterance in self._open):
-                self._silence_reported = True
-                yield Result("nothing", self._open[0].number if self._open else self._number, self.seconds)
 
 
 def feed_streams(
@@ -277,8 +267,5 @@ class Pace(NamedTuple):
     @property
     def warning(self) -> str:
         """A sentence for the user when the machine cannot keep up; else empty."""
-        if self.lag < MAX_LAG_S:
-            return ""
-        return (
-            f"this machine cannot keep up: {self.lag:.1f} s behind, {self.factor:.1f} s of work for a second of sound"
-        )
+        late = f"{self.lag:.1f} s behind, {self.factor:.1f} s of work for a second of sound"
+        return f"this machine cannot keep up: {late}" if self.lag >= MAX_LAG_S else ""

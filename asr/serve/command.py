@@ -89,7 +89,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def _service(options: argparse.Namespace, limits: Limits, token: str) -> Service:
     """Raises asr.errors.Error where a model or a wake word cannot be had."""
-    from asr.live.listener import Listener, ListenerOptions
+    from asr.live import Listener, ListenerOptions
     from asr.recognizer import RecognizerOptions, load
     from asr.serve.service import Service, wake_words
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from asr.audio import SAMPLE_RATE
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.live.stream import Result, Stream
 from asr.serve.engine import FAILED, Engine
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from asr.commands.terminal import say
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.recognizer import Recognizer
 from asr.serve.access import Limits
 from asr.serve.engine import Engine, Files, HTTPError
