@@ -112,7 +112,7 @@ def _sound(path: Path) -> None:
 
 
 def _start_message(path: Path) -> None:
-    from asr.serve.audio import FormatError
+    from asr.serve.live import FormatError
     from asr.serve.websocket import Start
 
     try:

@@ -18,8 +18,7 @@ from serving import CLIP, DATA, pcm, server  # noqa: F401
 import asr
 from asr import audio
 from asr.live.stream import Result
-from asr.serve.audio import FormatError, PcmFormat, PcmReader
-from asr.serve.live import MAX_UNREAD, Session, SessionError
+from asr.serve.live import MAX_UNREAD, FormatError, PcmFormat, PcmReader, Session, SessionError
 
 client = pytest.importorskip("websockets.sync.client", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError  # noqa: E402

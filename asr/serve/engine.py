@@ -1,4 +1,4 @@
-"""The one thread in which all recognition happens, and one of its kinds of work: uploads.
+"""The one thread in which all recognition happens, and one of its kinds of work: uploads, which become files.
 
 The event loop never waits for recognition: it adds work under the engine's lock, and results are called back into it.
 """
@@ -6,19 +6,26 @@ The event loop never waits for recognition: it adds work under the engine's lock
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
+import shutil
+import tempfile
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import IO, Any, BinaryIO, Protocol
 
 import numpy as np
+import soundfile
 
-from asr.audio import AudioError, Recording
+from asr.audio import SAMPLE_RATE, AudioError, Recording
 from asr.audio.decoders import Wanted
+from asr.audio.quiet import quiet_codecs
 from asr.recognizer import Recognizer
+from asr.serve.access import Limits
 from asr.transcript import Segment, Transcript
 
 STRANGER = Wanted(from_stranger=True)
@@ -172,3 +179,60 @@ class Files:
         if job.advance(self._recognizer):
             self._jobs.append(job)
         return job.recording.seconds - before
+
+
+@asynccontextmanager
+async def playable(upload: BinaryIO, limits: Limits, decoders: asyncio.Semaphore) -> AsyncIterator[tuple[str, str]]:
+    """The path of a temporary file that libsndfile reads, and what was wrong with the upload. Raises HTTPError."""
+    with tempfile.NamedTemporaryFile(prefix="asr-upload-") as copy, tempfile.NamedTemporaryFile(suffix=".wav") as wav:
+        if not await asyncio.to_thread(_copy, upload, copy):
+            raise bad_upload("the upload is empty")
+        if await asyncio.to_thread(_readable, copy.name):
+            yield copy.name, ""
+        else:
+            async with decoders:
+                warning = await _decode(copy.name, wav.name, limits)
+            yield wav.name, warning
+
+
+def _copy(upload: BinaryIO, copy: IO[bytes]) -> int:
+    upload.seek(0)
+    shutil.copyfileobj(upload, copy)
+    copy.flush()
+    return copy.tell()
+
+
+def _readable(path: str) -> bool:
+    try:
+        with quiet_codecs():
+            soundfile.info(path)
+    except soundfile.LibsndfileError:
+        return False
+    return True
+
+
+async def _decode(source: str, target: str, limits: Limits) -> str:
+    """What takes a decoder of another kind becomes a wav file -> what was wrong with it. Raises HTTPError."""
+    given_up = threading.Event()
+    try:
+        work = asyncio.to_thread(_write_wav, Recording(source, STRANGER), target, limits.duration, given_up)
+        return await asyncio.wait_for(work, limits.conversion)
+    except TimeoutError:
+        raise bad_upload(f"the upload took longer than {limits.conversion:g} s to decode") from None
+    except AudioError:
+        hint = "" if shutil.which("ffmpeg") else " without ffmpeg, which is not installed here: send wav, flac or mp3"
+        raise bad_upload(f"the upload is not audio that can be read{hint}") from None
+    except soundfile.LibsndfileError:  # which only writes here
+        raise OSError(errno.ENOSPC, "no room for the decoded upload") from None
+    finally:
+        given_up.set()
+
+
+def _write_wav(recording: Recording, target: str, max_duration_s: float, given_up: threading.Event) -> str:
+    """In a thread of its own: the first max_duration_s and a little more -> what was wrong with the recording."""
+    with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1, "FLOAT", format="WAV") as wav:
+        for block in recording.blocks():
+            wav.write(block)
+            if given_up.is_set() or recording.seconds > max_duration_s:
+                break
+    return upload_warning(recording)

@@ -1,4 +1,4 @@
-"""Live streams under recognition: all that have new sound go through the encoder together."""
+"""Live streams: bytes to samples, which go through the encoder together with those of all other streams."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import soxr
 
 from asr.audio import SAMPLE_RATE
+from asr.audio.decoders import Mixer
+from asr.errors import Error
 from asr.live import Listener
 from asr.live.stream import Result, Stream
 from asr.serve.engine import FAILED, Engine
@@ -183,3 +187,57 @@ class Live:
             for session in sessions:
                 session.put([SessionError(FAILED.format("stream"))], last=True)
                 self.forget(session)
+
+
+ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # name: type of a sample
+
+
+class FormatError(Error):
+    """One sentence: what is wrong with a client's audio format."""
+
+
+@dataclass(frozen=True)
+class PcmFormat:
+    """How a live client's samples are written. Raises FormatError for values that make no sense."""
+
+    encoding: str = "s16le"
+    rate: int = SAMPLE_RATE  # Hz
+    channels: int = 1  # interleaved; their mean is heard, or one where they cancel
+
+    def __post_init__(self):
+        if not (isinstance(self.encoding, str) and self.encoding in ENCODINGS):
+            raise FormatError(f"the encoding must be one of {', '.join(ENCODINGS)}")
+        if type(self.rate) is not int or not 8_000 <= self.rate <= 192_000:
+            raise FormatError("the rate must be a whole number of 8000 to 192000 Hz")
+        if type(self.channels) is not int or not 1 <= self.channels <= 8:
+            raise FormatError("the number of channels must be 1 to 8")
+
+
+class PcmReader:
+    """Feed bytes, cut anywhere; flush at the end."""
+
+    def __init__(self, format: PcmFormat):
+        self._type, self._channels = ENCODINGS[format.encoding], format.channels
+        self._frame_bytes = np.dtype(self._type).itemsize * format.channels
+        self._rest = b""
+        self._resampler = None
+        if format.rate != SAMPLE_RATE:
+            self._resampler = soxr.ResampleStream(format.rate, SAMPLE_RATE, 1, dtype="float32")
+        self._mixer = Mixer(None)
+
+    def feed(self, data: bytes, last: bool = False) -> np.ndarray:
+        """The samples (n,) float32 at 16 kHz that are now complete."""
+        data = self._rest + data
+        whole = len(data) // self._frame_bytes * self._frame_bytes
+        data, self._rest = data[:whole], data[whole:]
+        mono = self._mixer(np.frombuffer(data, self._type).reshape(-1, self._channels))
+        return self._resampler.resample_chunk(mono, last=last) if self._resampler else mono
+
+    @property
+    def bad_samples(self) -> int:
+        """So far: NaN, infinite or absurdly large; they became silence."""
+        return self._mixer.bad
+
+    def flush(self) -> np.ndarray:
+        """What the resampler still holds."""
+        return self.feed(b"", last=True)

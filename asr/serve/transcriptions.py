@@ -20,8 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from asr.serve.audio import playable
-from asr.serve.engine import HTTPError, Job
+from asr.serve.engine import HTTPError, Job, playable
 from asr.serve.service import ALIASES, RETRY_S, Service
 from asr.transcript import FORMATS, Segment, Transcript, Word, fields
 
@@ -101,7 +100,7 @@ class Transcriptions:
             with service.place("file"), service.metrics.took.time():
                 async with request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
                     wanted = TranscriptionRequest.of(_fields(form), service.model)
-                    async with playable(_file(form), service) as (path, warning):
+                    async with playable(_file(form), service.limits, service.conversions) as (path, warning):
                         job = service.files.add(Job(path, service.limits.duration, warning))
                         await self._answer(job, wanted, scope, receive, send)
         except HTTPException as error:  # starlette's, about the form

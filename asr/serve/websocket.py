@@ -14,8 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asr.audio.samples import BAD_SAMPLES
 from asr.live.stream import Result
-from asr.serve.audio import FormatError, PcmFormat, PcmReader
-from asr.serve.live import Session, SessionError
+from asr.serve.live import FormatError, PcmFormat, PcmReader, Session, SessionError
 from asr.serve.service import Service
 
 NORMAL, GOING_AWAY, BAD, OVER = 1000, 1001, 1003, 1008  # WebSocket's codes for an end (RFC 6455, 7.4.1)

@@ -28,9 +28,8 @@ from asr.audio import SAMPLE_RATE
 from asr.errors import Error
 from asr.live.stream import Result
 from asr.serve.access import Network
-from asr.serve.audio import FormatError, PcmFormat, PcmReader
 from asr.serve.engine import HTTPError
-from asr.serve.live import Session, SessionError
+from asr.serve.live import FormatError, PcmFormat, PcmReader, Session, SessionError
 from asr.serve.service import Service
 
 LANGUAGE = "en"
