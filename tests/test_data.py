@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from asr.audio.features import SAMPLE_RATE
 from asr.search.lexicon import Lexicon
 from asr.training import data
-from asr.training.data import Audio, ManifestError, Utterance, batches, chain, draw, read_manifest
+from asr.training.data import Audio, ManifestError, Utterance, read_manifest
+from asr.training.examples import batches, chain, draw
 
 CLIPS = Path(__file__).parent / "data" / "clips.jsonl"
 

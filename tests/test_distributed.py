@@ -17,7 +17,7 @@ from test_training import MODEL, Run, contents, options, prepare, rows, weights,
 
 from asr.training import acoustic, fit
 from asr.training.augment import AugmentOptions
-from asr.training.data import batches
+from asr.training.examples import RunProgress, batches
 from asr.training.fit import Muon
 
 UPDATES = 7
@@ -83,7 +83,7 @@ def test_two_processes_come_to_the_weights_of_one_with_both_batches(corpus, both
     run = two_ranks(corpus)
     model, o = run.model.train(), run.options
     optimizer = Muon(model, o.learning_rate, o.weight_decay)
-    progress, plan = acoustic.RunProgress(), []
+    progress, plan = RunProgress(), []
     for update in range(UPDATES):
         plan = run.examples.next_plan(plan, o.stages[0], 0, progress, 2)
         for rank in (0, 1):

@@ -13,7 +13,7 @@ from asr.errors import Error
 from asr.model.network.checkpoint import load_network
 from asr.search import decoder, lexicon
 from asr.search.lexicon import packaged
-from asr.training import log
+from asr.training import acoustic
 from asr.training.config import read_config, read_lexicon, read_noises
 from recipes.english import evaluate
 
@@ -50,7 +50,7 @@ def command(corpus, tmp_path, monkeypatch, capsys):
     (tmp_path / "lexicon").write_text("cab K AE1 B\nab AE1 B\n")
     (tmp_path / "config.toml").write_text(CONFIG)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    monkeypatch.setattr(log, "draw_curves", lambda path: None)
+    monkeypatch.setattr(acoustic, "draw_curves", lambda path: None)
 
     def call(*more: str, manifest: Path = corpus) -> Path:
         fixed = [

@@ -17,7 +17,7 @@ from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import update_card
 from asr.model.network.checkpoint import load_network
-from asr.training import log
+from asr.training import acoustic
 from asr.training.config import as_toml, from_a_model, from_nothing, read_config
 from asr.training.corpora import hold_out, usable
 from asr.training.data import ManifestError, Utterance
@@ -44,7 +44,7 @@ updates = 4
 
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch):
-    monkeypatch.setattr(log, "draw_curves", lambda path: None)
+    monkeypatch.setattr(acoustic, "draw_curves", lambda path: None)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
 
 
@@ -108,7 +108,7 @@ def test_a_run_goes_on_and_can_be_repeated_from_what_it_left(folder, capsys):
 
 def test_curves_for_tensorboard_where_it_is_installed(tmp_path):
     pytest.importorskip("tensorboard")
-    log.RunLog(tmp_path).add(update=1, loss=0.5)
+    acoustic.RunLog(tmp_path).add(update=1, loss=0.5)
     assert list((tmp_path / "tensorboard").glob("events*")) and (tmp_path / "log.csv").exists()
 
 

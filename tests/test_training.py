@@ -20,11 +20,12 @@ from asr.model.interface import Latency
 from asr.model.network.checkpoint import load_network
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
-from asr.training import acoustic, config, fit, log
-from asr.training.acoustic import Examples, RunProgress, train
+from asr.training import acoustic, config, fit
+from asr.training.acoustic import train
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.config import Stage, TrainOptions, learning_rate
 from asr.training.data import Audio, Utterance, read_manifest
+from asr.training.examples import Examples, RunProgress, measure_mean, pad
 from asr.training.fit import TrainingError
 
 torch.set_num_threads(1)
@@ -77,7 +78,7 @@ def prepare(manifest: Path, options: TrainOptions, model: ModelOptions = MODEL, 
     noises = [np.random.default_rng(0).standard_normal(20_000).astype(np.float32)]
     lexicon = LEXICON if model.phonemes else None
     examples = Examples(utterances, audio, Augmenter(augment, noises), network, lexicon, options)
-    acoustic.measure_mean(network, examples, count=8)
+    measure_mean(network, examples, count=8)
     return Run(network, examples, (utterances, audio), options)
 
 
@@ -123,7 +124,7 @@ def trained(corpus, tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def no_curves(trained, monkeypatch):
     """Drawing takes longer than such a run; once, in `trained`, is enough."""
-    monkeypatch.setattr(log, "draw_curves", lambda path: None)
+    monkeypatch.setattr(acoustic, "draw_curves", lambda path: None)
 
 
 # what a run leaves behind
@@ -136,7 +137,7 @@ def test_the_loss_falls_and_a_handful_is_learnt_by_heart(trained, corpus):
     model, card = load_network(trained / "model.safetensors")
     assert card["dev_wer"] == 0.0 and card["training"]["learning_rate"] == 1.5e-2
     for text in SENTENCES:
-        log_probs, _ = model(*acoustic.pad([model.frontend(spoken(text))]))
+        log_probs, _ = model(*pad([model.frontend(spoken(text))]))
         assert model.alphabet.decode(acoustic.collapse(log_probs[0].argmax(-1).tolist())) == text
 
 
@@ -225,7 +226,7 @@ def test_a_run_killed_while_it_saves(corpus, unbroken, tmp_path, monkeypatch):
     assert [r["update"] for r in rows(tmp_path)] == [3, 6]  # the log is a row ahead of the state
     with (tmp_path / "log.csv").open("a") as file:
         file.write("9,1,0.")
-    monkeypatch.setattr(log, "draw_curves", lambda path: None)
+    monkeypatch.setattr(acoustic, "draw_curves", lambda path: None)
     rich(corpus).train(tmp_path)
     assert contents(tmp_path / "model.safetensors") == contents(unbroken / "model.safetensors")
     assert [r["update"] for r in rows(tmp_path)] == [3, 6, 9, 10]

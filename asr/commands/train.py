@@ -220,7 +220,7 @@ def judge(name: str, utterances: list[Utterance], models: tuple[CTCModel, CTCMod
 def transcribe(model: CTCModel, card: dict, utterances: list[Utterance]) -> list[str]:
     """The texts by the search that `asr transcribe` uses, without voice activity detection."""
     from asr.search.decoder import Decoder, DecoderOptions
-    from asr.training.posteriors import all_posteriors
+    from asr.training.run import all_posteriors
 
     model = model.to("cpu").eval()
     decoder = Decoder(model, card, DecoderOptions())

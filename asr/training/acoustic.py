@@ -1,11 +1,12 @@
-"""Training of the acoustic model, from augmented speech to weights."""
+"""Training of the acoustic model, from augmented speech to weights; its log."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -14,36 +15,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from asr.audio.features import FRAMES_PER_SECOND
-from asr.model.interface import Latency
+from asr.files import atomic_write_bytes
 from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.model.network.encoder import FULL
 from asr.score import rate, word_errors
 from asr.search.lexicon import Lexicon
 from asr.text import Phonemes, collapse
-from asr.training.augment import Augmenter
-from asr.training.config import Stage, TrainOptions, learning_rate, random_latency, stage_at
-from asr.training.data import Audio, Joined, Utterance, batches, chain, draw
-from asr.training.fit import Muon, Plan, Progress, TrainingError, fit, pick_device, ranks, resume, save_state
-from asr.training.log import RunLog
-
-Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None]]  # frames, lengths, letters, phonemes
-Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it, or its second view, is heard
-
-
-@dataclass
-class RunProgress(Progress):
-    """Where the training of an acoustic model stands."""
-
-    stage: int = 0
-    epoch: int = 0
-    batch: int = 0  # the next one of the epoch
-    heard: float = 0.0  # s of augmented audio
-    scale: float = 1.0  # of the learning rate: halved on every plateau
-    bad: int = 0  # evaluations since the dev loss was lowest
-    lowest: float = math.inf  # dev loss
-    best: list[tuple[float, str]] = field(default_factory=list)  # dev error rate and file of the best checkpoints
+from asr.training.config import TrainOptions, learning_rate
+from asr.training.data import Audio, Utterance
+from asr.training.examples import Augmented, Examples, RunProgress, batches, pad
+from asr.training.fit import Muon, Plan, fit, pick_device, ranks, resume, save_state
 
 
 def train(
@@ -121,107 +103,6 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
     return loss, parts
 
 
-class Examples:
-    """Batches of augmented log-mel frames with their targets, drawn anew for every epoch."""
-
-    def __init__(
-        self,
-        utterances: list[Utterance],
-        audio: Audio | Joined,
-        augmenter: Augmenter,
-        model: CTCModel,
-        lexicon: Lexicon | None,
-        options: TrainOptions,
-    ):
-        self.utterances, self.audio, self.augmenter, self.model = utterances, audio, augmenter, model
-        self.options, self.lexicon = options, lexicon
-        self.durations = np.array([u.duration for u in utterances])
-        self.letters = [model.alphabet.encode(u.text) for u in utterances]
-        spoken = [lexicon.pronounce(u.text) if lexicon else None for u in utterances]
-        index = {p: i for i, p in enumerate(model.options.phonemes, start=1)}
-        self.phonemes = [[index[p] for p in ps] if ps is not None and index else None for ps in spoken]
-
-    def epoch(self, number: int, weights: dict[str, float], world: int = 1) -> list[list[list[int]]]:
-        """The batches of an epoch as lists of chained utterance indices; the same on all ``world`` ranks."""
-        o, rng = self.options, np.random.default_rng([self.options.seed, number])
-        drawn = draw(self.utterances, weights, rng)
-        examples = chain(drawn, self.durations, o.chained, o.chain_limit, rng)
-        return list(batches(examples, self.durations, o.batch_seconds, rng, world))
-
-    def stream(self, progress: RunProgress) -> Iterator[Augmented]:
-        """One batch after the other, beginning where the progress stands; each depends on its update's number only."""
-        plan: list[list[list[int]]] = []
-        (rank, world), seed = ranks(), self.options.seed
-        while True:
-            number, _ = stage_at(progress.update, self.options)
-            stage = self.options.stages[number]
-            plan = self.next_plan(plan, stage, number, progress, world)
-            latency = random_latency(stage, np.random.default_rng([seed, progress.update]))  # the same on every rank
-            rng = np.random.default_rng([seed, progress.update, rank])
-            batch = self.build(plan[progress.batch + rank], rng)
-            progress.heard += world * float(batch[1].sum()) / FRAMES_PER_SECOND
-            progress.batch += world
-            yield batch, latency
-
-    def next_plan(self, plan: list, stage: Stage, number: int, progress: RunProgress, world: int) -> list:
-        """The batches of the epoch. A new one begins with a stage, and when too few batches are left for all ranks."""
-        plan = plan or self.epoch(progress.epoch, stage.weights, world)
-        if progress.stage != number or progress.batch + world > len(plan):
-            progress.stage, progress.epoch, progress.batch = number, progress.epoch + 1, 0
-            plan = self.epoch(progress.epoch, stage.weights, world)
-        if len(plan) < world:
-            raise TrainingError(
-                f"an epoch of stage {number + 1} has {len(plan)} batches for {world} processes: "
-                "give more data, smaller batches, or weights above 0"
-            )
-        return plan
-
-    def build(self, batch: list[list[int]], rng: np.random.Generator) -> Targeted:
-        """-> frames (B, T, n_mels), lengths (B,), letters, phonemes of each example; 2B where two views are wanted.
-
-        The views differ in surroundings, warp and masks, not in speed and pauses: they last equally long.
-        """
-        frames, letters, phonemes = [], [], []
-        for example in batch:
-            if rng.random() < self.options.silent:
-                seconds = sum(self.durations[i] for i in example)  # as long as what it is batched with, or a second
-                example, view = [], partial(self.augmenter.background, max(1.0, seconds))
-            else:
-                spoken = self.augmenter.spoken([self.audio[i] for i in example], rng)
-                view = partial(self.augmenter.heard, spoken)
-            frames.append([self.seen(view(rng), rng) for _ in range(2 if self.options.consistency else 1)])
-            space = [self.model.alphabet.index(" ")]
-            letters.append([c for k, i in enumerate(example) for c in (space if k else []) + self.letters[i]])
-            known = [ps for i in example if (ps := self.phonemes[i]) is not None]
-            phonemes.append([p for ps in known for p in ps] if len(known) == len(example) else None)
-        views = [*zip(*frames)]
-        return *pad([f for view in views for f in view]), letters * len(views), phonemes * len(views)
-
-    def seen(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Samples (n,) -> frames (T, n_mels), warped and masked."""
-        o, fill = self.augmenter.options, self.model.mean.cpu().numpy()
-        warped = self.model.frontend.warped(samples, rng.uniform(1 - o.warp, 1 + o.warp))
-        return self.augmenter.frames(warped, fill, rng)
-
-
-def pad(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Frames of several utterances -> (B, T, n_mels) and their lengths (B,)."""
-    lengths = torch.tensor([len(f) for f in frames])
-    padded = torch.zeros(len(frames), int(lengths.max()), frames[0].shape[1])
-    for row, f in zip(padded, frames):
-        row[: len(f)] = torch.from_numpy(f)
-    return padded, lengths
-
-
-def measure_mean(model: CTCModel, examples: Examples, count: int = 200) -> None:
-    """Global mean and deviation of the mel bands, over augmented training data."""
-    rng = np.random.default_rng(examples.options.seed)
-    picks = rng.integers(len(examples.utterances), size=count)
-    seen = np.concatenate([model.frontend(examples.augmenter.waveform([examples.audio[i]], rng)) for i in picks])
-    model.mean.copy_(torch.from_numpy(seen.mean(0)))
-    model.deviation.copy_(torch.from_numpy(seen.std(0)))
-
-
 @torch.inference_mode()
 def evaluate(
     model: CTCModel,
@@ -285,3 +166,84 @@ def average(model: CTCModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
     states = [load_file(p) for p in paths]
     model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]})
+
+
+class RunLog:
+    """Appends rows to log.csv and redraws curves.png (where matplotlib is installed).
+
+    A run that goes on from ``update`` writes the rows after it again: those that are there already are dropped.
+    """
+
+    def __init__(self, folder: Path, update: int = 0, active: bool = True):
+        self.path, self.active = folder / "log.csv", active
+        if active and self.path.exists():
+            self._drop_after(update)
+        self._board = _board(folder / "tensorboard", update) if active else None
+
+    def add(self, **row: float) -> None:
+        if not self.active:
+            return
+        header = self.path.read_text().split("\n", 1)[0].split(",") if self.path.exists() else []
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, header or row)
+            if not header:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        if self._board:
+            for name in row.keys() - {"update"}:
+                self._board.add_scalar(name, row[name], int(row["update"]))
+            self._board.flush()
+        self.say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        draw_curves(self.path)
+
+    def _drop_after(self, update: int) -> None:
+        with self.path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        known = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[0]) <= update]
+        if not known:
+            self.path.unlink()
+        elif len(known) < len(rows) - 1:
+            text = io.StringIO()
+            csv.writer(text).writerows([rows[0], *known])
+            atomic_write_bytes(self.path, text.getvalue().encode())
+
+    def say(self, text: str) -> None:
+        if self.active:
+            print(text, flush=True)
+
+
+def _board(folder: Path, update: int):
+    """A TensorBoard writer that goes on after an update, or None where the package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=update + 1)
+
+
+def draw_curves(path: Path) -> None:
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with path.open() as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    updates = [r["update"] for r in rows]
+    figure, axes = pyplot.subplots(3, 1, figsize=(8, 9), sharex=True, layout="constrained")
+    for name in ("loss", "phoneme_loss", "dev_loss"):
+        axes[0].plot(updates, [r[name] for r in rows], label=name.replace("_", " "))
+    axes[0].set_ylabel("CTC loss per frame")
+    axes[0].legend()
+    axes[1].plot(updates, [100 * r["dev_wer"] for r in rows])
+    axes[1].set_ylabel("dev WER, greedy (%)")
+    axes[2].semilogy(updates, [r["learning_rate"] for r in rows], label="learning rate")
+    axes[2].semilogy(updates, [r["gradient"] for r in rows], label="gradient norm")
+    axes[2].legend()
+    axes[2].set_xlabel("update")
+    for a in axes:
+        a.grid(alpha=0.3)
+    figure.savefig(path.with_name("curves.png"), dpi=110)
+    pyplot.close(figure)

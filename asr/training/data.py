@@ -1,11 +1,10 @@
-"""Training data: manifests in, decoded once, drawn by weight, batched by duration."""
+"""Training data: manifests in, audio decoded once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -181,51 +180,3 @@ def read_counted(u: Utterance) -> tuple[np.ndarray, int, int]:
     start = round((u.start or 0.0) * SAMPLE_RATE)
     end = len(samples) if u.start is None else start + round(u.duration * SAMPLE_RATE)
     return samples[start:end], 0, SAMPLE_RATE
-
-
-def draw(utterances: list[Utterance], weights: dict[str, float], rng: np.random.Generator) -> list[int]:
-    """Indices of one epoch: an utterance of a corpus with weight 2.5 stands in it two or three times."""
-    wanted = np.array([weights.get(u.corpus, 1.0) for u in utterances])
-    copies = np.floor(wanted + rng.random(len(wanted))).astype(int)
-    return rng.permutation(np.repeat(np.arange(len(utterances)), copies)).tolist()
-
-
-def chain(
-    indices: list[int], durations: np.ndarray, share: float, limit: float, rng: np.random.Generator
-) -> list[list[int]]:
-    """Join neighbours into examples of up to ``limit`` seconds, so that the model knows long audio and pauses."""
-    examples: list[list[int]] = []
-    room = 0.0
-    for i in indices:
-        if durations[i] < room:
-            examples[-1].append(i)
-            room -= durations[i] + 1
-        else:
-            examples.append([i])
-            room = rng.uniform(0, limit) - durations[i] if rng.random() < share else 0.0
-    return examples
-
-
-def batches(
-    examples: list[list[int]], durations: np.ndarray, seconds: float, rng: np.random.Generator, together: int = 1
-) -> Iterator[list[list[int]]]:
-    """Examples of like length together, at most ``seconds`` of padded audio a batch, in random order.
-
-    ``together`` batches of like length follow each other, so that as many processes take equally long.
-    """
-    if not examples:
-        return
-    length = np.array([sum(durations[i] for i in e) for e in examples])
-    order = np.argsort(length * rng.uniform(0.95, 1.05, len(length)))
-    groups: list[list[int]] = [[]]
-    longest = 0.0
-    for k in order:
-        longest = max(longest, length[k])
-        if groups[-1] and longest * (len(groups[-1]) + 1) > seconds:
-            groups.append([])
-            longest = length[k]
-        groups[-1].append(k)
-    whole = len(groups) // together  # what does not fill a group of batches comes last
-    for g in [*rng.permutation(whole), whole]:
-        for group in groups[g * together : (g + 1) * together]:
-            yield [examples[k] for k in group]

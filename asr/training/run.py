@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,17 +20,19 @@ from asr import __version__
 from asr.attention.joint import JointModel, load_joint
 from asr.errors import Error
 from asr.files import atomic_write_bytes
+from asr.model.interface import AcousticModel, Latency
 from asr.model.network.checkpoint import save_model
 from asr.model.network.ctc import CTCModel
+from asr.model.streaming import Posteriors, encode
 from asr.search.lexicon import Lexicon
 from asr.text import learn
-from asr.training.acoustic import Examples, measure_mean, train
+from asr.training.acoustic import train
 from asr.training.augment import Augmenter
 from asr.training.config import Configuration, TrainOptions, as_toml, read_config
 from asr.training.ctc_crf import CtcCrf, phoneme_trigram
-from asr.training.data import Audio, Joined, Utterance, measured
+from asr.training.data import Audio, Joined, Utterance, measured, read_samples
+from asr.training.examples import Examples, measure_mean
 from asr.training.fit import TrainingError, load_weights, ranks
-from asr.training.posteriors import log_priors, spread
 
 PRIOR_CLIPS = 240
 ROOT = Path(__file__).parent.parent.parent
@@ -174,3 +176,40 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return run[0].strip() + ("+" if run[1].strip() else "")
+
+
+BATCH = 16  # utterances of like length
+
+
+def all_posteriors(
+    model: AcousticModel, utterances: list[Utterance], latency: Latency | None = None
+) -> list[Posteriors]:
+    """Log-probabilities of letters and phonemes of each. Raises asr.training.data.ManifestError."""
+    order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration)
+    found: dict[int, Posteriors] = {}
+    for start in range(0, len(order), BATCH):
+        some = order[start : start + BATCH]
+        frames = [model.frontend(read_samples(utterances[i])) for i in some]
+        found |= dict(zip(some, encode(model, frames, latency)))
+    return [found[i] for i in range(len(utterances))]
+
+
+@torch.inference_mode()
+def log_priors(model: CTCModel, clips: Iterable[np.ndarray]) -> dict[str, list[float]]:
+    """ln of the mean output of each head over training speech, clips of samples (n,) at 16 kHz."""
+    device, sums = model.mean.device, {}
+    for samples in clips:
+        frames = torch.from_numpy(model.frontend(samples))[None].to(device)
+        letters, phonemes, _ = model.both(frames, torch.tensor([frames.shape[1]], device=device))
+        for name, head in (("letters", letters), ("phonemes", phonemes)):
+            if head is not None:
+                sums[name] = sums.get(name, 0.0) + head[0].exp().sum(0).cpu().numpy()
+    return {name: [round(float(x), 4) for x in np.log(s / s.sum())] for name, s in sums.items()}
+
+
+def spread(utterances: list[Utterance], count: int) -> list[int]:
+    """The numbers of ``count`` utterances at random, every corpus equally likely."""
+    rng = np.random.default_rng(0)
+    sizes = {c: sum(u.corpus == c for u in utterances) for c in {u.corpus for u in utterances}}
+    chance = np.array([1 / sizes[u.corpus] for u in utterances])
+    return rng.choice(len(utterances), count, p=chance / chance.sum()).tolist()

@@ -34,7 +34,7 @@ from asr.training import corpora
 from asr.training.config import read_lexicon
 from asr.training.corpora import hold_out
 from asr.training.data import Utterance
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 from recipes.english.evaluate import report
 
 LM_WEIGHTS, BONUSES, LETTERS = (0.5, 1.0, 1.5), (0.0, 1.5), (0.0, 0.5)  # what is tried

@@ -28,12 +28,12 @@ from asr.model.checkpoint import AttentionOptions, read_weights
 from asr.model.network.checkpoint import load_network, tensors
 from asr.model.network.ctc import CTCModel
 from asr.score import rate, word_errors
-from asr.training.acoustic import Examples, pad
+from asr.training.acoustic import RunLog
 from asr.training.augment import Augmenter
 from asr.training.config import read_config, read_noises
-from asr.training.data import Audio, Joined, Utterance, batches, read_manifest
+from asr.training.data import Audio, Joined, Utterance, read_manifest
+from asr.training.examples import Examples, batches, pad
 from asr.training.fit import Muon, Plan, Progress, Schedule, fit
-from asr.training.log import RunLog
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded

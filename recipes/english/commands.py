@@ -19,7 +19,7 @@ import torch
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.training.data import read_manifest
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 
 
 def closed_set(texts: Sequence[str], count: int) -> list[str]:

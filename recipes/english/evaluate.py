@@ -18,7 +18,7 @@ from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
 from asr.training.corpora import read
 from asr.training.data import Utterance
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 
 LATENCIES = (None, 1280, 640, 320, 160)  # ms
 SYSTEMS = {

@@ -25,7 +25,7 @@ from asr.search.decoder import LANGUAGE, Decoder, DecoderOptions
 from asr.search.hotwords import DEFAULT_WEIGHT, Hotword
 from asr.search.lexicon import packaged
 from asr.training.data import read_manifest
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 
 
 def rare_words(texts: Sequence[str], frequent: int) -> list[str]:

@@ -17,7 +17,7 @@ from asr.attention.joint import load_joint
 from asr.model.checkpoint import store_int8
 from asr.model.network.checkpoint import save_model
 from asr.training.data import read_manifest, read_samples
-from asr.training.posteriors import log_priors, spread
+from asr.training.run import log_priors, spread
 
 CLIPS = 240  # of the training speech, as many of each corpus as there are
 

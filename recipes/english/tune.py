@@ -28,7 +28,7 @@ from asr.model.checkpoint import CheckpointError, locate, update_card
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights
 from asr.training.corpora import read
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 from recipes.english.candidates import Candidates, Lister
 
 SEARCHES = {  # see asr.search.decoder.Decoder.search

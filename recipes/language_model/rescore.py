@@ -26,7 +26,7 @@ from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import Weights as SearchWeights
 from asr.training.data import read_manifest
-from asr.training.posteriors import all_posteriors
+from asr.training.run import all_posteriors
 
 RNN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)  # weights to choose from: of the RNN's ln probability,
 NGRAM = (0.0, -0.2, -0.4, -0.6)  # of the n-gram's, which the search has counted already,

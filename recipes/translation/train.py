@@ -18,7 +18,7 @@ from asr.attention.seq2seq import KINDS, Seq2SeqOptions
 from asr.attention.seq2seq_network import Seq2SeqNetwork
 from asr.attention.vocabulary import subwords
 from asr.errors import Error
-from asr.training.seq2seq import Seq2SeqTraining, train
+from recipes.seq2seq import Seq2SeqTraining, train
 from recipes.translation.data import read_pairs, split
 
 PIECES = 3000  # of each language

@@ -27,10 +27,11 @@ from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel, ctc_loss
 from asr.text import LETTERS, Alphabet
-from asr.training.acoustic import Examples, measure_mean, train
+from asr.training.acoustic import train
 from asr.training.augment import Augmenter, AugmentOptions
 from asr.training.config import Stage, TrainOptions, read_lexicon, read_noises
 from asr.training.data import Audio, Joined, ManifestError, read_manifest
+from asr.training.examples import Examples, measure_mean
 from asr.training.fit import TrainingError, start_distributed
 from wakeword.train.model import TriggerModel, TriggerOptions
 
