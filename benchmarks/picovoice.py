@@ -22,7 +22,7 @@ from asr.audio.features import SAMPLE_RATE
 from wakeword.evaluate.clips import SPEECH, Clips, EvaluationError, Noise, Recording, endless, noise_gain
 from wakeword.evaluate.evaluation import Measurement, StreamTrace
 from wakeword.evaluate.report import COUNTED, Row
-from wakeword.evaluate.scoring import Point, Scorer, alarm_rate, detections, first_hits, trace
+from wakeword.scoring import Point, Scorer, alarm_rate, detections, first_hits, trace
 
 
 @dataclass(frozen=True)

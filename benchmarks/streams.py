@@ -24,7 +24,7 @@ from benchmarks import measure
 from benchmarks.joined import BLOCK, RATE, joined
 from wakeword.detector import Detection, Detector, DetectorOptions
 from wakeword.detector import load as load_detector
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 
 Feed = Callable[[Sequence[np.ndarray]], Sequence[list]]  # a block of each stream -> the results of each
 

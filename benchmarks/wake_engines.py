@@ -65,7 +65,7 @@ def any_phrase(phrase: str, _: bool) -> Loaded:
 
 
 def _scorer(scorer) -> Loaded:
-    """scorer: as wakeword.evaluate.scoring.Scorer describes it."""
+    """scorer: as wakeword.scoring.Scorer describes it."""
 
     def start() -> Hear:
         state = scorer.start()

@@ -19,17 +19,17 @@ from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from wakeword.detector import DetectorOptions
 from wakeword.evaluate.clips import ClipOptions, Recording, hear
 from wakeword.evaluate.evaluation import Measurement, hear_streams
-from wakeword.evaluate.scoring import Scorer
-from wakeword.phrase.phrases import variants
-from wakeword.voices.synthesis import Job, speak
-from wakeword.voices.voices import chosen
+from wakeword.phrase import variants
+from wakeword.scoring import Scorer
+from wakeword.synthesis import Job, speak
+from wakeword.voices import chosen
 
 LEAD_IN = 2.0  # s before a clip: as far as any of these engines looks back
 SEED = 108  # of the hush, and of the spoken clips: training uses those near 1
 
 
 class Tape:
-    """A wakeword.evaluate.scoring.Scorer that writes each stream to a wav file and scores it by that file's number.
+    """A wakeword.scoring.Scorer that writes each stream to a wav file and scores it by that file's number.
 
     Digital silence, which no microphone gives and Porcupine does not bear, gets a quiet one's noise, as does all else.
     """
@@ -54,7 +54,7 @@ class Tape:
 
 
 class Heard:
-    """An engine of which only scores are known: a wakeword.evaluate.scoring.Scorer with nothing left to score.
+    """An engine of which only scores are known: a wakeword.scoring.Scorer with nothing left to score.
 
     After a detection every engine is deaf for equally long.
     """
@@ -118,7 +118,7 @@ def picovoice(
 @dataclass(frozen=True)
 class SpeakOptions:
     count: int = 200  # clips, at most
-    voices: tuple[str, ...] = ()  # of wakeword.voices.voices; none: all that are installed
+    voices: tuple[str, ...] = ()  # of wakeword.voices; none: all that are installed
     known: frozenset[str] = frozenset()  # voices that a detector was trained with
 
 

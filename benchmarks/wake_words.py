@@ -30,8 +30,8 @@ from wakeword.detector import load
 from wakeword.evaluate.clips import CLEAN, Recording, recordings, with_phrase, without_phrase
 from wakeword.evaluate.evaluation import EvaluationOptions
 from wakeword.evaluate.report import COUNTED, DELAY, PlotError, Report, Row, det
-from wakeword.evaluate.scoring import AS_SET
-from wakeword.phrase.phrases import check, slug
+from wakeword.phrase import check, slug
+from wakeword.scoring import AS_SET
 
 DELAY_AT = 0.5  # false alarms an hour: the delay is that of the threshold for so many
 NOTES = (

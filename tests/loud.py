@@ -8,7 +8,7 @@ import torch
 
 from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import Detector, DetectorOptions
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 from wakeword.train.training import save_detector
 
 STEP = 640  # samples of Loudness

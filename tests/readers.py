@@ -80,7 +80,7 @@ def _recurrent(path: Path) -> None:
 
 def _detector(path: Path) -> None:
     from wakeword.detector import DetectorOptions
-    from wakeword.train.model import TriggerModel, TriggerOptions
+    from wakeword.train import TriggerModel, TriggerOptions
     from wakeword.train.training import save_detector
 
     model = TriggerModel(TriggerOptions(hidden=4, channels=4))

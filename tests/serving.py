@@ -66,7 +66,7 @@ def pcm(samples: np.ndarray) -> bytes:
 def eager(path) -> str:
     """A detector that fires at everything: untrained, with the lowest threshold."""
     from wakeword.detector import DetectorOptions
-    from wakeword.train.model import TriggerModel, TriggerOptions
+    from wakeword.train import TriggerModel, TriggerOptions
     from wakeword.train.training import save_detector
 
     model = TriggerModel(TriggerOptions(hidden=12, channels=8))

@@ -82,7 +82,7 @@ def test_what_the_user_can_set_right_is_one_sentence(capsys, monkeypatch, progra
         raise raised
 
     monkeypatch.setattr("asr.commands.lm.open_language", fails)
-    monkeypatch.setattr("wakeword.voices.voices.listing", fails)
+    monkeypatch.setattr("wakeword.voices.listing", fails)
     assert PROGRAMS[program].main(command.split()) == status
     assert capsys.readouterr() == ("", said)
 

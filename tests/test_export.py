@@ -21,7 +21,7 @@ from asr.model.onnx import session
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import export as export_detector
 from wakeword.network import ExportError as WakeError
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 
 DATA = Path(__file__).parent / "data"
 CLIP = str(DATA / "independence.opus")

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.text import normalise
-from wakeword.phrase.near_misses import near_misses
-from wakeword.phrase.phrases import PhraseError, check, variants, warning
-from wakeword.phrase.pronunciation import alike, pronounce, pronunciations, says, ways
+from wakeword.near_misses import near_misses
+from wakeword.phrase import PhraseError, alike, check, pronounce, pronunciations, says, variants, warning, ways
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ from asr.cli import main
 from asr.commands import listen
 listen.Microphone = Source
 assert main(["listen", "--latency", "320"]) == 0
-import asr.serve.app, asr.serve.command, asr.serve.websocket, asr.serve.wyoming, wakeword.cli_listen, wakeword.serve
+import asr.serve.app, asr.serve.command, asr.serve.websocket, asr.serve.wyoming, wakeword.cli_listen, wakeword.several
 print("heard")
 """
     assert "He took part in the American" in without_torch(code, CLIP.parent.parent)

@@ -29,7 +29,7 @@ from wyoming.wake import Detect, Detection  # noqa: E402
 import wakeword.detector  # noqa: E402
 from asr.serve.live import Session, SessionError  # noqa: E402
 from asr.serve.wyoming import info  # noqa: E402
-from wakeword.serve import detectors  # noqa: E402
+from wakeword.several import detectors  # noqa: E402
 
 SOUND = np.concatenate([audio.load(str(CLIP)), np.zeros(16_000, np.float32)])
 FORMAT = {"rate": 16_000, "width": 2, "channels": 1}

@@ -19,8 +19,8 @@ from recipes.speech_commands import corpus, miniature, train, training
 from recipes.speech_commands.corpus import COMMANDS, SILENCE, UNKNOWN, CorpusError, read
 from recipes.speech_commands.model import CLIP, KeywordModel, load, one_second, save
 from recipes.speech_commands.training import Examples, KeywordTraining, classify
-from wakeword.train.model import TriggerOptions
-from wakeword.voices.programs import Flite
+from wakeword.train import TriggerOptions
+from wakeword.voices import Flite
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,7 @@ from asr.audio.features import LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel
 from recipes.trigger_word import spans
-from wakeword.phonemes.fusion import FusionOptions
-from wakeword.phonemes.model import PhonemeModel
+from wakeword.phonemes import FusionOptions, PhonemeModel
 from wakeword.train.training import save_detector
 
 

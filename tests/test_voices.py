@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.voices import neural as engines
-from wakeword.voices.neural import Kokoro
-from wakeword.voices.programs import Espeak, Festival, Flite, Program
-from wakeword.voices.voices import VOICES, VoiceError, chosen, listing
+from wakeword import voices as engines
+from wakeword.voices import VOICES, Espeak, Festival, Flite, Kokoro, Program, VoiceError, chosen, listing
 
 LIGHT = [v for v in VOICES if issubclass(v, Program)]  # the others take seconds to load
 

@@ -20,8 +20,8 @@ from benchmarks.wake_words import Entry, Outcome
 from wakeword import detector
 from wakeword.evaluate.clips import ClipOptions, recordings
 from wakeword.evaluate.evaluation import EvaluationOptions, evaluate
-from wakeword.evaluate.scoring import trace
-from wakeword.voices.synthesis import Spoken
+from wakeword.scoring import trace
+from wakeword.synthesis import Spoken
 
 
 def beep(seconds, at, level):

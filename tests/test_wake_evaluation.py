@@ -14,9 +14,9 @@ from loud import Loudness
 
 from asr.audio.features import SAMPLE_RATE
 from benchmarks.picovoice import ProtocolOptions, Stream, measurement
+from wakeword import scoring
 from wakeword.detector import Detector, DetectorOptions
 from wakeword.evaluate import clips as clips_module
-from wakeword.evaluate import scoring
 from wakeword.evaluate.clips import CLEAN, ClipOptions, word_end
 from wakeword.evaluate.evaluation import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.evaluate.report import COUNTED, det

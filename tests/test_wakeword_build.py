@@ -11,16 +11,15 @@ import torch
 
 from asr.audio.features import SAMPLE_RATE
 from asr.training.fit import Plan, Progress, fit
+from wakeword import synthesis, voices
 from wakeword.detector import load
-from wakeword.phrase.phrases import slug
+from wakeword.phrase import slug
+from wakeword.train import TriggerModel, TriggerOptions, negatives
 from wakeword.train import build as module
-from wakeword.train import negatives
 from wakeword.train.build import BuildOptions, build
-from wakeword.train.mixing import Mixer, MixOptions
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train.examples import Mixer, MixOptions
 from wakeword.train.negatives import Clip
 from wakeword.train.training import CarriedLoss, Examples, TrainOptions, loader, threads
-from wakeword.voices import synthesis, voices
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
 MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)

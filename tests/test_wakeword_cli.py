@@ -95,7 +95,7 @@ def test_bad_input_gets_one_sentence(capsys, tmp_path, monkeypatch, boom, argume
 
 
 def test_no_voice_installed(capsys, tmp_path, monkeypatch):
-    from wakeword.voices import voices
+    from wakeword import voices
 
     monkeypatch.chdir(tmp_path)
     for voice in voices.VOICES:
@@ -114,7 +114,7 @@ def test_without_torch_training_says_what_to_install(tmp_path):
 
 
 def test_a_bug_shows_its_traceback(monkeypatch):
-    monkeypatch.setattr("wakeword.voices.voices.listing", lambda: np.zeros(2) + np.zeros(3))
+    monkeypatch.setattr("wakeword.voices.listing", lambda: np.zeros(2) + np.zeros(3))
     with pytest.raises(ValueError, match="broadcast"):
         main(["voices"])
 

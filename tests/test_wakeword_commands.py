@@ -11,7 +11,7 @@ import asr
 from asr import audio
 from asr.live import Listener, ListenerOptions
 from asr.live.utterance import EndpointOptions
-from wakeword.commands import commands
+from wakeword.listen import commands
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus")) * 0.2  # not loud enough to fire
 BOOM = np.random.default_rng(0).standard_normal(2_400).astype(np.float32) * 0.5

@@ -18,7 +18,7 @@ from asr.audio.samples import SamplesError
 from wakeword import detector as module
 from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
 from wakeword.listen import listen
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"

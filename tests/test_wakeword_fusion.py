@@ -14,10 +14,9 @@ from asr.audio.features import LogMel, LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel
 from wakeword.detector import DetectorError, load
-from wakeword.phonemes.fusion import CHUNK, Fusion, FusionOptions, band_interpolation, fused
-from wakeword.phonemes.model import PhonemeModel
-from wakeword.phrase.pronunciation import ways
-from wakeword.thresholds import peaks, thresholds
+from wakeword.phonemes import CHUNK, Fusion, FusionOptions, PhonemeModel, band_interpolation, fused
+from wakeword.phrase import ways
+from wakeword.scoring import peaks, thresholds
 from wakeword.train.training import save_detector
 
 DATA = Path(__file__).parent / "data"

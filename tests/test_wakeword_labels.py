@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakeword.train.model import TriggerOptions, extended_ones
+from wakeword.train import TriggerOptions, extended_ones
 from wakeword.train.training import TrainOptions, labels
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import torch
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.train.mining import AFTER, BEFORE, cut, mine, negatives_of
-from wakeword.train.mixing import Mixer, MixOptions, Sounds
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
+from wakeword.train.examples import AFTER, BEFORE, Mixer, MixOptions, Sounds, cut, mine, negatives_of
 
 
 class Loudness(torch.nn.Module):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.thresholds import peaks, thresholds
-from wakeword.train.mixing import Mixer, MixOptions, Sounds
-from wakeword.voices.synthesis import trim
+from wakeword.scoring import peaks, thresholds
+from wakeword.synthesis import trim
+from wakeword.train.examples import Mixer, MixOptions, Sounds
 
 PLAIN = dict(room=0, colour=0, noise=0, babble=0, clip=0, speed=0, level=(-20, -20), near_miss=0)
 

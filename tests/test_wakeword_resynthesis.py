@@ -9,9 +9,9 @@ import pyworld
 
 from asr import audio
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
-from wakeword.phonemes.fusion import Fusion, FusionOptions
-from wakeword.phrase.pronunciation import ways
-from wakeword.voices.resynthesis import HARDER, HIGHEST, LOWEST, Manner, said_anew
+from wakeword.phonemes import Fusion, FusionOptions
+from wakeword.phrase import ways
+from wakeword.synthesis import HARDER, HIGHEST, LOWEST, Manner, said_anew
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus"))
 

@@ -14,11 +14,9 @@ from test_wakeword_fusion import phonemes, untrained  # noqa: F401
 from asr import audio
 from asr.audio.features import LogMel, LogMelOptions
 from wakeword.cli import main
-from wakeword.frontend import SharedLogMel
 from wakeword.listen import listen
-from wakeword.network import Network
-from wakeword.phonemes.fusion import Fusion, FusionOptions, Hearing
-from wakeword.phonemes.model import PhonemeModel
+from wakeword.network import Network, SharedLogMel
+from wakeword.phonemes import Fusion, FusionOptions, Hearing, PhonemeModel
 from wakeword.several import Several
 
 CLIP = audio.load(str(Path(__file__).parent / "data" / "independence.opus"))

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from asr.audio.features import SAMPLE_RATE
-from wakeword.thresholds import wilson
+from wakeword.scoring import wilson
+from wakeword.synthesis import Spoken
+from wakeword.train import TriggerOptions
 from wakeword.train.build import _apart, _kept, summary
-from wakeword.train.mixing import Sounds
-from wakeword.train.model import TriggerOptions
+from wakeword.train.examples import Sounds
 from wakeword.train.negatives import Clip
 from wakeword.train.validation import (
     CONDITIONS,
@@ -23,7 +24,6 @@ from wakeword.train.validation import (
     hold_out,
     measure,
 )
-from wakeword.voices.synthesis import Spoken
 
 MODEL = TriggerOptions(n_mels=8, hidden=4, channels=4)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from asr.live import Listener
     from asr.model.interface import AcousticModel
-    from wakeword.commands import Command
+    from wakeword.listen import Command
 
 
 def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:
@@ -197,7 +197,7 @@ def listen(options: argparse.Namespace) -> int:
     with Microphone(MicrophoneOptions(options.device), say) as microphone:
         say(f"listening for {detector.phrase!r} on {microphone.device.name}; Ctrl-C ends")
         if listener:
-            from wakeword.commands import commands
+            from wakeword.listen import commands
 
             said = commands(detector, listener, microphone, on_word, confirmed, say)
             then_transcribe(said, command, options)

@@ -11,8 +11,8 @@ from pathlib import Path
 from asr.commands.terminal import say
 from asr.errors import UsageError
 from wakeword.cli_listen import add_device, add_model, opened
-from wakeword.phrase.phrases import check, slug
-from wakeword.thresholds import RATES
+from wakeword.phrase import check, slug
+from wakeword.scoring import RATES
 
 
 def add_train(p: argparse.ArgumentParser) -> None:
@@ -162,7 +162,7 @@ def add_voices(p: argparse.ArgumentParser) -> None:
 
 
 def voices(options: argparse.Namespace) -> int:
-    from wakeword.voices.voices import listing
+    from wakeword.voices import listing
 
     print(listing())
     return 0

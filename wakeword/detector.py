@@ -1,6 +1,6 @@
 """Blocks of samples in, detections out; needs numpy only.
 
-The same weights as wakeword.train.model, stepped through in numpy: at this size a step is quicker without torch.
+The same weights as wakeword.train.training, stepped through in numpy: at this size a step is quicker without torch.
 The state is a value, so that one detector serves any number of streams, and any cut of a stream gives the
 same detections.
 """
@@ -19,9 +19,8 @@ from safetensors import SafetensorError, safe_open
 from asr.audio.features import SAMPLE_RATE
 from asr.audio.samples import BAD_SAMPLES, clean_samples
 from asr.errors import Error
-from wakeword.frontend import SharedLogMel
-from wakeword.network import Network
-from wakeword.phonemes.fusion import Fusion, fusion_of
+from wakeword.network import Network, SharedLogMel
+from wakeword.phonemes import Fusion, fusion_of
 
 if TYPE_CHECKING:
     from wakeword.network import ExportedNetwork

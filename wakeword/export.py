@@ -68,8 +68,6 @@ def export(name: str | Path, output: Path, clips: Sequence[str]) -> tuple[float,
 
     Raises ExportError, wakeword.detector.DetectorError, asr.audio.files.AudioError.
     """
-    from wakeword.export import write
-
     path = locate(name)
     if output.suffix != ".onnx" or not output.absolute().parent.is_dir():
         raise ExportError(f"{output} cannot be written: name a file that ends in .onnx, in a folder that exists")

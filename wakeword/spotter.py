@@ -17,9 +17,8 @@ from asr.model.interface import AcousticModel, Latency
 from asr.model.streaming import Chunk, EncoderState, StreamingEncoder, encode
 from asr.search.ctc_paths import Keyword
 from wakeword.detector import DetectorOptions, WakeWordDetector, threshold_for
-from wakeword.phrase.phrases import check
-from wakeword.phrase.pronunciation import ways
-from wakeword.thresholds import RATES, USUAL, peaks, thresholds
+from wakeword.phrase import check, ways
+from wakeword.scoring import RATES, USUAL, peaks, thresholds
 
 MIN_SCORE = 0.1  # that confirms; of real recordings 0.2 % ("snowboy") and 0.3 % ("smart mirror") score less
 
@@ -158,7 +157,7 @@ def thresholds_of(phrase: Keyword, symbols: int) -> dict[str, float]:
 def spotter(model: AcousticModel, phrase: str, threshold: float | None = None, rate: float | None = None) -> Spotter:
     """For any phrase; without a threshold, the one for so many false alarms an hour (default: 0.5).
 
-    Raises wakeword.phrase.phrases.PhraseError, wakeword.spotter.VerifyError, wakeword.detector.DetectorError.
+    Raises wakeword.phrase.PhraseError, wakeword.spotter.VerifyError, wakeword.detector.DetectorError.
     """
     phrase = check(phrase)
     card = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from asr.recognizer import Recognizer
 
-WAKE_WORDS = "wakeword.serve"  # as for asr.serve: loaded by its name
+WAKE_WORDS = "wakeword.several"  # as for asr.serve: loaded by its name
 USUAL_S, MOST_S = 30.0, 120.0  # s of a picture where nothing is said, and at most
 ROW_S = 10.0  # s of a row
 LEAST_SHOWN = 0.02  # probability of a symbol that is drawn at all

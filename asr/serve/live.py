@@ -28,7 +28,7 @@ class SessionError(Exception):
 
 
 class Watch(Protocol):
-    """A stream of wake words: wakeword.serve.Watch."""
+    """A stream of wake words: wakeword.several.Watch."""
 
     def feed(self, samples: np.ndarray) -> list[Any]: ...
 

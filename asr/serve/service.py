@@ -21,7 +21,7 @@ ALIASES = ("whisper-1",)  # names under which clients that know no other model m
 CONVERSIONS = 2  # uploads that ffmpeg decodes at a time
 RETRY_S = 5  # s after which a client may try again when there are too many
 ANSWER_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # s: the bounds of the histogram of answers
-WAKE_WORDS = "wakeword.serve"  # a module with `detectors(names, phrases, recognizer)` and `Watch(detectors, names)`
+WAKE_WORDS = "wakeword.several"  # a module with `detectors(names, phrases, recognizer)` and `Watch(detectors, names)`
 
 T = TypeVar("T")
 

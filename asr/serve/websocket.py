@@ -145,7 +145,7 @@ class Conversation:
 
 
 def _wake_messages(heard: Any, scores: bool) -> list[dict]:
-    """heard: wakeword.serve.Scored -> the messages about what a detector made of a block."""
+    """heard: wakeword.several.Scored -> the messages about what a detector made of a block."""
     found = [
         {"kind": "wake", "name": heard.name, "time": round(d.time, 3), "score": round(d.score, 4)}
         for d in heard.detections

@@ -21,7 +21,7 @@ import soundfile
 
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
-from wakeword.voices.voices import SAMPLE_RATE, VOICES
+from wakeword.voices import SAMPLE_RATE, VOICES
 
 SPEAKABLE = re.compile(r"[A-Za-z][A-Za-z ,.;:?!'’“”\"—-]+")
 SHARES = {"sentences": 0.4, "dialogue": 0.3, "books": 0.3}

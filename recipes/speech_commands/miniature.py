@@ -19,9 +19,9 @@ import soundfile
 
 from asr.audio.features import SAMPLE_RATE
 from recipes.speech_commands.corpus import BACKGROUND, CLIP, LISTS, WORDS
+from wakeword.synthesis import Job, Spoken, speak
 from wakeword.train.negatives import DATA
-from wakeword.voices.synthesis import Job, Spoken, speak
-from wakeword.voices.voices import VOICES, VoiceError, chosen
+from wakeword.voices import VOICES, VoiceError, chosen
 
 HELD = {  # voices
     "validation": ("flite-awb", "festival-ked", "espeak-en-gb-scotland"),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
 from asr.model.network.checkpoint import tensors
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 
 FORMAT = "asr-keywords"
 CLIP = SAMPLE_RATE  # samples of the clips that it is trained on: one second

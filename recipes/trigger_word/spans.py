@@ -17,7 +17,7 @@ from pathlib import Path
 from wakeword.detector import load
 from wakeword.evaluate.evaluation import evaluate
 from wakeword.evaluate.report import DELAY, Row, estimate, table, write_csv
-from wakeword.evaluate.scoring import SWEPT
+from wakeword.scoring import SWEPT
 from wakeword.train.build import BuildOptions, build
 
 STEP = 0.04  # s

@@ -2,7 +2,7 @@
 
     python -m recipes.wake_words.ear --out WORK/ear --noise noise.jsonl --dev dev.jsonl TRAIN.jsonl...
 
-The convolution and the recurrent layers of wakeword.train.model are trained with CTC on phonemes and letters of
+The convolution and the recurrent layers of wakeword.train are trained with CTC on phonemes and letters of
 transcribed speech. A detector trained from the result needs to learn one word only, and not from synthetic voices alone
 what speech is.
 """
@@ -33,7 +33,7 @@ from asr.training.config import Stage, TrainOptions, read_lexicon, read_noises
 from asr.training.data import Audio, Joined, ManifestError, read_manifest
 from asr.training.examples import Examples, measure_mean
 from asr.training.fit import TrainingError, start_distributed
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.train import TriggerModel, TriggerOptions
 
 AUGMENT = AugmentOptions(room=0.4, noise=0.6, snr=(0.0, 30.0), time_masks=1, band_masks=1, band_width=8)
 WEIGHTS = {

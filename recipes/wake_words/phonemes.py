@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from asr.model.network.checkpoint import load_network, save_model
-from wakeword.phonemes.model import WEIGHTS
+from wakeword.phonemes import WEIGHTS
 
 CARD = {
     "name": "phonemes",

@@ -3,7 +3,7 @@
     python -m recipes.wake_words.thresholds SPEECH.jsonl wakeword/models/*.safetensors
 
 The speech must not have the phrase, nor speakers that the detector was trained on. Rates that so many hours can tell
-are counted, lower ones come from the tail (wakeword/thresholds.py). The card is rewritten: RNN and phonemes both hear
+are counted, lower ones come from the tail (wakeword/scoring.py). The card is rewritten: RNN and phonemes both hear
 everything from then on.
 """
 
@@ -23,10 +23,10 @@ from asr.errors import Error
 from asr.model.checkpoint import update_card
 from asr.training.data import read_manifest
 from wakeword.detector import VERSION, WakeWordDetector, load
-from wakeword.phonemes.fusion import Fusion, FusionOptions
-from wakeword.phrase.pronunciation import says, ways
+from wakeword.phonemes import Fusion, FusionOptions
+from wakeword.phrase import says, ways
+from wakeword.scoring import LEAST_TAIL, RATES, TAIL_RATE, USUAL, peaks, thresholds
 from wakeword.several import Several
-from wakeword.thresholds import LEAST_TAIL, RATES, TAIL_RATE, USUAL, peaks, thresholds
 from wakeword.train.validation import MIN_EVENT_GAP_S
 
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)

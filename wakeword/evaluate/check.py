@@ -13,9 +13,8 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from wakeword.detector import AFTERWARDS
 from wakeword.evaluate.clips import EvaluationError, Recording
-from wakeword.evaluate.scoring import Scorer, detections, trace
 from wakeword.listen import Recorder, utterances
-from wakeword.thresholds import wilson
+from wakeword.scoring import Scorer, detections, trace, wilson
 
 BEFORE = np.zeros(SAMPLE_RATE, np.float32)
 BAR = 40  # characters

@@ -13,8 +13,8 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
 from asr.training.data import ManifestError, read_manifest
-from wakeword.evaluate.scoring import Scorer, detections, first_hits, trace
-from wakeword.phrase.pronunciation import says
+from wakeword.phrase import says
+from wakeword.scoring import Scorer, detections, first_hits, trace
 
 FRAME_SAMPLES = 512  # samples at 16 kHz
 MAX_RECORDING_S = 30.0  # s of a recording that are held in memory

@@ -1,6 +1,6 @@
 """How good is a detector? Misses, clean and in noise, against false alarms an hour; delay; thresholds that hold.
 
-All figures come from score traces (wakeword.evaluate.scoring): computed once, then every threshold is tried on them.
+All figures come from score traces (wakeword.scoring): computed once, then every threshold is tried on them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from wakeword.evaluate.clips import (
     without_phrase,
 )
 from wakeword.evaluate.report import COUNTED, DELAY, DELAY_95, Report, Row, write
-from wakeword.evaluate.scoring import (
+from wakeword.scoring import (
     Point,
     Scorer,
     alarm_rate,

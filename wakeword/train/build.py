@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
+from wakeword import phrase as phrases
+from wakeword import voices
 from wakeword.detector import DetectorOptions
-from wakeword.phonemes.fusion import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions
-from wakeword.phonemes.model import PhonemeModel
-from wakeword.phrase import phrases
-from wakeword.phrase.near_misses import near_misses
-from wakeword.phrase.pronunciation import ways
-from wakeword.train import negatives
-from wakeword.train.mixing import Sounds
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.near_misses import near_misses
+from wakeword.phonemes import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions, PhonemeModel
+from wakeword.phrase import ways
+from wakeword.synthesis import HARDER, Job, Spoken, said_anew, speak, trim
+from wakeword.train import TriggerModel, TriggerOptions, negatives
+from wakeword.train.examples import Sounds
 from wakeword.train.training import (
     PRETRAINED_TRUNK,
     TrainOptions,
@@ -30,9 +30,6 @@ from wakeword.train.training import (
     train,
 )
 from wakeword.train.validation import Phonemes, Validation, ValidationSet, heard_at_ends, hold_out
-from wakeword.voices import voices
-from wakeword.voices.resynthesis import HARDER, said_anew
-from wakeword.voices.synthesis import Job, Spoken, speak, trim
 
 Report = Callable[[str], None]
 MANY = 1.0  # h

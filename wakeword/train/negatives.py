@@ -17,7 +17,7 @@ from asr.commands.terminal import say
 from asr.errors import Error
 from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
-from wakeword.phrase.pronunciation import says
+from wakeword.phrase import says
 
 DATA = Path(__file__).parent.parent / "data"
 MIN_RECORDING_S = 0.1  # s of a recording

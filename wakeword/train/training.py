@@ -21,11 +21,10 @@ from asr.audio.features import LogMel
 from asr.files import atomic_write_bytes
 from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
-from wakeword.train.mining import Place, cut, mine, negatives_of
-from wakeword.train.mixing import Mixer, MixOptions, Samples, Sounds
-from wakeword.train.model import TriggerModel, TriggerOptions, extended_ones
+from wakeword.synthesis import leave_ctrl_c
+from wakeword.train import TriggerModel, TriggerOptions, extended_ones
+from wakeword.train.examples import Mixer, MixOptions, Place, Samples, Sounds, cut, mine, negatives_of
 from wakeword.train.validation import Phonemes, Validation, ValidationSet, measure, score
-from wakeword.voices.synthesis import leave_ctrl_c
 
 PRETRAINED_TRUNK = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
 Batch = tuple[tuple[Tensor, Tensor, Tensor], bool]  # frames, targets, weights; whether a turn begins

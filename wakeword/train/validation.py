@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
-from wakeword.phonemes.fusion import FRAMES_PER_SECOND, Fusion
-from wakeword.thresholds import LEAST_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
-from wakeword.train.mixing import Mixer, MixOptions, Sounds
-from wakeword.train.model import TriggerModel, TriggerOptions
+from wakeword.phonemes import FRAMES_PER_SECOND, Fusion
+from wakeword.scoring import LEAST_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
+from wakeword.train import TriggerModel, TriggerOptions
+from wakeword.train.examples import Mixer, MixOptions, Sounds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event

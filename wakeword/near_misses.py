@@ -14,8 +14,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from wakeword.phrase.phrases import punctuated
-from wakeword.phrase.pronunciation import alike, beginning, containing, pronounce, says, spelt_alike
+from wakeword.phrase import alike, beginning, containing, pronounce, punctuated, says, spelt_alike
 
 MAX_SOUND_ALIKES = 40  # sound-alikes taken for a word
 SENTENCES = (

@@ -1,1 +1,0 @@
-"""Is this a phrase, how is it said, and what sounds like it."""
