@@ -26,7 +26,7 @@ from asr.model.onnx import load_model
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.decoder import Decoder, DecoderOptions
 from benchmarks import measure
-from benchmarks.scores import count, summary
+from benchmarks.clips import count, summary
 
 RATE = audio.SAMPLE_RATE
 ENOUGH = 120.0  # s of audio for a steady figure: shorter files are transcribed several times

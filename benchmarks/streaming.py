@@ -27,8 +27,7 @@ from asr.recognizer import Recognizer, RecognizerOptions, load
 from asr.text import normalise
 from asr.transcript import Word
 from benchmarks import measure
-from benchmarks.joined import RATE, Joined, streams
-from benchmarks.scores import count, difference, summary
+from benchmarks.clips import RATE, Joined, count, difference, streams, summary
 
 NEAR = 0.3  # s between two alignments of a word, at most
 LATENCIES = [1280.0, 640.0, 520.0, 320.0, 160.0]  # ms; 520: 400 of them look ahead

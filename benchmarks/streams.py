@@ -21,7 +21,7 @@ from asr.live import Listener
 from asr.live.stream import Result
 from asr.recognizer import load
 from benchmarks import measure
-from benchmarks.joined import BLOCK, RATE, joined
+from benchmarks.clips import BLOCK, RATE, joined
 from wakeword.detector import Detection, Detector, DetectorOptions
 from wakeword.detector import load as load_detector
 from wakeword.train import TriggerModel, TriggerOptions

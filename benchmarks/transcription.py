@@ -21,9 +21,9 @@ import soundfile
 
 from asr import audio
 from benchmarks import measure
+from benchmarks.clips import count, difference, summary
 from benchmarks.engines import ENGINES
 from benchmarks.measure import ENVIRONMENT, install, whisper_normalised
-from benchmarks.scores import count, difference, summary
 
 OURS = "ours"  # the row that every other is compared with
 STARTS = 3  # of the process with one clip; the median counts

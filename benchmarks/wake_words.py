@@ -23,9 +23,8 @@ import numpy as np
 from asr import audio
 from benchmarks import measure
 from benchmarks.measure import ENVIRONMENT, install
-from benchmarks.picovoice import ProtocolOptions
 from benchmarks.wake_engines import ENGINES
-from benchmarks.wake_sound import Heard, Material, SpeakOptions, everyday, picovoice, spoken
+from benchmarks.wake_sound import Heard, Material, ProtocolOptions, SpeakOptions, everyday, picovoice, spoken
 from wakeword.detector import load
 from wakeword.evaluate.clips import CLEAN, Recording, recordings, with_phrase, without_phrase
 from wakeword.evaluate.evaluation import EvaluationOptions

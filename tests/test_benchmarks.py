@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import measure, noise, transcription
+from benchmarks.clips import clip_errors, count, difference, readings, summary
 from benchmarks.engines import ENGINES, write_tokens
-from benchmarks.scores import clip_errors, count, difference, readings, summary
 from recipes.language_model.numbers import cardinal
 
 

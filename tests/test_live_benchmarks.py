@@ -10,12 +10,12 @@ import pytest
 
 from asr.live.stream import Result
 from asr.transcript import Word
-from benchmarks import joined, streaming, streams
+from benchmarks import clips, streaming, streams
 
 MANIFEST = Path(__file__).parent / "data" / "clips.jsonl"
 
 
-def clips() -> list[dict]:
+def rows_of_clips() -> list[dict]:
     rows = [json.loads(line) for line in MANIFEST.open()]
     return [row | {"audio_filepath": str(MANIFEST.parent / row["audio_filepath"])} for row in rows]
 
@@ -66,19 +66,19 @@ def test_a_result_comes_after_its_block_and_the_work_before(monkeypatch):
 
 
 def test_joined_clips_are_where_it_says():
-    rows = clips()[:2]
-    sound = joined.joined(rows, 3)
+    rows = rows_of_clips()[:2]
+    sound = clips.joined(rows, 3)
     for start, end, row in zip(sound.starts, sound.ends, rows):
-        part = sound.samples[round(start * joined.RATE) : round(end * joined.RATE)]
-        assert np.array_equal(part, joined.audio.load(row["audio_filepath"]))
+        part = sound.samples[round(start * clips.RATE) : round(end * clips.RATE)]
+        assert np.array_equal(part, clips.audio.load(row["audio_filepath"]))
     assert 1 <= sound.starts[0] <= 2.5 and 1 <= sound.starts[1] - sound.ends[0] <= 2.5
     assert [sound.clip(t) for t in (0, sound.ends[0] + 0.1, sound.starts[1], 99)] == [0, 0, 1, 1]
-    assert np.array_equal(np.concatenate(sound.blocks()), joined.joined(rows, 3).samples)
+    assert np.array_equal(np.concatenate(sound.blocks()), clips.joined(rows, 3).samples)
 
 
 def test_every_clip_is_in_one_stream():
-    rows = clips() * 3
-    found = [row for sound in joined.streams(rows, 2, 1) for row in sound.rows]
+    rows = rows_of_clips() * 3
+    found = [row for sound in clips.streams(rows, 2, 1) for row in sound.rows]
     assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, rows))
 
 
@@ -104,6 +104,6 @@ def test_load_and_lag_of_many_streams(monkeypatch):
 
 def test_wake_word_streams_together_as_alone():
     detector = streams.wake_word(None)
-    sounds = [streams.sound(clips(), seed, 2.0) for seed in range(3)]
+    sounds = [streams.sound(rows_of_clips(), seed, 2.0) for seed in range(3)]
     alone = [streams.run(streams.detections(detector, 1), [sound])[0][0] for sound in sounds]
     assert streams.run(streams.detections(detector, 3), sounds)[0] == alone

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from loud import Loudness
 
 from benchmarks import wake_engines, wake_sound, wake_words
-from benchmarks.picovoice import ProtocolOptions, Stream, measurement
 from benchmarks.wake_engines import ENGINES, RATE
-from benchmarks.wake_sound import Heard, SpeakOptions, everyday, picovoice
+from benchmarks.wake_sound import Heard, ProtocolOptions, SpeakOptions, Stream, everyday, measurement, picovoice
 from benchmarks.wake_words import Entry, Outcome
 from wakeword import detector
 from wakeword.evaluate.clips import ClipOptions, recordings

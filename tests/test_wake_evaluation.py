@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loud import Loudness
 
 from asr.audio.features import SAMPLE_RATE
-from benchmarks.picovoice import ProtocolOptions, Stream, measurement
+from benchmarks.wake_sound import ProtocolOptions, Stream, measurement
 from wakeword import scoring
 from wakeword.detector import Detector, DetectorOptions
 from wakeword.evaluate import clips as clips_module
