@@ -38,14 +38,17 @@ class TextError(Error, ValueError):
 
 def read_text(path: str | Path, fails: type[Error] = TextError) -> str:
     """A whole text file, or standard input (-). Raises the error, of one sentence."""
-    name = "standard input" if path == STDIN else path
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise fails(f"cannot read {name}: {error.strerror}") from None
+        raise fails(f"cannot read {_name(path)}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise fails(f"{name} is not UTF-8 text: convert it, for example with iconv") from None
+        raise fails(f"{_name(path)} is not UTF-8 text: convert it, for example with iconv") from None
+
+
+def _name(path: str | Path) -> str:
+    return "standard input" if path == STDIN else str(path)
 
 
 def each_line(path: str) -> Iterator[str]:
@@ -56,12 +59,12 @@ def each_line(path: str) -> Iterator[str]:
             found = True
             yield text
     if not found:
-        raise TextError(f"{'standard input' if path == STDIN else path} holds no text: give sentences, one a line")
+        raise TextError(f"{_name(path)} holds no text: give sentences, one a line")
 
 
 def whole_lines(path: str) -> Iterator[str]:
     """The lines of a file or of standard input (-), each with its end, as they are read. Raises TextError."""
-    name, number = ("standard input" if path == STDIN else path), 0
+    name, number = _name(path), 0
     try:
         with _opened(path) as file:
             for number, line in enumerate(file, start=1):
@@ -81,27 +84,15 @@ def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of a file or of standard input (-) that are not empty, stripped. Raises TextError."""
-    return [line.strip() for _, line in numbered_lines(path, "sentences")]
+    """As ``each_line``, all at once. Raises TextError."""
+    return list(each_line(path))
 
 
 def numbered_lines(path: str, what: str) -> list[tuple[int, str]]:
     """The lines that are not empty, as they stand, with their numbers; what: they should be. Raises TextError."""
-    name = "standard input" if path == STDIN else path
-    try:
-        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
-        data = lzma.decompress(data) if path.endswith(".xz") else data
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise TextError(f"cannot read {name}: {error.strerror}") from None
-    except lzma.LZMAError:
-        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise TextError(f"{name}, line {line}, is not UTF-8 text: convert it, for example with iconv") from None
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    lines = [(n, line.removesuffix("\n")) for n, line in enumerate(whole_lines(path), start=1) if line.strip()]
     if not lines:
-        raise TextError(f"{name} holds no text: give {what}, one a line")
+        raise TextError(f"{_name(path)} holds no text: give {what}, one a line")
     return lines
 
 

@@ -1,6 +1,6 @@
 """What wake-word engines hear, laid out once as wav files: the same samples for all.
 
-wakeword.evaluate.evaluation and Picovoice's protocol below play their audio to a tape; the scores that an engine in
+wakeword.evaluate and Picovoice's protocol below play their audio to a tape; the scores that an engine in
 another process gives to the tape's files take its place afterwards. So nothing is measured here in a way of its own.
 """
 
@@ -17,6 +17,7 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from benchmarks.clips import HUSH
 from wakeword.detector import DetectorOptions
+from wakeword.evaluate import Measurement, StreamTrace, hear_streams
 from wakeword.evaluate.clips import (
     SPEECH,
     ClipOptions,
@@ -28,7 +29,6 @@ from wakeword.evaluate.clips import (
     hear,
     noise_gain,
 )
-from wakeword.evaluate.evaluation import Measurement, StreamTrace, hear_streams
 from wakeword.evaluate.report import COUNTED, Row
 from wakeword.phrase import variants
 from wakeword.scoring import Point, Scorer, alarm_rate, detections, first_hits, trace

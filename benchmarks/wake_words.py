@@ -26,8 +26,8 @@ from benchmarks.measure import ENVIRONMENT, install
 from benchmarks.wake_engines import ENGINES
 from benchmarks.wake_sound import Heard, Material, ProtocolOptions, SpeakOptions, everyday, picovoice, spoken
 from wakeword.detector import load
+from wakeword.evaluate import EvaluationOptions
 from wakeword.evaluate.clips import CLEAN, Recording, recordings, with_phrase, without_phrase
-from wakeword.evaluate.evaluation import EvaluationOptions
 from wakeword.evaluate.report import COUNTED, DELAY, PlotError, Report, Row, det
 from wakeword.phrase import check, slug
 from wakeword.scoring import AS_SET

@@ -10,7 +10,7 @@ ROOMS = [  # a folder or a file at the top of its package; each imports only fro
     *"asr.errors asr.text asr.files asr.numpy_gru asr.score asr.transcript".split(),
     *"asr.audio asr.native asr.model asr.language asr.search asr.align asr.attention asr.written".split(),
     *"asr.recognizer asr.live asr.training asr.commands asr.serve asr.cli".split(),
-    *"wakeword.phrase wakeword.near_misses wakeword.network wakeword.phonemes wakeword.detector".split(),
+    *"wakeword.phrase wakeword.network wakeword.phonemes wakeword.detector".split(),
     *"wakeword.scoring wakeword.spotter wakeword.several wakeword.listen wakeword.voices wakeword.synthesis".split(),
     *"wakeword.train wakeword.evaluate wakeword.export".split(),
     *"wakeword.cli_listen wakeword.cli_train wakeword.cli recipes benchmarks".split(),

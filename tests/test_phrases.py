@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.text import normalise
-from wakeword.near_misses import near_misses
 from wakeword.phrase import PhraseError, alike, check, pronounce, pronunciations, says, variants, warning, ways
+from wakeword.train.negatives import near_misses
 
 
 @pytest.mark.parametrize(

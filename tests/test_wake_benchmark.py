@@ -17,8 +17,8 @@ from benchmarks.wake_engines import ENGINES, RATE
 from benchmarks.wake_sound import Heard, ProtocolOptions, SpeakOptions, Stream, everyday, measurement, picovoice
 from benchmarks.wake_words import Entry, Outcome
 from wakeword import detector
+from wakeword.evaluate import EvaluationOptions, evaluate
 from wakeword.evaluate.clips import ClipOptions, recordings
-from wakeword.evaluate.evaluation import EvaluationOptions, evaluate
 from wakeword.scoring import trace
 from wakeword.synthesis import Spoken
 

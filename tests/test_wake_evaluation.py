@@ -1,4 +1,4 @@
-"""wakeword.evaluate.evaluation and what it stands on: exact figures from a scorer whose score is the level it hears."""
+"""wakeword.evaluate and what it stands on: exact figures from a scorer whose score is the level it hears."""
 
 import csv
 import json
@@ -16,9 +16,9 @@ from asr.audio.features import SAMPLE_RATE
 from benchmarks.wake_sound import ProtocolOptions, Stream, measurement
 from wakeword import scoring
 from wakeword.detector import Detector, DetectorOptions
+from wakeword.evaluate import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.evaluate import clips as clips_module
 from wakeword.evaluate.clips import CLEAN, ClipOptions, word_end
-from wakeword.evaluate.evaluation import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.evaluate.report import COUNTED, det
 
 

@@ -113,7 +113,7 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from wakeword.evaluate.evaluation import evaluate, write
+    from wakeword.evaluate import evaluate, write
 
     report = evaluate(opened(options), options.files, options.negatives, options.noise)
     print(report.markdown)

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
 
 from asr.commands.terminal import say
-from asr.serve.access import is_loopback
+from asr.serve import is_loopback
 from asr.serve.engine import HTTPError
 from asr.serve.service import ALIASES, Service
 from asr.serve.transcriptions import Transcriptions, captions, error_body

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from asr.commands.listen import MAX_LATENCY_MS
 from asr.commands.terminal import add_model, add_writing, fail, milliseconds, positive, say, written_options
 from asr.errors import UsageError
-from asr.serve.access import Limits, listening_socket, network, read_token, wyoming_address
+from asr.serve import Limits, listening_socket, network, read_token, wyoming_address
 
 if TYPE_CHECKING:
     from asr.serve.service import Service

@@ -25,7 +25,7 @@ from asr.audio import SAMPLE_RATE, AudioError, Recording
 from asr.audio.decoders import Wanted
 from asr.audio.quiet import quiet_codecs
 from asr.recognizer import Recognizer
-from asr.serve.access import Limits
+from asr.serve import Limits
 from asr.transcript import Segment, Transcript
 
 STRANGER = Wanted(from_stranger=True)

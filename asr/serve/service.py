@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from asr.commands.terminal import say
 from asr.live import Listener
 from asr.recognizer import Recognizer
-from asr.serve.access import Limits
+from asr.serve import Limits
 from asr.serve.engine import Engine, Files, HTTPError
 from asr.serve.live import Live, Session
 

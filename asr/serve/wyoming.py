@@ -27,7 +27,7 @@ from asr import __version__
 from asr.audio import SAMPLE_RATE
 from asr.errors import Error
 from asr.live.stream import Result
-from asr.serve.access import Network
+from asr.serve import Network
 from asr.serve.engine import HTTPError
 from asr.serve.live import FormatError, PcmFormat, PcmReader, Session, SessionError
 from asr.serve.service import Service

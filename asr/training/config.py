@@ -50,9 +50,8 @@ class TrainOptions:
     evaluate_every: int = 250  # updates
     crf: bool = False  # train the phonemes by CTC-CRF instead of CTC, see asr.training.ctc_crf
     ctc_share: float = 0.1  # of CTC beside CTC-CRF
-    consistency: float = (
-        0.0  # weight of the difference between two views of each example (Yao et al. 2024); 0: one view
-    )
+    # weight of the difference between two views of each example (Yao et al. 2024); 0: one view
+    consistency: float = 0.0
     keep: int = 5  # best checkpoints, averaged at the end
     seed: int = 1
 

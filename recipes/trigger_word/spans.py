@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wakeword.detector import load
-from wakeword.evaluate.evaluation import evaluate
+from wakeword.evaluate import evaluate
 from wakeword.evaluate.report import DELAY, Row, estimate, table, write_csv
 from wakeword.scoring import SWEPT
 from wakeword.train.build import BuildOptions, build

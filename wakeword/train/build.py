@@ -14,12 +14,12 @@ from asr.audio.features import SAMPLE_RATE
 from wakeword import phrase as phrases
 from wakeword import voices
 from wakeword.detector import DetectorOptions
-from wakeword.near_misses import near_misses
 from wakeword.phonemes import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions, PhonemeModel
 from wakeword.phrase import ways
 from wakeword.synthesis import HARDER, Job, Spoken, said_anew, speak, trim
 from wakeword.train import TriggerModel, TriggerOptions, negatives
 from wakeword.train.examples import Sounds
+from wakeword.train.negatives import near_misses
 from wakeword.train.training import (
     PRETRAINED_TRUNK,
     TrainOptions,
