@@ -49,11 +49,6 @@ PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "torch")  # that result
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def settings_file(program: str) -> Path:
-    """Where defaults are looked for."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / program / "settings.toml"
-
-
 def commands_of(parser: argparse.ArgumentParser) -> Mapping[str, Any]:
     """The parsers of the commands below a command."""
     tables = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
@@ -68,7 +63,8 @@ def with_settings(parser: Any, words: Sequence[str]) -> list[str]:
     """
     at = next((i for i, word in enumerate(words) if word in commands_of(parser)), len(words))
     given = words[words.index("--settings") + 1] if "--settings" in words[: max(0, at - 1)] else None
-    path = Path(given) if given else settings_file(parser.prog)
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / parser.prog
+    path = Path(given) if given else folder / "settings.toml"
     if not given and not path.is_file():
         return list(words)
     try:

@@ -7,7 +7,7 @@ from loud import Loudness, save_loud
 
 from asr.audio.features import SAMPLE_RATE
 from wakeword.cli import main
-from wakeword.evaluate.check import Asked, bar, check, first_seconds, record
+from wakeword.evaluate.check import bar, check, first_seconds, record
 from wakeword.evaluate.clips import EvaluationError, recordings
 
 
@@ -44,7 +44,7 @@ def test_talk_is_as_long_as_it_is_asked_for():
 def test_the_microphone_is_asked_for_sayings_and_then_for_talk(tmp_path, monkeypatch):
     monkeypatch.setattr("wakeword.evaluate.check.utterances", lambda blocks: (next(blocks) for _ in range(9)))
     blocks, said = (np.full(1600, 0.1 * i, np.float32) for i in range(10)), []
-    record(tmp_path / "mine", Asked("boom", 2, 0.3), blocks, said.append)
+    record(tmp_path / "mine", "boom", blocks, said.append, 2, 0.3)
     assert len(list((tmp_path / "mine" / "said").glob("*.wav"))) == 2
     talk, _ = soundfile.read(tmp_path / "mine" / "talk" / "001.wav")
     assert len(talk) == 4800 and talk[0] == pytest.approx(0.2, abs=1e-3)

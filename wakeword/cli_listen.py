@@ -20,11 +20,8 @@ from wakeword.listen import listen as hear
 from wakeword.several import Several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from asr.live import Listener
     from asr.model.interface import AcousticModel
-    from wakeword.listen import Command
 
 
 def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:
@@ -199,8 +196,10 @@ def listen(options: argparse.Namespace) -> int:
         if listener:
             from wakeword.listen import commands
 
-            said = commands(detector, listener, microphone, on_word, confirmed, say)
-            then_transcribe(said, command, options)
+            for found in commands(detector, listener, microphone, on_word, confirmed, say):
+                print(line("microphone", options, found.detection, found.text), flush=True)
+                if command and found.text:
+                    command(found.detection, found.text)
         else:
             for heard in filter(confirmed, hear(detector, microphone)):
                 print(line("microphone", options, heard.detection), flush=True)
@@ -218,14 +217,6 @@ def then_listener(options: argparse.Namespace) -> Listener:
 
     recognizer = Recognizer.of(*acoustic_model(options.recogniser), recognizer_options(options, written=None))
     return Listener(recognizer, ListenerOptions(endpoints=EndpointOptions(nothing=PATIENCE)))
-
-
-def then_transcribe(said: Iterable[Command], run: Program | None, options: argparse.Namespace) -> None:
-    """A line for each command, and the program for those with words."""
-    for found in said:
-        print(line("microphone", options, found.detection, found.text), flush=True)
-        if run and found.text:
-            run(found.detection, found.text)
 
 
 def add_record(p: argparse.ArgumentParser) -> None:

@@ -149,7 +149,7 @@ def check_voice(options: argparse.Namespace) -> int:
         folder = options.folder or Path(f"check-{slug(detector.phrase)}")
         said, talk = folder / checking.SAID, folder / checking.TALK
         with Microphone(MicrophoneOptions(options.device), say) as microphone:
-            checking.record(folder, checking.Asked(detector.phrase), microphone, say)
+            checking.record(folder, detector.phrase, microphone, say)
     print(*checking.check(detector, recordings([said]), recordings([talk])).lines(), sep="\n")
     if options.model:
         say(f'to train on with them: wakeword train "{detector.phrase}" --positives {said} --negatives {talk}')

@@ -51,20 +51,33 @@ def listen(detector: WakeWordDetector, blocks: Iterable[np.ndarray], keep: float
         recent.forget(recent.end - kept_samples - SAMPLE_RATE)  # a step to come may end a little before the block does
 
 
-class Alarms:
-    """`--save-alarms DIR`: a wav file for each detection; those that were false go back into the training."""
+class Recorder:
+    """Writes recordings into a folder, numbered on from what is there already."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, heard: Heard) -> Path:
-        name = slug(Path(heard.detection.name).stem)
-        path = self.folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
+    def save(self, samples: np.ndarray) -> Path:
+        numbers = [int(p.stem) for p in self.folder.glob("*.wav") if p.stem.isdecimal()]
+        return self.write(f"{max(numbers, default=0) + 1:03d}.wav", samples)
+
+    def write(self, name: str, samples: np.ndarray) -> Path:
         import soundfile
 
-        soundfile.write(path, np.clip(heard.samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
-        return path
+        soundfile.write(self.folder / name, np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+        return self.folder / name
+
+
+class Alarms:
+    """`--save-alarms DIR`: a wav file for each detection; those that were false go back into the training."""
+
+    def __init__(self, folder: Path):
+        self._files = Recorder(folder)
+
+    def save(self, heard: Heard) -> Path:
+        name = slug(Path(heard.detection.name).stem)
+        return self._files.write(f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav", heard.samples)
 
 
 class Program:
@@ -151,22 +164,6 @@ def utterances(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for span in segmenter.feed(found.probabilities):
             yield recent.rows(span.start * HOP_SAMPLES, span.end * HOP_SAMPLES)
         recent.forget(segmenter.keep_from * HOP_SAMPLES)
-
-
-class Recorder:
-    """Writes recordings into a folder, numbered on from what is there already."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, samples: np.ndarray) -> Path:
-        import soundfile
-
-        numbers = [int(p.stem) for p in self.folder.glob("*.wav") if p.stem.isdecimal()]
-        path = self.folder / f"{max(numbers, default=0) + 1:03d}.wav"
-        soundfile.write(path, np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
-        return path
 
 
 DETECTION_DELAY_S = 0.12  # may lie between a word's end and its detection: the command is heard from so long before

@@ -9,6 +9,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Screen(Output):
         first = next(segments, None)
         if self._mark:
             sys.stdout.write("\n" * self._begun + f"==> {_shown(source)} <==\n")
-        for part in self._writer.parts(_again(first, segments)):
+        for part in self._writer.parts(chain([first] if first else [], segments)):
             sys.stdout.write(self._with_name(part, source))
             sys.stdout.flush()
             self._begun = True
@@ -67,12 +68,6 @@ class Screen(Output):
         if not isinstance(self._writer, StreamWriter):
             self._writer.write(transcript, sys.stdout)
             sys.stdout.flush()
-
-
-def _again(first: Segment | None, rest: Iterator[Segment]) -> Iterator[Segment]:
-    if first:
-        yield first
-    yield from rest
 
 
 def _shown(name: str) -> str:

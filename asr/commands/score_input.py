@@ -35,7 +35,8 @@ def read_texts(path: str | Path, plain: bool = False) -> list[Text]:
     """
     path = Path(path)
     try:
-        if path.is_dir() and not (path / "wav.scp").exists() and not _has_audio(path):
+        has_audio = path.is_dir() and any(p.suffix.lower() in audio.SUFFIXES for p in path.rglob("*"))
+        if path.is_dir() and not (path / "wav.scp").exists() and not has_audio:
             return _results(path)
         if path.is_dir() or path.suffix == ".tsv" and not plain:
             return [Text(u.name, u.raw, u.speaker, u.corpus) for u in corpora.read(path)]
@@ -50,10 +51,6 @@ def read_texts(path: str | Path, plain: bool = False) -> list[Text]:
     if plain or len(set(keys)) < len(keys) or not all(re.search(r"[\d_/.-]", key.strip(".")) for key in keys):
         return [Text("", line) for line in lines]
     return [Text(key, line.strip()[len(key) :].strip()) for key, line in zip(keys, lines)]
-
-
-def _has_audio(folder: Path) -> bool:
-    return any(p.suffix.lower() in audio.SUFFIXES for p in folder.rglob("*"))
 
 
 def _contents(path: Path) -> str:
@@ -119,12 +116,9 @@ def match(reference: Sequence[Text], hypothesis: Sequence[Text]) -> dict[int, in
         if all(len(set(side)) == len(side) for side in keys):
             places = {key: i for i, key in enumerate(keys[1])}
             return {i: places[key] for i, key in enumerate(keys[0]) if key in places}
-    names = [t.name for side in (reference, hypothesis) for t in side if _twice(t, side)]
-    raise ScoreError(f"{names[0]} stands twice on one side: leave one of them out")
-
-
-def _twice(text: Text, side: Sequence[Text]) -> bool:
-    return sum(_parts(t.name) == _parts(text.name) for t in side) > 1
+    named_alike = zip((reference, hypothesis), sides)
+    twice = [t.name for texts, parts in named_alike for t, own in zip(texts, parts) if parts.count(own) > 1]
+    raise ScoreError(f"{twice[0]} stands twice on one side: leave one of them out")
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -90,7 +90,9 @@ class Audio:
     """Utterances decoded once into one file of 16-bit samples at 16 kHz, read through the page cache."""
 
     def __init__(self, utterances: list[Utterance], cache: Path):
-        listing = "\n".join(_identity(u) for u in _present(utterances))
+        if missing := [u.path for u in utterances if not u.path.is_file()]:
+            raise ManifestError(f"{len(missing)} audio files of the manifest are missing, {missing[0]} the first")
+        listing = "\n".join(map(_identity, utterances))
         base = cache / hashlib.sha256(listing.encode()).hexdigest()[:16]
         pcm, ends = base.with_suffix(".pcm"), base.with_suffix(".npy")
         if not ends.exists():
@@ -131,13 +133,6 @@ def _identity(u: Utterance) -> str:
     """What the key of the cache is made of: a file that was replaced or written to is decoded anew."""
     part, status = "" if u.start is None else f" {u.start} {u.duration}", u.path.stat()
     return f"{u.path.resolve()} {status.st_size} {status.st_mtime_ns}{part}"
-
-
-def _present(utterances: list[Utterance]) -> list[Utterance]:
-    missing = [u.path for u in utterances if not u.path.is_file()]
-    if missing:
-        raise ManifestError(f"{len(missing)} audio files of the manifest are missing, {missing[0]} the first")
-    return utterances
 
 
 def _decode(utterances: list[Utterance], pcm: Path, ends: Path) -> None:

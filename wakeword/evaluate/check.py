@@ -22,15 +22,6 @@ SAID, TALK = "said", "talk"  # folders of what is recorded
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is recorded for a check."""
-
-    phrase: str
-    times: int = 10
-    seconds: float = 60.0  # of talk
-
-
-@dataclass(frozen=True)
 class Check:
     """The scores of sayings and of talk."""
 
@@ -102,12 +93,19 @@ def first_seconds(blocks: Iterable[np.ndarray], seconds: float) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def record(folder: Path, asked: Asked, blocks: Iterable[np.ndarray], say: Callable[[str], object]) -> None:
-    """Ask at the microphone for sayings, then for talk, and write both into ``folder``."""
+def record(
+    folder: Path,
+    phrase: str,
+    blocks: Iterable[np.ndarray],
+    say: Callable[[str], object],
+    times: int = 10,
+    talk: float = 60,
+) -> None:
+    """Ask at the microphone for sayings, then for ``talk`` s of anything else, and write both into ``folder``."""
     blocks, recorder = iter(blocks), Recorder(folder / SAID)
-    say(f'say "{asked.phrase}" {asked.times} times, as you would at home, with a pause after each')
-    for number, samples in enumerate(islice(utterances(blocks), asked.times), start=1):
+    say(f'say "{phrase}" {times} times, as you would at home, with a pause after each')
+    for number, samples in enumerate(islice(utterances(blocks), times), start=1):
         recorder.save(samples)
-        say(f"{number} of {asked.times}")
-    say(f"now talk for {asked.seconds:.0f} s of anything else, or let the radio talk")
-    Recorder(folder / TALK).save(first_seconds(blocks, asked.seconds))
+        say(f"{number} of {times}")
+    say(f"now talk for {talk:.0f} s of anything else, or let the radio talk")
+    Recorder(folder / TALK).save(first_seconds(blocks, talk))
