@@ -55,15 +55,12 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text: clips, used in turn")
+    top = measure.parser(__doc__, "audio_filepath, duration, text: clips, used in turn")
     top.add_argument("--of", nargs="+", choices=DIMENSIONS, default=["length"], help="what grows (default: length)")
     top.add_argument("--lengths", dest="length", type=int, nargs="+", metavar="S", default=DIMENSIONS["length"].values)
     top.add_argument("--beams", type=int, nargs="+", metavar="N", default=DIMENSIONS["beams"].values)
     top.add_argument("--starts", type=int, default=7, help="of the command with 5 s of speech (default: 7)")
     top.add_argument("--every", type=int, default=4, metavar="N", help="for beams: each N-th clip only (default: 4)")
-    top.add_argument("--model", default="english", help="packaged model or checkpoint")
-    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 

@@ -5,6 +5,7 @@ Runs in the environment of the peers, too, which is made here: only the standard
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -31,6 +32,15 @@ ROOT = Path(__file__).parent.parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 Row = Mapping[str, object]
 T = TypeVar("T")
+
+
+def parser(about: str, manifest: str) -> argparse.ArgumentParser:
+    """The options that benchmarks of clips share. manifest: what its lines hold."""
+    top = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("manifest", type=Path, help=f"JSON lines with {manifest}")
+    top.add_argument("--model", default="english", help="packaged model or checkpoint")
+    top.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
+    return top
 
 
 @dataclass(frozen=True)

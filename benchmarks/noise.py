@@ -43,12 +43,9 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, corpus")
+    top = measure.parser(__doc__, "audio_filepath, duration, corpus")
     top.add_argument("--minutes", type=float, default=10.0, help="of every sound (default: 10)")
     top.add_argument("--only", metavar="TEXT", help="sounds with this in their name")
-    top.add_argument("--model", default="english", help="packaged model or checkpoint")
-    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 

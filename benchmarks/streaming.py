@@ -133,14 +133,11 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text")
+    top = measure.parser(__doc__, "audio_filepath, duration, text")
     top.add_argument("--latencies", type=float, nargs="+", default=LATENCIES, metavar="MS")
     top.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth clip (default: all)")
     top.add_argument("--clips", type=int, default=10, metavar="N", help="joined to a stream (default: 10)")
     top.add_argument("--seed", type=int, default=1, help="of the order of the clips and of the pauses")
-    top.add_argument("--model", default="english", help="packaged model or checkpoint")
-    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 

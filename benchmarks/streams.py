@@ -12,7 +12,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -50,15 +49,12 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath")
+    top = measure.parser(__doc__, "audio_filepath")
     top.add_argument("--listen", type=int, nargs="+", default=[1, 10, 40, 60], metavar="N", help="transcriptions")
     top.add_argument("--wake", type=int, nargs="+", default=[1, 100, 400, 800], metavar="N", help="wake-word streams")
     top.add_argument("--seconds", type=float, default=20.0, help="of each stream (default: 20)")
     top.add_argument("--alone", type=int, default=40, metavar="N", help="streams also run alone (default: 40)")
-    top.add_argument("--model", default="english", help="packaged model or checkpoint")
     top.add_argument("--detector", metavar="FILE", help="default: weights by chance, which cost the same")
-    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 
@@ -70,12 +66,10 @@ def sound(manifest: Sequence[dict], seed: int, seconds: float) -> list[np.ndarra
     return np.split(samples, range(round(BLOCK * RATE), len(samples), round(BLOCK * RATE)))
 
 
-def wake_word(path: str | None) -> Detector:
-    return load_detector(path) if path else by_chance(TriggerOptions())
-
-
-def by_chance(options: TriggerOptions) -> Detector:
-    """Untrained; it costs as much as a trained one."""
+def wake_word(path: str | None, options: TriggerOptions = TriggerOptions()) -> Detector:
+    """Of a file; without one untrained, which costs as much as a trained one."""
+    if path:
+        return load_detector(path)
     torch.manual_seed(1)
     model = TriggerModel(options)
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}

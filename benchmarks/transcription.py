@@ -59,11 +59,9 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    top.add_argument("manifest", type=Path, help="JSON lines with audio_filepath, duration, text, corpus")
+    top = measure.parser(__doc__, "audio_filepath, duration, text, corpus")
     top.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     top.add_argument("--limit", type=int, metavar="N", help="N clips, spread evenly over the manifest")
-    top.add_argument("--model", default="english", help="of our engine: packaged model or checkpoint")
     top.add_argument(
         "--environment",
         type=Path,
@@ -71,7 +69,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="virtual environment of the peers: made, and filled where it lacks a package",
     )
-    top.add_argument("--out", type=Path, default=measure.ROOT / "benchmarks" / "results", metavar="DIR")
     return top
 
 

@@ -26,6 +26,19 @@ WAKE_WORDS = "wakeword.several"  # a module with `detectors(names, phrases, reco
 T = TypeVar("T")
 
 
+async def unless(
+    other: Coroutine[Any, Any, object], waiting: Coroutine[Any, Any, T], seconds: float | None = None
+) -> T | None:
+    """What is waited for; None when the other comes first, or after so many seconds."""
+    tasks = coming, _ = asyncio.create_task(waiting), asyncio.create_task(other)
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return coming.result() if coming.done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def wake_words() -> Any:
     """The module of wake words: `asr` imports nothing of the package above it, and loads this one by its name."""
     return import_module(WAKE_WORDS)
@@ -97,13 +110,7 @@ class Service:
 
     async def unless_stopped(self, waiting: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:
         """What is waited for; None when the server is being stopped, or after so many seconds."""
-        tasks = coming, _ = asyncio.create_task(waiting), asyncio.create_task(self.stopping.wait())
-        try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            return coming.result() if coming.done() else None
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await unless(self.stopping.wait(), waiting, seconds)
 
     def log(self, text: str) -> None:
         """Log what was said if that was asked for; it is written nowhere else."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import json
@@ -21,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.types import Receive, Scope, Send
 
 from asr.serve.engine import HTTPError, Job, playable
-from asr.serve.service import ALIASES, RETRY_S, Service
+from asr.serve.service import ALIASES, RETRY_S, Service, unless
 from asr.transcript import FORMATS, Segment, Transcript, Word, fields
 
 MAX_FIELDS, MAX_FIELD_BYTES = 40, 64_000  # of a form
@@ -118,7 +117,7 @@ class Transcriptions:
                 first = await anext(segments, None)  # what is wrong with a file is mostly known by then
                 events = self._events(job, first, segments)
                 await StreamingResponse(events, media_type="text/event-stream")(scope, receive, send)
-            elif transcript := await _unless_gone(job, receive):
+            elif transcript := await unless(_gone(receive), _finished(job)):
                 self._service.log(transcript.text)
                 await _response(transcript, wanted)(scope, receive, send)
         finally:
@@ -156,17 +155,6 @@ def _file(form: FormData) -> Any:
     if isinstance(found[0], str):
         raise HTTPError(400, f"the field 'file' is a text and no file: {HOW_TO_SEND}", "no_file", param="file")
     return found[0].file
-
-
-async def _unless_gone(job: Job, receive: Receive) -> Transcript | None:
-    """The whole transcript; None when the client has gone away meanwhile."""
-    finished, gone = asyncio.ensure_future(_finished(job)), asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait({finished, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return finished.result() if finished.done() else None
-    finally:
-        finished.cancel()
-        gone.cancel()
 
 
 async def _finished(job: Job) -> Transcript:

@@ -136,9 +136,8 @@ class Phonemes(NamedTuple):
 def _of_the_same_rank(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Each score -> that of the same rank among others, which are sorted."""
     ranks = scores.ravel().argsort().argsort().reshape(scores.shape)
-    return np.interp((ranks + 0.5) / scores.size, (np.arange(len(others)) + 0.5) / len(others), others).astype(
-        np.float32
-    )
+    places = (np.arange(len(others)) + 0.5) / len(others)
+    return np.interp((ranks + 0.5) / scores.size, places, others).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -159,10 +158,8 @@ class Validation:
     @property
     def figures(self) -> dict[str, float]:
         told = {f"missed at {rate:g}/h": share for rate, share in self.missed.items()}
-        return {
-            name: round(share, 4)
-            for name, share in (told | {f"missed {c}": m for c, m in self.missed_in.items()}).items()
-        }
+        told |= {f"missed {condition}": share for condition, share in self.missed_in.items()}
+        return {name: round(share, 4) for name, share in told.items()}
 
     def interval(self, rate: float) -> tuple[float, float]:
         """The 95 % interval of the share missed at a rate."""
@@ -182,10 +179,8 @@ def measure(
     if phonemes:
         scores, hours = phonemes.fused(rnn), held.hours + _hours(held.learnt)
         tail = max(LEAST_TAIL, round(TAIL_RATE * hours))
-        found, different = (
-            thresholds(_events(scores, step), hours, RATES, tail, shape=True),
-            different + _hours(held.learnt),
-        )
+        found = thresholds(_events(scores, step), hours, RATES, tail, shape=True)
+        different += _hours(held.learnt)
     else:
         scores, found = rnn, thresholds(_events(rnn, step), held.hours / STRANGERS, RATES, TAIL)
     best, where = _best(scores.phrases, held, step)
@@ -210,19 +205,12 @@ def _best(scores: np.ndarray, held: ValidationSet, step: float) -> tuple[np.ndar
 
 def heard_at_ends(held: ValidationSet, fusion: Fusion, before: float = 2.0) -> np.ndarray:
     """How well the phonemes say the phrase, up to its end and from ``before`` s before, by held-out voices in quiet."""
-    spoken = zip(held.frames.numpy(), held.ends, held.conditions)
-    ends = [
-        (of, round(end / SAMPLE_RATE * FRAMES_PER_SECOND))
-        for of, ends, condition in spoken
-        for end in ends
-        if condition == QUIET
-    ]
-    return np.array(
-        [
-            fusion.heard(of[max(0, end - round(before * FRAMES_PER_SECOND)) : end + round(EARLY * FRAMES_PER_SECOND)])
-            for of, end in ends
-        ]
-    )
+    back, on = round(before * FRAMES_PER_SECOND), round(EARLY * FRAMES_PER_SECOND)
+    found = []
+    for frames, ends, condition in zip(held.frames.numpy(), held.ends, held.conditions):
+        for end in (round(sample / SAMPLE_RATE * FRAMES_PER_SECOND) for sample in ends if condition == QUIET):
+            found.append(fusion.heard(frames[max(0, end - back) : end + on]))
+    return np.array(found)
 
 
 def _hours(streams: list[Tensor]) -> float:
