@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,58 @@ from asr.serve.engine import FAILED, Engine
 
 MAX_PIECE_SAMPLES = SAMPLE_RATE  # samples of a stream that a step takes at most
 MAX_UNREAD = 1_000  # results that may wait for a client
+ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # name: type of a sample
+
+
+class FormatError(Error):
+    """One sentence: what is wrong with a client's audio format."""
+
+
+@dataclass(frozen=True)
+class PcmFormat:
+    """How a live client's samples are written. Raises FormatError for values that make no sense."""
+
+    encoding: str = "s16le"
+    rate: int = SAMPLE_RATE  # Hz
+    channels: int = 1  # interleaved; their mean is heard, or one where they cancel
+
+    def __post_init__(self):
+        if not (isinstance(self.encoding, str) and self.encoding in ENCODINGS):
+            raise FormatError(f"the encoding must be one of {', '.join(ENCODINGS)}")
+        if type(self.rate) is not int or not 8_000 <= self.rate <= 192_000:
+            raise FormatError("the rate must be a whole number of 8000 to 192000 Hz")
+        if type(self.channels) is not int or not 1 <= self.channels <= 8:
+            raise FormatError("the number of channels must be 1 to 8")
+
+
+class PcmReader:
+    """Feed bytes, cut anywhere; flush at the end."""
+
+    def __init__(self, format: PcmFormat):
+        self._type, self._channels = ENCODINGS[format.encoding], format.channels
+        self._frame_bytes = np.dtype(self._type).itemsize * format.channels
+        self._rest = b""
+        self._resampler = None
+        if format.rate != SAMPLE_RATE:
+            self._resampler = soxr.ResampleStream(format.rate, SAMPLE_RATE, 1, dtype="float32")
+        self._mixer = Mixer(None)
+
+    def feed(self, data: bytes, last: bool = False) -> np.ndarray:
+        """The samples (n,) float32 at 16 kHz that are now complete."""
+        data = self._rest + data
+        whole = len(data) // self._frame_bytes * self._frame_bytes
+        data, self._rest = data[:whole], data[whole:]
+        mono = self._mixer(np.frombuffer(data, self._type).reshape(-1, self._channels))
+        return self._resampler.resample_chunk(mono, last=last) if self._resampler else mono
+
+    @property
+    def bad_samples(self) -> int:
+        """So far: NaN, infinite or absurdly large; they became silence."""
+        return self._mixer.bad
+
+    def flush(self) -> np.ndarray:
+        """What the resampler still holds."""
+        return self.feed(b"", last=True)
 
 
 class SessionError(Exception):
@@ -159,85 +211,26 @@ class Live:
         with self.changed:
             blocks = {s: s.take() for s in self._sessions if s.waiting}
             ended = [s for s in self._sessions if s.ending and not s.waiting]
-        self._attempt(lambda spoken: self._feed(blocks, spoken), list(blocks))
-        self._attempt(lambda spoken: self._flush(ended, spoken), ended)
+        self._work(blocks)
+        self._work(dict.fromkeys(ended, np.zeros(0, np.float32)), last=True)
         for session in ended:
             session.put([], last=True)
             self.forget(session)
         return sum(map(len, blocks.values())) / SAMPLE_RATE
 
-    def _feed(self, blocks: dict[Session, np.ndarray], spoken: dict[Session, Stream]) -> list[list[Result]]:
-        for session, block in blocks.items():
-            session.put(session.watch.feed(block) if session.watch else [])
-        return self._listener.feed(list(spoken.values()), [blocks[s] for s in spoken])
-
-    def _flush(self, ended: list[Session], spoken: dict[Session, Stream]) -> list[list[Result]]:
-        for session in ended:
-            session.put(session.watch.flush() if session.watch else [])
-        return self._listener.flush(list(spoken.values()))
-
-    def _attempt(self, work: Callable[[dict[Session, Stream]], list[list[Result]]], sessions: list[Session]) -> None:
-        """Give the results to the sessions; a mistake of the server's own ends them, and the server goes on."""
-        spoken = {s: s.stream for s in sessions if s.stream}
+    def _work(self, blocks: dict[Session, np.ndarray], last: bool = False) -> None:
+        """Give each session the results of its block, or of its end; a mistake of our own ends them, and no others."""
+        streams = {s: s.stream for s in blocks if s.stream}
         try:
-            for session, results in zip(spoken, work(spoken)):
+            for session, block in blocks.items():
+                if session.watch:
+                    session.put(session.watch.flush() if last else session.watch.feed(block))
+            live = list(streams.values())
+            found = self._listener.flush(live) if last else self._listener.feed(live, [blocks[s] for s in streams])
+            for session, results in zip(streams, found):
                 session.put(results)
         except Exception:
             traceback.print_exc()
-            for session in sessions:
+            for session in blocks:
                 session.put([SessionError(FAILED.format("stream"))], last=True)
                 self.forget(session)
-
-
-ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # name: type of a sample
-
-
-class FormatError(Error):
-    """One sentence: what is wrong with a client's audio format."""
-
-
-@dataclass(frozen=True)
-class PcmFormat:
-    """How a live client's samples are written. Raises FormatError for values that make no sense."""
-
-    encoding: str = "s16le"
-    rate: int = SAMPLE_RATE  # Hz
-    channels: int = 1  # interleaved; their mean is heard, or one where they cancel
-
-    def __post_init__(self):
-        if not (isinstance(self.encoding, str) and self.encoding in ENCODINGS):
-            raise FormatError(f"the encoding must be one of {', '.join(ENCODINGS)}")
-        if type(self.rate) is not int or not 8_000 <= self.rate <= 192_000:
-            raise FormatError("the rate must be a whole number of 8000 to 192000 Hz")
-        if type(self.channels) is not int or not 1 <= self.channels <= 8:
-            raise FormatError("the number of channels must be 1 to 8")
-
-
-class PcmReader:
-    """Feed bytes, cut anywhere; flush at the end."""
-
-    def __init__(self, format: PcmFormat):
-        self._type, self._channels = ENCODINGS[format.encoding], format.channels
-        self._frame_bytes = np.dtype(self._type).itemsize * format.channels
-        self._rest = b""
-        self._resampler = None
-        if format.rate != SAMPLE_RATE:
-            self._resampler = soxr.ResampleStream(format.rate, SAMPLE_RATE, 1, dtype="float32")
-        self._mixer = Mixer(None)
-
-    def feed(self, data: bytes, last: bool = False) -> np.ndarray:
-        """The samples (n,) float32 at 16 kHz that are now complete."""
-        data = self._rest + data
-        whole = len(data) // self._frame_bytes * self._frame_bytes
-        data, self._rest = data[:whole], data[whole:]
-        mono = self._mixer(np.frombuffer(data, self._type).reshape(-1, self._channels))
-        return self._resampler.resample_chunk(mono, last=last) if self._resampler else mono
-
-    @property
-    def bad_samples(self) -> int:
-        """So far: NaN, infinite or absurdly large; they became silence."""
-        return self._mixer.bad
-
-    def flush(self) -> np.ndarray:
-        """What the resampler still holds."""
-        return self.feed(b"", last=True)
