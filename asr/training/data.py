@@ -115,9 +115,9 @@ class Audio:
 class Joined:
     """Several corpora's audio under one index."""
 
-    def __init__(self, parts: list[Audio], sizes: list[int]):
-        self._parts, self._starts = parts, np.cumsum([0, *sizes])
-        self.durations = np.concatenate([part.durations for part in parts])
+    def __init__(self, corpora: list[list[Utterance]], cache: Path):
+        self._parts, self._starts = [Audio(c, cache) for c in corpora], np.cumsum([0, *map(len, corpora)])
+        self.durations = np.concatenate([part.durations for part in self._parts])
 
     def __getitem__(self, i: int) -> np.ndarray:
         part = int(np.searchsorted(self._starts, i, side="right")) - 1

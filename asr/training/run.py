@@ -73,7 +73,7 @@ def train_run(
         lexicon = lexicon.with_guesses([*texts, *(u.text for u in material.dev)])
     torch.manual_seed(train_options.seed)
     model, cache = JointModel(model_options), folder / "cache"
-    audio = Joined([Audio(c, cache) for c in material.corpora], [len(c) for c in material.corpora])
+    audio = Joined(material.corpora, cache)
     utterances = measured([u for c in material.corpora for u in c], audio)
     augmenter = Augmenter(augment_options, material.noises)
     examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)

@@ -147,7 +147,7 @@ def run(options: argparse.Namespace) -> None:
         decoder.load_state_dict(tensors(read_weights(options.start_from, FORMAT, "attention decoder")[0]))
     cache = options.out / "cache"
     corpora = [read_manifest(m) for m in options.manifests]
-    audio = Joined([Audio(c, cache) for c in corpora], [len(c) for c in corpora])
+    audio = Joined(corpora, cache)
     augmenter = Augmenter(augment_options, read_noises(options.noise))
     examples = Examples([u for c in corpora for u in c], audio, augmenter, model, None, train_options)
     dev = read_manifest(options.dev)

@@ -149,7 +149,7 @@ def run(options: argparse.Namespace) -> None:
     torch.manual_seed(training.seed)
     ear = Ear(lexicon.phonemes)
     corpora = [read_manifest(m) for m in options.manifests]
-    audio = Joined([Audio(c, options.out / "cache") for c in corpora], [len(c) for c in corpora])
+    audio = Joined(corpora, options.out / "cache")
     augmenter = Augmenter(AUGMENT, read_noises(options.noise))
     as_model = cast("CTCModel", ear)  # it has all that training asks of one
     examples = Examples([u for c in corpora for u in c], audio, augmenter, as_model, lexicon, training)
