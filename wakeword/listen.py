@@ -1,4 +1,4 @@
-"""The live listener: blocks from any source in, an action for every detection."""
+"""The live listener: blocks from any source in, an action for every detection; word, then command; recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trigger-word RNN in numpy; the same weights as wakeword.train.training, stepped through without torch."""
+"""The trigger-word RNN in numpy, with the weights of wakeword.train, and the front-end that detectors share."""
 
 from __future__ import annotations
 

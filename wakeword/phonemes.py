@@ -1,6 +1,8 @@
-"""A small two-way CTC model of phonemes in numpy: what does this second of sound say?
+"""A small two-way CTC model of phonemes in numpy, and how what it hears and the RNN's score become one score.
 
-The acoustic model of asr.model.network.ctc at full context, with its own weights (recipes/wake_words/phonemes.toml).
+The RNN knows the phrase from synthetic voices; the phonemes are known from hundreds of real speakers. The two make
+different mistakes, so that what both hear was said. The RNN hears everything, the phoneme model all stretches in which
+voice activity finds a voice; a power of the odds of the RNN's score is multiplied by a power of what the phonemes say.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ States = tuple[np.ndarray, ...]  # (1, H) of each layer
 class PhonemeModel:
     """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms.
 
-    The weights are read when they are first asked for: a detector that has heard nothing yet needs 10 MB less.
+    The acoustic model of asr.model.network.ctc, with weights of its own (recipes/wake_words/phonemes.toml). They
+    are read when they are first asked for: a detector that has heard nothing yet needs 10 MB less.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray] | Path, symbols: tuple[str, ...], layers: int, n_mels: int):
@@ -103,7 +106,7 @@ class _Network:
 
 def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """x (C, T, F), weight (O, C, 3, 3) -> (O, T', F'), a stride of 2 both ways."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (1, 2))[:, ::2, ::2]
+    windows = sliding_window_view(x, weight.shape[2:], (1, 2))[:, ::2, ::2]
     c, t, f = windows.shape[:3]
     columns = windows.transpose(1, 2, 0, 3, 4).reshape(t * f, -1)
     return (columns @ weight.reshape(len(weight), -1).T + bias).reshape(t, f, -1).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""How English words are pronounced, and which of them sound alike: the packaged lexicon, no network needed."""
+"""A wake phrase: is it one, how is it said, which words sound alike? By the packaged lexicon, no network needed."""
 
 from __future__ import annotations
 

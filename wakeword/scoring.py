@@ -1,4 +1,8 @@
-"""Thresholds from scores on speech without the phrase: how high for at most so many false alarms an hour."""
+"""How high a score must be for at most so many false alarms an hour; hits and false alarms at any threshold.
+
+All of it comes from traces, the scores of every step, computed once. A threshold is tried by the detector's own
+``pick`` on the traces, so every figure is that of the real detector.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Several wake words at a time, as one detector: what they have in common is computed once."""
+"""Several wake words at a time, as one detector: what they have in common is computed once.
+
+`asr serve` loads this module by its name (asr.serve.service.WAKE_WORDS), for `detectors` and `Watch`.
+"""
 
 from __future__ import annotations
 

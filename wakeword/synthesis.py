@@ -1,4 +1,8 @@
-"""A phrase and its near-misses, spoken by every installed voice: folders of clips that a killed run goes on with."""
+"""A phrase and its near-misses, spoken by every installed voice: folders of clips that a killed run goes on with.
+
+Then other people and other moods say the same clip: pitch, vocal tract and durations are changed apart from each other.
+A vocoder (WORLD: Morise et al. 2016) takes a clip apart into pitch, spectral envelope and breath, every 5 ms.
+"""
 
 from __future__ import annotations
 

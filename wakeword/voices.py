@@ -1,4 +1,8 @@
-"""Synthesisers that are Python packages: networks, run by ONNX Runtime on one thread."""
+"""Voices: text -> speech by the synthesisers that are installed, each call another speaker.
+
+For both trainings: sentences for the recogniser, phrases for a wake word. Every engine varies what it can (blends of
+styles, formants, pitch, pace), so that a corpus made with it does not sound like one person.
+"""
 
 from __future__ import annotations
 

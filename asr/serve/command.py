@@ -1,4 +1,4 @@
-"""The command `asr serve`."""
+"""The command `asr serve`: its options, and how it starts."""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 As in the lecture's exercise: positives, negatives and a background become one recording whose labels are known by
 construction. Made on the fly from a seed, so that no two are alike and any of them can be made again.
+
+Hard negatives are the moments at which a half-trained detector is fooled most, to be trained on more often:
+hard-example mining (Sung & Poggio 1994; Shrivastava et al. 2016).
 """
 
 from __future__ import annotations
