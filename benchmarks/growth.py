@@ -165,11 +165,7 @@ def sentence(rows: Sequence[dict], dimension: Dimension) -> str:
 
 
 def draw(rows: Sequence[dict], dimension: Dimension, path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = measure.pyplot()
     figure, both = pyplot.subplots(1, len(dimension.costs), figsize=(9, 3.5), layout="constrained")
     for axes, name in zip(both, dimension.costs):
         axes.plot([row[dimension.column] for row in rows], [row[name] for row in rows], "o-", color="tab:red")

@@ -19,14 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
-from typing import TypeVar
+from typing import Any, TypeVar
 
-WHISPER = """
-import json, sys
-from whisper_normalizer.english import EnglishTextNormalizer
-lists, normalise = json.load(open(sys.argv[1])), EnglishTextNormalizer()
-json.dump([[normalise(text) for text in texts] for texts in lists], open(sys.argv[2], "w"))
-"""
 ENVIRONMENT = Path.home() / ".cache" / "asr-benchmarks"
 ROOT = Path(__file__).parent.parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -147,18 +141,6 @@ def tried(command: list[str]) -> str:
     return f"{' '.join(command)}: {last}" if done.returncode else ""
 
 
-def whisper_normalised(lists: list[list[str]], environment: Path) -> list[list[str]]:
-    """Lists of equally many texts through Whisper's normaliser; [] where that cannot be had."""
-    problem = install(environment, ("whisper-normalizer",))
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "in.json", Path(folder) / "out.json"
-        before.write_text(json.dumps(lists))
-        problem = problem or tried([str(environment / "bin" / "python"), "-c", WHISPER, str(before), str(after)])
-        if problem:
-            print(f"no column for Whisper's normaliser: {problem}", file=sys.stderr)
-        return [] if problem else json.loads(after.read_text())
-
-
 def markdown(rows: Sequence[Row]) -> str:
     """A Markdown table; text to the left, numbers to the right."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -180,6 +162,16 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     from wakeword.evaluate import report  # not where peers run
 
     report.write_csv(path, rows)
+
+
+def pyplot() -> Any:
+    """matplotlib's, for files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def with_intervals(row: dict) -> dict:

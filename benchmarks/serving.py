@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -44,50 +43,35 @@ answer; of streams from the end of the last word to its final text, which waits 
 PAUSE = np.zeros(RATE, np.float32)  # between two repetitions of the clip in a stream
 
 
-@dataclass(frozen=True)
-class Load:
-    """What a server did under one load."""
+def row(
+    load: str, done: int, wrong: int, wall: float, cpu: float, audio: float, peak: float, delays: Sequence[float]
+) -> dict:
+    """What a server did under one load.
 
-    name: str
-    done: int
-    wrong: int  # lost, refused, or with another text than the first
-    wall: float  # s
-    cpu: float  # s of the server's processor time
-    audio: float  # s of sound
-    peak: float  # MB that the server had in memory at most
-    delays: tuple[float, float]  # s, median and 95 %: of answers, or of finals after the end of speech
-
-    @property
-    def row(self) -> dict:
-        return {
-            "load": self.name,
-            "done": self.done,
-            "wrong or lost": self.wrong,
-            "wall, s": self.wall,
-            "CPU s per audio s": self.cpu / self.audio,
-            "peak MB": self.peak,
-            "delay median, s": self.delays[0],
-            "delay 95 %, s": self.delays[1],
-        }
+    wrong: lost, refused, or with another text than the first. wall, cpu: s, cpu of the server alone; audio: s of sound.
+    peak: MB that the server had in memory at most. delays: s, of answers, or of finals after the end of speech.
+    """
+    median, late = np.percentile(delays or [np.nan], [50, 95]).tolist()
+    found = {"load": load, "done": done, "wrong or lost": wrong, "wall, s": wall, "CPU s per audio s": cpu / audio}
+    return found | {"peak MB": peak, "delay median, s": median, "delay 95 %, s": late}
 
 
 def main() -> int:
     options = parser().parse_args()
     machine, sound = measure.machine(), audio.load(str(options.clip))
-    loads = []
+    rows = []
     with serving(options) as (address, pid):
         if options.uploads:
-            loads.append(asyncio.run(uploads(address, pid, sound, options)))
+            rows.append(asyncio.run(uploads(address, pid, sound, options)))
         for count in options.streams:
-            loads.append(asyncio.run(streams(address, pid, sound, count, options.seconds)))
-    rows = [load.row for load in loads]
+            rows.append(asyncio.run(streams(address, pid, sound, count, options.seconds)))
     text = HEAD.format(command=" ".join(["python -m benchmarks.serving", *sys.argv[1:]]), machine=machine)
     text += measure.markdown(rows)
     print(text)
     if options.out:
         options.out.write_text(text)
         measure.write_csv(options.out.with_suffix(".csv"), rows)
-    return int(any(load.wrong for load in loads))
+    return int(any(row["wrong or lost"] for row in rows))
 
 
 @contextmanager
@@ -126,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-async def uploads(address: str, pid: int, sound: np.ndarray, options: argparse.Namespace) -> Load:
+async def uploads(address: str, pid: int, sound: np.ndarray, options: argparse.Namespace) -> dict:
     body = io.BytesIO()
     soundfile.write(body, np.resize(sound, MINUTE * RATE), RATE, format="FLAC")
     url, places = f"http://{address}/v1/audio/transcriptions", asyncio.Semaphore(options.at_once)
@@ -144,17 +128,17 @@ async def uploads(address: str, pid: int, sound: np.ndarray, options: argparse.N
     wrong = sum(not text or text != texts[0] for text in texts)
     spent = time.monotonic() - began, cpu(pid) - before
     name = f"{options.uploads} uploads of a minute, {options.at_once} at a time"
-    return Load(name, len(texts), wrong, *spent, MINUTE * len(texts), measure.peak(pid), quantiles(took))
+    return row(name, len(texts), wrong, *spent, MINUTE * len(texts), measure.peak(pid), took)
 
 
-async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds: float) -> Load:
+async def streams(address: str, pid: int, sound: np.ndarray, count: int, seconds: float) -> dict:
     began, before = time.monotonic(), cpu(pid)
     alone = (stream(address, sound, i / count, seconds) for i in range(count))
     heard = await asyncio.gather(*alone, return_exceptions=True)
     wrong = sum(isinstance(one, BaseException) or not one for one in heard)
     delays = [delay for one in heard if not isinstance(one, BaseException) for delay in one]
     spent = time.monotonic() - began, cpu(pid) - before
-    return Load(f"{count} live streams", count, wrong, *spent, count * seconds, measure.peak(pid), quantiles(delays))
+    return row(f"{count} live streams", count, wrong, *spent, count * seconds, measure.peak(pid), delays)
 
 
 async def stream(address: str, sound: np.ndarray, wait: float, seconds: float) -> list[float]:
@@ -179,10 +163,6 @@ async def stream(address: str, sound: np.ndarray, wait: float, seconds: float) -
         await socket.send(json.dumps({"type": "end"}))
         await reading
     return delays
-
-
-def quantiles(values: Sequence[float]) -> tuple[float, float]:
-    return tuple(np.percentile(values or [np.nan], [50, 95]).tolist())
 
 
 def cpu(pid: int) -> float:

@@ -248,11 +248,7 @@ def brief(row: dict) -> dict:
 
 def draw(rows: list[dict], path: Path) -> None:
     """Word error rate, and delays of words, against latency."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = measure.pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     full, lives = rows[0], sorted(rows[1:], key=lambda row: int(row["latency"].split()[0]))
     at, rates = [int(row["latency"].split()[0]) for row in lives], [row["WER"] for row in lives]

@@ -13,6 +13,7 @@ import math
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +21,11 @@ import numpy as np
 import soundfile
 
 from asr import audio
+from asr.commands.score_input import ScoreError, normaliser
 from benchmarks import measure
 from benchmarks.clips import count, difference, summary
 from benchmarks.engines import ENGINES
-from benchmarks.measure import ENVIRONMENT, install, whisper_normalised
+from benchmarks.measure import ENVIRONMENT, install
 
 OURS = "ours"  # the row that every other is compared with
 STARTS = 3  # of the process with one clip; the median counts
@@ -101,16 +103,15 @@ def outcome(name: str, wavs: list[str], short: str, options: argparse.Namespace)
 
 def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: argparse.Namespace) -> None:
     done = [o for o in outcomes if o.result]
-    lists = [[row["text"] for row in rows], *(o.texts for o in done)]
-    whisper = whisper_normalised(lists, options.environment)
-    counts = {o.name: count([row["text"] for row in rows], o.texts) for o in done}
+    references, whisper = [row["text"] for row in rows], whisper_normaliser()
+    counts = {o.name: count(references, o.texts) for o in done}
     table = []
     for o in outcomes:
         row: dict = {"engine": o.name, "settings": ENGINES[o.name].settings, "failure": o.failure}
         if o.result:
             row |= scores(o.name, counts, rows) | costs(o, rows)
             if whisper:
-                wrong, total = count(whisper[0], whisper[1 + done.index(o)])
+                wrong, total = count(map(whisper, references), map(whisper, o.texts))
                 row["WER, Whisper's normaliser"] = 100 * wrong.sum() / total.sum()
         table.append(row)
     measure.write(options.out, "transcription", table, page(table, rows, machine, options))
@@ -119,6 +120,15 @@ def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: arg
             texts = {"reference": row["text"]} | {o.name: o.texts[i] for o in done}
             file.write(json.dumps({"file": Path(row["audio_filepath"]).name} | texts) + "\n")
     draw([row for row in table if "WER" in row], options.out / "transcription.png")
+
+
+def whisper_normaliser() -> Callable[[str], str] | None:
+    """None where it is not installed."""
+    try:
+        return normaliser("whisper")
+    except ScoreError as error:
+        print(f"no column for Whisper's normaliser: {error}", file=sys.stderr)
+        return None
 
 
 def scores(name: str, counts: dict, rows: list[dict]) -> dict[str, float]:
@@ -163,11 +173,7 @@ def draw(table: list[dict], path: Path) -> None:
     """A line for each engine: errors with their interval, and cost; shorter is better in both."""
     if not table:
         return
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = measure.pyplot()
     table = table[::-1]  # the first on top
     names = [row["engine"] for row in table]
     colours = ["tab:red" if name.startswith(OURS) else "tab:blue" for name in names]

@@ -164,7 +164,7 @@ def test_a_server_that_does_not_start_is_told(serving):
 @pytest.mark.parametrize("wrong", [0, 1])
 def test_a_lost_answer_of_a_server_is_a_failure(serving, wrong, monkeypatch, tmp_path):
     async def uploads(*_: object) -> object:
-        return serving.Load("uploads", 2, wrong, 1.0, 1.0, 120.0, 100.0, (0.1, 0.2))
+        return serving.row("uploads", 2, wrong, 1.0, 1.0, 120.0, 100.0, (0.1, 0.2))
 
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
     monkeypatch.setattr(serving, "serving", lambda options: contextlib.nullcontext(("", 0)))
