@@ -17,6 +17,7 @@ import soundfile
 from asr.audio.vad import SpeechDetector, VadError
 from asr.cli import main
 from asr.commands import transcribe
+from asr.commands.terminal import Bar
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.hotwords import Hotword, HotwordError
@@ -214,7 +215,7 @@ def test_progress_is_in_seconds_and_plain_words(monkeypatch, total, shown):
     now = iter([0.0, 1.0])
     with monkeypatch.context() as patch:
         patch.setattr("time.monotonic", lambda: next(now, 1.0))
-        bar = transcribe._Bar("/some/where/talk.mp3", total)
+        bar = Bar("/some/where/talk.mp3", total)
         with bar as tell:
             tell(85.0)
             assert re.match(shown, str(bar._bar))

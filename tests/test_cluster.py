@@ -20,7 +20,7 @@ import soundfile
 from asr import audio
 from asr.cli import main
 from asr.commands import cluster
-from asr.commands.results import INDEX
+from asr.commands.terminal import INDEX
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 

@@ -13,7 +13,8 @@ import pytest
 from asr import audio
 from asr.cli import main
 from asr.commands import transcribe
-from asr.commands.results import INDEX, Folder
+from asr.commands.results import Folder
+from asr.commands.terminal import INDEX
 from asr.transcript import Segment, Word
 
 

@@ -1,79 +1,18 @@
-"""Where `asr transcribe` writes: standard output, one file, or a folder whose index says which result is whose."""
+"""Files that `asr transcribe` writes: a single one, or a folder whose index says which result is whose."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from asr import audio
-from asr.commands.terminal import say
+from asr.commands.terminal import INDEX, Output, say
 from asr.files import atomic_write
-from asr.transcript import FORMATS, OutputError, Segment, StreamWriter, Table, Transcript, save
-
-INDEX = "asr-results.jsonl"
-
-
-class Output(ABC):
-    """Where results go."""
-
-    def follow(self, source: str, segments: Iterator[Segment]) -> None:
-        """Take the segments of an input as they are found, all of them. What they raise is passed on."""
-        deque(segments, maxlen=0)
-
-    @abstractmethod
-    def finish(self, source: str, transcript: Transcript) -> None:
-        """Write what has not been written yet. Raises OutputError."""
-
-
-class Screen(Output):
-    """Standard output: text appears while a recording is still read, where the format allows that."""
-
-    def __init__(self, format: str, several: bool):
-        """several: there is more than one input, so that each is marked."""
-        self._writer, self._several = FORMATS[format], several
-        self._mark = several and format == "txt"
-        self._column = several and format == "tsv"
-        self._begun = False  # something has been written
-
-    def follow(self, source: str, segments: Iterator[Segment]) -> None:
-        """Write each as soon as it is found, where the format allows; an input without audio leaves no trace."""
-        if not isinstance(self._writer, StreamWriter):
-            return super().follow(source, segments)
-        first = next(segments, None)
-        if self._mark:
-            sys.stdout.write("\n" * self._begun + f"==> {_shown(source)} <==\n")
-        for part in self._writer.parts(chain([first] if first else [], segments)):
-            sys.stdout.write(self._with_name(part, source))
-            sys.stdout.flush()
-            self._begun = True
-        self._begun = True
-
-    def _with_name(self, part: str, source: str) -> str:
-        """A row of a table with its input in the last column; the row of titles comes once."""
-        if not self._column:
-            return part
-        if part == Table.TITLES:
-            return "" if self._begun else part[:-1] + "\tfile\n"
-        return f"{part[:-1]}\t{_shown(source)}\n"
-
-    def finish(self, source: str, transcript: Transcript) -> None:
-        if not isinstance(self._writer, StreamWriter):
-            self._writer.write(transcript, sys.stdout)
-            sys.stdout.flush()
-
-
-def _shown(name: str) -> str:
-    """A file's name on one line, whatever bytes it has."""
-    readable = name.encode(errors="surrogateescape").decode(errors="replace")
-    return "".join(c if c.isprintable() else "?" for c in readable)
+from asr.transcript import FORMATS, OutputError, Transcript, save
 
 
 class OneFile(Output):

@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
+    from asr.transcript import Segment, Transcript
     from asr.written.options import WrittenOptions
+
+INDEX = "asr-results.jsonl"  # in a folder of results
 
 
 def add_model(p: argparse.ArgumentParser, name: str = "--model", what: str = "") -> None:
@@ -41,6 +48,14 @@ def milliseconds(most: int) -> Callable[[str], float]:
     return read
 
 
+def raw_format(text: str) -> tuple[int, int, int]:
+    """The type of --raw."""
+    numbers = [int(n) if n.isdecimal() else 0 for n in text.split(",")]
+    if len(numbers) != 3 or not (1_000 <= numbers[0] <= 1_000_000 and 1 <= numbers[1] <= 4 and 1 <= numbers[2] <= 64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not RATE,WIDTH,CHANNELS: give for example 16000,2,1")
+    return numbers[0], numbers[1], numbers[2]
+
+
 def own_messages() -> None:
     """Give what this program says a descriptor of its own, so that codecs can be kept quiet: asr/audio/quiet.py."""
     if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2:
@@ -64,6 +79,12 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 60 else f"{seconds:.1f} s"
 
 
+def on_one_line(name: str) -> str:
+    """A file's name on one line, whatever bytes it has."""
+    readable = name.encode(errors="surrogateescape").decode(errors="replace")
+    return "".join(c if c.isprintable() else "?" for c in readable)
+
+
 def table(rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as need be; numbers to the right, under a first row of titles."""
     texts = [[str(cell) for cell in row] for row in rows]
@@ -71,6 +92,51 @@ def table(rows: Sequence[Sequence[object]]) -> str:
     right = [all(cell[:1].isdigit() for cell in column[1:]) for column in zip(*texts)]
     lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)) for row in texts]
     return "\n".join(line.rstrip() for line in lines)
+
+
+class Output(ABC):
+    """Where results go."""
+
+    def follow(self, source: str, segments: Iterator[Segment]) -> None:
+        """Take the segments of an input as they are found, all of them. What they raise is passed on."""
+        deque(segments, maxlen=0)
+
+    def claim(self, source: str, place: str) -> None:
+        """Give an input the name of its result: by its place (the path below the folder it was found in)."""
+
+    def is_done(self, source: str) -> bool:
+        """Is there a whole result of this very input, unchanged, with the same settings?"""
+        return False
+
+    @abstractmethod
+    def finish(self, source: str, transcript: Transcript) -> None:
+        """Write what has not been written yet. Raises OutputError."""
+
+
+class Bar:
+    """A progress bar in seconds of audio, for a context that lasts as long as a file."""
+
+    def __init__(self, name: str, total: float | None):
+        from tqdm import tqdm
+
+        of = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}, {remaining} left"
+        style = "{desc}: " + (of if total else "{n:.0f} s{postfix}")
+        self._began = time.monotonic()
+        self._bar = tqdm(desc=Path(name).name, total=total, bar_format=style, leave=False, delay=1.0, file=sys.stderr)
+
+    def __enter__(self) -> Callable[[float], None]:
+        return self._tell
+
+    def _tell(self, seconds: float) -> None:
+        self._bar.set_postfix_str(speed(seconds, time.monotonic() - self._began), refresh=False)
+        self._bar.update(seconds - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def speed(seconds: float, spent: float) -> str:
+    return f"{seconds / max(spent, 1e-3):.0f} times real time"
 
 
 def add_expectations(p: argparse.ArgumentParser) -> None:

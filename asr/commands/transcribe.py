@@ -6,27 +6,33 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import __version__, audio
-from asr.commands.results import INDEX, Folder, OneFile, Output, Screen, settings_of
 from asr.commands.terminal import (
+    INDEX,
+    Bar,
+    Output,
     add_expectations,
     add_model,
     add_writing,
     clock,
     milliseconds,
+    on_one_line,
     positive,
+    raw_format,
     recognizer_options,
     say,
+    speed,
     written_options,
 )
 from asr.errors import Error, UsageError
-from asr.transcript import FORMATS, OutputError, Segment, Transcript
+from asr.transcript import FORMATS, OutputError, Segment, StreamWriter, Table, Transcript
 
 if TYPE_CHECKING:
     from asr.search.decoder import DecoderOptions
@@ -46,7 +52,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
                    f"{INDEX}, unless the input or the settings have changed")  # fmt: skip
     p.add_argument("--channel", type=positive, metavar="N", help="hear this channel only (default: their mean)")
     p.add_argument("--track", type=positive, metavar="N", help="of a video (default: the first that is not silent)")
-    p.add_argument("--raw", type=_raw, metavar="RATE,WIDTH,CHANNELS",
+    p.add_argument("--raw", type=raw_format, metavar="RATE,WIDTH,CHANNELS",
                    help="inputs without a header: Hz, bytes of a sample, channels; for example 16000,2,1")  # fmt: skip
     add_model(p)
     p.add_argument(
@@ -85,18 +91,47 @@ def _name(text: str) -> str:
     return text
 
 
-def _raw(text: str) -> tuple[int, int, int]:
-    """The type of --raw."""
-    numbers = [int(n) if n.isdecimal() else 0 for n in text.split(",")]
-    if len(numbers) != 3 or not (1_000 <= numbers[0] <= 1_000_000 and 1 <= numbers[1] <= 4 and 1 <= numbers[2] <= 64):
-        raise argparse.ArgumentTypeError(f"{text!r} is not RATE,WIDTH,CHANNELS: give for example 16000,2,1")
-    return numbers[0], numbers[1], numbers[2]
-
-
 def _beam(text: str) -> int:
     if (width := positive(text)) > 1024:
         raise argparse.ArgumentTypeError("a beam wider than 1024 gains nothing: choose 1 to 1024")
     return width
+
+
+class Screen(Output):
+    """Standard output: text appears while a recording is still read, where the format allows that."""
+
+    def __init__(self, format: str, several: bool):
+        """several: there is more than one input, so that each is marked."""
+        self._writer, self._several = FORMATS[format], several
+        self._mark = several and format == "txt"
+        self._column = several and format == "tsv"
+        self._begun = False  # something has been written
+
+    def follow(self, source: str, segments: Iterator[Segment]) -> None:
+        """Write each as soon as it is found, where the format allows; an input without audio leaves no trace."""
+        if not isinstance(self._writer, StreamWriter):
+            return super().follow(source, segments)
+        first = next(segments, None)
+        if self._mark:
+            sys.stdout.write("\n" * self._begun + f"==> {on_one_line(source)} <==\n")
+        for part in self._writer.parts(chain([first] if first else [], segments)):
+            sys.stdout.write(self._with_name(part, source))
+            sys.stdout.flush()
+            self._begun = True
+        self._begun = True
+
+    def _with_name(self, part: str, source: str) -> str:
+        """A row of a table with its input in the last column; the row of titles comes once."""
+        if not self._column:
+            return part
+        if part == Table.TITLES:
+            return "" if self._begun else part[:-1] + "\tfile\n"
+        return f"{part[:-1]}\t{on_one_line(source)}\n"
+
+    def finish(self, source: str, transcript: Transcript) -> None:
+        if not isinstance(self._writer, StreamWriter):
+            self._writer.write(transcript, sys.stdout)
+            sys.stdout.flush()
 
 
 @dataclass
@@ -110,8 +145,8 @@ class Summary:
 
     def __str__(self) -> str:
         spent = time.time() - self.began
-        text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, {self.words} word{'s' * (self.words != 1)}"
-        text += f" in {spent:.1f} s ({_speed(self.seconds, spent)})"
+        text = f"{self.files} file{'s' * (self.files != 1)}, {clock(self.seconds)} of audio, "
+        text += f"{self.words} word{'s' * (self.words != 1)} in {spent:.1f} s ({speed(self.seconds, spent)})"
         text += f", {self.skipped} skipped" * (self.skipped > 0)
         return text + f", {self.failed} with errors" * (self.failed > 0)
 
@@ -162,9 +197,11 @@ def _output(options: argparse.Namespace, inputs: int) -> Output:
         raise UsageError(f"{path}: results are .{', .'.join(FORMATS)}; for a folder of that name type {path}/")
     if single and inputs > 1:
         raise UsageError(f"{path} has room for one result, and there are {inputs} inputs: name a folder instead")
-    if single:
-        return OneFile(path, format)
     if path:
+        from asr.commands.results import Folder, OneFile, settings_of
+
+        if single:
+            return OneFile(path, format)
         return Folder(path, format, settings_of(vars(options), OTHERS) | {"version": __version__})
     if inputs > 1 and format in ("srt", "vtt", "textgrid"):
         raise UsageError(f"{inputs} inputs do not fit into one {format} file: add --output DIR, for a file for each")
@@ -180,12 +217,11 @@ def _jobs(
             summary.failed += 1
             say(f"error: {source}")
             continue
-        if isinstance(out, Folder):
-            out.claim(source, place)
-            if resume and out.is_done(source):
-                summary.skipped += 1
-                continue
-        yield source
+        out.claim(source, place)
+        if resume and out.is_done(source):
+            summary.skipped += 1
+        else:
+            yield source
 
 
 def _load(options: argparse.Namespace):
@@ -227,7 +263,8 @@ def _one(transcriber, source: str, out: Output, options: argparse.Namespace, sum
     try:
         if isinstance(transcriber, audio.AudioError):
             raise transcriber
-        with _progress(source, options.quiet or shown) as tell:
+        quiet = options.quiet or shown or not sys.stderr.isatty()
+        with nullcontext() if quiet else Bar(source, audio.duration(source)) as tell:
             result = _followed(transcriber, source, out, options, tell)
         out.finish(source, result)
     except (audio.AudioError, OutputError) as error:
@@ -260,33 +297,3 @@ def _followed(transcriber, source: str, out: Output, options: argparse.Namespace
 
     out.follow(source, segments())
     return Transcript(source, recording.seconds, tuple(found), recording.warning, tuple(recording.notes))
-
-
-class _Bar:
-    """A progress bar in seconds of audio, for a context that lasts as long as a file."""
-
-    def __init__(self, name: str, total: float | None):
-        from tqdm import tqdm
-
-        of = "{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}, {remaining} left"
-        style = "{desc}: " + (of if total else "{n:.0f} s{postfix}")
-        self._began = time.monotonic()
-        self._bar = tqdm(desc=Path(name).name, total=total, bar_format=style, leave=False, delay=1.0, file=sys.stderr)
-
-    def __enter__(self) -> Callable[[float], None]:
-        return self._tell
-
-    def _tell(self, seconds: float) -> None:
-        self._bar.set_postfix_str(_speed(seconds, time.monotonic() - self._began), refresh=False)
-        self._bar.update(seconds - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-
-def _speed(seconds: float, spent: float) -> str:
-    return f"{seconds / max(spent, 1e-3):.0f} times real time"
-
-
-def _progress(source: str, quiet: bool):
-    return nullcontext() if quiet or not sys.stderr.isatty() else _Bar(source, audio.duration(source))

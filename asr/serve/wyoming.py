@@ -136,7 +136,9 @@ class Connection(AsyncEventHandler):
         self._request = request
         if isinstance(request, Detect) and not self._names():
             known = ", ".join(self._service.detectors) or "none"
-            await self._answer(ErrorAnswer(f"there is no wake word {', '.join(request.names or [])} here, only {known}"))
+            await self._answer(
+                ErrorAnswer(f"there is no wake word {', '.join(request.names or [])} here, only {known}")
+            )
         if under_way:
             self._begin()
 
