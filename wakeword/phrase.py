@@ -126,6 +126,8 @@ def _code(said: Iterable[str]) -> str:
     return "".join(_letters()[p] for p in said)
 
 
+# --- is it a phrase, and in which ways can a synthesiser be asked to say it? ------------------------
+
 MAX_WORDS = 6
 MAX_WORD_LETTERS = 30  # letters
 MIN_PHONEMES = 4  # fewer are in too many other words: "hey" is in "obey the", "they", "hail"

@@ -84,6 +84,8 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return (middle - half) / (1 + z2), (middle + half) / (1 + z2)
 
 
+# --- hits and false alarms -----------------------------------------------------------------------
+
 CHUNK = 60.0  # s of audio without the phrase that the bootstrap draws at once
 SWEPT, BEFOREHAND, AS_SET = "swept", "beforehand", "as set"
 

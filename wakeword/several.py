@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,26 +111,18 @@ def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recogniz
 
     Where none is named, all packaged detectors. Raises DetectorError, or another asr.errors.Error.
     """
-    found: dict[str, WakeWordDetector] = {}
-    for name, detector in _asked(names if names or phrases else packaged(), phrases, recognizer):
-        if name in found:
-            raise DetectorError(f"two wake words are called {name}: leave one out, or rename its file")
-        found[name] = detector
-    return found
-
-
-def _asked(
-    names: Sequence[str], phrases: Sequence[str], recognizer: Recognizer
-) -> Iterator[tuple[str, WakeWordDetector]]:
-    for name in names:
-        yield Path(name).stem, load(name)
-    for phrase in phrases:
+    if phrases and not recognizer.model.options.phonemes:
+        raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")
+    asked: list[tuple[str, WakeWordDetector]]
+    asked = [(Path(name).stem, load(name)) for name in (names if names or phrases else packaged())]
+    if phrases:
         from wakeword.spotter import spotter
 
-        if not recognizer.model.options.phonemes:
-            raise DetectorError("--phrase needs a model that hears phonemes: choose another --model, or --wake")
-        found = spotter(recognizer.model, phrase)
-        yield slug(found.phrase), found
+        asked += [(slug(found.phrase), found) for found in (spotter(recognizer.model, phrase) for phrase in phrases)]
+    for name, count in Counter(name for name, _ in asked).items():
+        if count > 1:
+            raise DetectorError(f"two wake words are called {name}: leave one out, or rename its file")
+    return dict(asked)
 
 
 @lru_cache(64)
