@@ -19,8 +19,8 @@ from asr.model.network.checkpoint import load_network, save_model
 from asr.model.network.ctc import CTCModel
 from asr.model.onnx import session
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
+from wakeword.export import ExportError as WakeError
 from wakeword.export import export as export_detector
-from wakeword.network import ExportError as WakeError
 from wakeword.train import TriggerModel, TriggerOptions
 
 DATA = Path(__file__).parent / "data"

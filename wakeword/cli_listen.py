@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from asr.live import Listener
     from asr.model.interface import AcousticModel
 
+PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
+VERIFY = "ask the speech recogniser, too, whether it was the phrase"
+
 
 def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, rates: bool = True) -> None:
     """name: how the detector is given, as "--model" or as an argument without dashes.
@@ -41,10 +44,6 @@ def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, 
             "--rate", type=float, metavar="N", help="the threshold for N false alarms an hour: 0.1, 0.5, 1 or 3"
         )
     p.set_defaults(rate=None)
-
-
-def add_verify(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--verify", action="store_true", help="ask the speech recogniser, too, whether it was the phrase")
 
 
 def opened(options: argparse.Namespace) -> WakeWordDetector:
@@ -93,15 +92,12 @@ def acoustic_model(name: str) -> tuple[AcousticModel, dict]:
     return load_model(name)
 
 
-PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
-
-
 def add_detect(p: argparse.ArgumentParser) -> None:
     p.description = "Find a phrase in audio files; folders are searched, - is standard input."
     p.add_argument("files", nargs="+", metavar="FILE")
     p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
     add_model(p, "--model")
-    add_verify(p)
+    p.add_argument("--verify", action="store_true", help=VERIFY)
     p.set_defaults(command=detect)
 
 
@@ -157,7 +153,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_FILE",
         help="another detector; repeat for more",
     )
-    add_verify(p)
+    p.add_argument("--verify", action="store_true", help=VERIFY)
     p.set_defaults(command=listen)
 
 

@@ -242,14 +242,16 @@ def weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 def exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
     """What `wakeword export` has written -> the network, run by onnxruntime, and the metadata."""
     from asr.model.checkpoint import CheckpointError
-    from wakeword.network import load_exported
+    from asr.model.onnx import session
+    from wakeword.network import ExportedNetwork
 
     try:
-        network, head = load_exported(path)
+        found = session(path, threads=1)
     except CheckpointError as error:
         raise DetectorError(str(error)) from None
+    head = found.get_modelmeta().custom_metadata_map
     check(head, path)
-    return network, head
+    return ExportedNetwork(found), head
 
 
 def check(head: dict[str, str], path: Path) -> None:

@@ -12,11 +12,15 @@ import numpy as np
 
 from asr import audio
 from asr.commands.terminal import say
+from asr.errors import Error
 from asr.model.graphs import Graph, recurrent
 from wakeword.detector import Detector, load, locate, weights
-from wakeword.network import ExportError
 
 TOLERANCE = 1e-3  # of a score
+
+
+class ExportError(Error, ValueError):
+    """One sentence: why no file was written, and what to do."""
 
 
 def write(path: Path, output: Path) -> None:

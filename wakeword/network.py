@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
-from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
 
 if TYPE_CHECKING:
@@ -139,10 +137,6 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([np.atleast_2d(array) for array in arrays])
 
 
-class ExportError(Error, ValueError):
-    """One sentence: why no file was written, and what to do."""
-
-
 class ExportedNetwork:
     """wakeword.network.Network by an ONNX graph; the state is an array (layers, 1, hidden)."""
 
@@ -156,14 +150,6 @@ class ExportedNetwork:
     def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
         scores, states = self._session.run(None, {"frames": frames[None], "states": layers[0]})
         return scores[0], (states,)
-
-
-def load_exported(path: Path) -> tuple[ExportedNetwork, dict[str, str]]:
-    """-> the network and the file's metadata. Raises asr.model.checkpoint.CheckpointError."""
-    from asr.model.onnx import session
-
-    found = session(path, threads=1)
-    return ExportedNetwork(found), found.get_modelmeta().custom_metadata_map
 
 
 LONGEST = SAMPLE_RATE  # samples of a block that is remembered: a recording is not kept in memory

@@ -168,14 +168,11 @@ def circumstances() -> dict:
 
 def commit() -> str:
     """Of the source, "+" behind it where it was changed; "" where git doesn't know."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+"]
     try:
-        run = [
-            subprocess.run(["git", "-C", str(ROOT), *c], capture_output=True, text=True, timeout=20, check=True).stdout
-            for c in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-    return run[0].strip() + ("+" if run[1].strip() else "")
 
 
 BATCH = 16  # utterances of like length
