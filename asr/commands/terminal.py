@@ -1,4 +1,4 @@
-"""What commands say on the terminal: on standard error, so that standard output holds results; options of many."""
+"""What commands have in common: what they say on standard error, progress, where results go, options of several."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -285,15 +285,9 @@ def _followed(transcriber, source: str, out: Output, options: argparse.Namespace
     if isinstance(transcriber, Transcript):
         out.follow(source, iter(transcriber.segments))
         return transcriber
-    recording = audio.Recording(source, audio.Wanted(options.channel, options.track), options.raw)
-    found: list[Segment] = []
-
-    def segments() -> Iterator[Segment]:
-        for segment in transcriber.segments(told(recording, tell)):
-            found.append(segment)
-            yield segment
-
     from asr.recognizer import told
 
-    out.follow(source, segments())
+    recording = audio.Recording(source, audio.Wanted(options.channel, options.track), options.raw)
+    segments, found = tee(transcriber.segments(told(recording, tell)))
+    out.follow(source, segments)
     return Transcript(source, recording.seconds, tuple(found), recording.warning, tuple(recording.notes))
