@@ -58,9 +58,10 @@ def raw_format(text: str) -> tuple[int, int, int]:
 
 def own_messages() -> None:
     """Give what this program says a descriptor of its own, so that codecs can be kept quiet: asr/audio/quiet.py."""
-    if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2:
+    own = sys.__stderr__
+    if own is not None and sys.stderr is own and own.fileno() == 2:
         with suppress(OSError):  # no descriptor is free
-            sys.stderr = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+            sys.stderr = open(os.dup(2), "w", buffering=1, encoding=own.encoding, errors="backslashreplace")
 
 
 def say(text: str) -> None:
