@@ -285,12 +285,8 @@ def _closeness(text: str) -> int:
 
 def fields(item: Segment | Word) -> dict[str, float | str]:
     """What JSON says of a word or a segment: times in seconds, to the millisecond."""
-    return {
-        "start": round(item.start, 3),
-        "end": round(item.end, 3),
-        "text": item.text,
-        "confidence": round(item.confidence, 3),
-    }
+    times: dict[str, float | str] = {"start": round(item.start, 3), "end": round(item.end, 3)}
+    return times | {"text": item.text, "confidence": round(item.confidence, 3)}
 
 
 def _milliseconds(seconds: float) -> int:
