@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-import errno
-import os
-import pkgutil
-import platform
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from asr import __version__
-from asr.commands.terminal import fail, own_messages, say
-from asr.errors import Error, UsageError
+try:
+    import argparse
+    import errno
+    import os
+    import pkgutil
+    import platform
+    import re
+    import tomllib
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from asr import __version__
+    from asr.commands.terminal import fail, own_messages, say
+    from asr.errors import Error, UsageError
+except KeyboardInterrupt:  # too early for `run` to say so
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
 
 COMMANDS = {  # name: what it does, and what adds its options, imported when the command is chosen
     "transcribe": ("write what is said in audio files", "asr.commands.transcribe:add_transcribe"),
@@ -157,6 +163,12 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, *given, **named):
         return super(CommandParser, self.load()).parse_known_args(*given, **named)
+
+    def error(self, message: str):
+        """As argparse says it, but for what it says of numbers."""
+        for name, what in (("int", "a whole number"), ("float", "a number")):
+            message = re.sub(rf"invalid {name} value: (.*)", rf"\1 is not {what}", message)
+        super().error(message)
 
     def _print_message(self, message, file=None):
         (file or sys.stderr).write(message or "")  # argparse itself would say nothing of an output that is full

@@ -138,6 +138,27 @@ def test_ctrl_c_during_the_imports():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_ctrl_c_before_the_program_is_there(program):
+    done = python(
+        "import os, signal, sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'asr.commands.terminal': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        f"import {program}.cli"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
+def test_numbers_that_are_none_are_told_in_plain_words(capsys):
+    for arguments, said in ((["serve", "--port", "x"], "'x' is not a whole number"),
+                            (["listen", "--silence", "x"], "'x' is not a number")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        assert said in capsys.readouterr().err
+
+
 def test_ctrl_c_while_a_command_works():
     command = [sys.executable, "-m", "asr.cli", "lm", "say", "--count", "1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

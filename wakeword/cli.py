@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from asr.cli import CommandParser, command_parser, run
+try:
+    from asr.cli import CommandParser, command_parser, run
+except KeyboardInterrupt:  # too early for `run` to say so
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
 
 COMMANDS = {  # name: what it does, and what adds its options, imported when the command is chosen
     "train": ("turn a phrase into a detector", "wakeword.cli_train:add_train"),

@@ -156,7 +156,7 @@ def locate(name: str | Path) -> Path:
     path = packaged if packaged.is_file() else Path(name)
     if not path.is_file():
         names = sorted(p.stem for p in MODELS.glob("english*.safetensors"))
-        known = ", ".join(n for n in names if not n.endswith(("-attention", "-rnn"))) or "none"
+        known = ", ".join(n for n in names if not n.endswith(("-attention", "-numbers", "-rnn"))) or "none"
         what = f"{str(name)!r}" + " (a folder)" * path.is_dir()
         raise CheckpointError(f"no model called {what}: give a checkpoint file or a packaged model ({known})")
     return path
