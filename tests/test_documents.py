@@ -6,6 +6,7 @@ make are there, links lead somewhere, and every packaged model has a card.
 """
 
 import argparse
+import configparser
 import importlib
 import io
 import re
@@ -192,3 +193,20 @@ def test_the_page_of_options_is_what_the_programs_say(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     page = importlib.import_module("cli")
     assert page.PAGE.read_text("utf-8") == page.page(), "python docs/cli.py writes it anew"
+
+
+def test_extras_are_named_in_one_way():
+    """'.[train]' would put a copy in place of an editable install; where nothing is installed yet, it is the only way."""
+    extras = re.compile(r"(\w*)\.?\[([a-z,]+)\]'")
+    known = set(extras_of_the_package())
+    for page in [*PAGES, *ROOT.glob("recipes/*/README.md"), *ROOT.glob("asr/**/*.py"), *ROOT.glob("wakeword/**/*.py")]:
+        for line in page.read_text("utf-8").splitlines():
+            if "pip install" in line and (found := extras.search(line)) and page.name != "changelog.md":
+                assert found[1] == "asr" or "/opt/asr" in line, (page, line)
+                assert known.issuperset(found[2].split(",")), (page, line)
+
+
+def extras_of_the_package():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    return setup["options.extras_require"]
