@@ -1,18 +1,20 @@
 """Several wake words at once: the same detections as each alone, for little more than the cost of one."""
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loud import loud_detector, save_loud, stream
 from test_wakeword_fusion import phonemes, untrained  # noqa: F401
 
 from asr import audio
-from asr.audio.features import LogMel, LogMelOptions
+from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
 from wakeword.cli import main
 from wakeword.listen import listen
 from wakeword.network import Network, SharedLogMel
@@ -110,3 +112,17 @@ def test_the_command_listens_for_several_words(tmp_path, monkeypatch, capsys):
     rows = [line.split("\t") for line in out.splitlines()]
     assert len(rows) == 4 and {row[3] for row in rows} == set(files) and "'boom or boom'" in err
     assert {p.name.split("-")[0] for p in (tmp_path / "alarms").iterdir()} == {"boom", "bang"}
+
+
+def test_the_command_finds_several_words_in_files(tmp_path, capsys):
+    files = [str(save_loud(tmp_path / f"{name}.safetensors")) for name in ("boom", "bang")]
+    soundfile.write(tmp_path / "a.wav", np.clip(stream(), -1, 1), SAMPLE_RATE, "FLOAT")
+    recording = str(tmp_path / "a.wav")
+    assert main(["detect", "--model", files[0], "--model", files[1], recording]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {row[3] for row in rows} == set(files)
+    assert main(["detect", "--model", files[0], recording]) == 0
+    alone = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert alone == [row[:3] for row in rows if row[3] == files[0]]
+    assert main(["detect", "--model", files[0], "--phrase", "hey you", "--format", "json", recording]) == 0
+    assert {json.loads(line)["model"] for line in capsys.readouterr().out.splitlines()} >= {files[0]}

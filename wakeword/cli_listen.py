@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asr.live import Listener
     from asr.model.interface import AcousticModel
 
+NOTHING = 'give a detector (a name or a file), or --phrase and any words, for example --phrase "hey you"'
 PATIENCE = 5.0  # s without a word after which `--then transcribe` listens for the phrase again
 VERIFY = "ask the speech recogniser, too, whether it was the phrase"
 
@@ -36,6 +37,18 @@ def add_model(p: argparse.ArgumentParser, *name: str, nargs: str | None = None, 
     p.add_argument(
         "--phrase", metavar="WORDS", help="instead of a detector: any words, by the speech recogniser, without training"
     )
+    add_choice(p, rates)
+
+
+def add_models(p: argparse.ArgumentParser, what: str) -> None:
+    """Any number of detectors at a time."""
+    p.add_argument("--model", dest="models", action="append", default=[], metavar="NAME_OR_FILE", help=what)
+    p.add_argument("--phrase", dest="phrases", action="append", default=[], metavar="WORDS",
+                   help="any words, by the speech recogniser, without training; repeat for more")  # fmt: skip
+    add_choice(p)
+
+
+def add_choice(p: argparse.ArgumentParser, rates: bool = True) -> None:
     add_recogniser(p, "--recogniser", "for --phrase, --verify and --then: ")
     at = p.add_mutually_exclusive_group()
     at.add_argument("--threshold", type=float, metavar="P", help="0..1, instead of the detector's own")
@@ -52,25 +65,25 @@ def opened(options: argparse.Namespace) -> WakeWordDetector:
         raise UsageError(f"give either the detector {options.model} or --phrase, not both: they are two ways to listen")
     if options.model:
         return load(options.model, options.threshold, options.rate)
-    return of_phrase(options)
-
-
-def of_phrase(options: argparse.Namespace) -> WakeWordDetector:
-    """That of --phrase. Raises ValueError."""
     if not options.phrase:
-        raise UsageError(
-            'give a detector (a name or a file), or --phrase and any words, for example --phrase "hey you"'
-        )
+        raise UsageError(NOTHING)
+    return of_phrase(options.phrase, options)
+
+
+def of_phrase(phrase: str, options: argparse.Namespace) -> WakeWordDetector:
+    """That of --phrase. Raises ValueError."""
     from wakeword.spotter import spotter
 
-    return spotter(acoustic_model(options.recogniser)[0], options.phrase, options.threshold, options.rate)
+    return spotter(acoustic_model(options.recogniser)[0], phrase, options.threshold, options.rate)
 
 
 def all_opened(options: argparse.Namespace) -> Several:
-    """All detectors that `wakeword listen` is given, by their names or files, and --phrase by its words."""
-    names = [options.model, *options.more] if options.model else options.more
-    found = {name: load(name, options.threshold, options.rate) for name in names}
-    return Several(found | ({options.phrase: of_phrase(options)} if options.phrase or not names else {}))
+    """All detectors that are given, by their names or files, and those of --phrase by their words. Raises ValueError."""
+    if not (options.models or options.phrases):
+        raise UsageError(NOTHING)
+    found = {name: load(name, options.threshold, options.rate) for name in options.models}
+    said = {f"{p} (phrase)" if p in found else p: of_phrase(p, options) for p in options.phrases}
+    return Several(found | said)
 
 
 def confirmation(detectors: Mapping[str, WakeWordDetector], options: argparse.Namespace) -> Callable[[Heard], bool]:
@@ -96,14 +109,14 @@ def add_detect(p: argparse.ArgumentParser) -> None:
     p.description = "Find a phrase in audio files; folders are searched, - is standard input."
     p.add_argument("files", nargs="+", metavar="FILE")
     p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
-    add_model(p, "--model")
+    add_models(p, "packaged detector or a file; repeat for more")
     p.add_argument("--verify", action="store_true", help=VERIFY)
     p.set_defaults(command=detect)
 
 
 def detect(options: argparse.Namespace) -> int:
-    detector, failed = opened(options), False
-    confirmed = confirmation({"": detector}, options)
+    detector, failed = all_opened(options), False
+    confirmed = confirmation(detector.detectors, options)
     for source in audio.find(options.files):
         try:
             if isinstance(source, audio.AudioError):
@@ -119,14 +132,14 @@ def detect(options: argparse.Namespace) -> int:
 def line(source: str, options: argparse.Namespace, detection: Detection, text: str | None = None) -> str:
     """One result: a JSON object, or columns with tabs between; ``text`` is that of the command after the word.
 
-    The detector's name has a column of its own where --model adds others.
+    The detector's name has a column of its own where there are several.
     """
     time, score = round(detection.time, 2), round(detection.score, 4)
     if options.format == "json":
-        name = detection.name or str(options.model or options.phrase)
-        found = {"file": source, "model": name, "time": time, "score": score}
+        found = {"file": source, "model": detection.name, "time": time, "score": score}
         return json.dumps(found if text is None else found | {"text": text})
-    columns = [source, f"{time:.2f}", f"{score:.4f}", *([detection.name] if getattr(options, "more", None) else [])]
+    several = len({*options.models, *options.phrases}) > 1
+    columns = [source, f"{time:.2f}", f"{score:.4f}", *([detection.name] if several else [])]
     return "\t".join(columns if text is None else [*columns, text])
 
 
@@ -144,15 +157,8 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument("--format", choices=["txt", "json"], default="txt", help="json: one object a line")
     add_device(p)
     p.add_argument("--list-devices", action="store_true", help="show the microphones and stop")
-    add_model(p, "model", nargs="?")
-    p.add_argument(
-        "--model",
-        dest="more",
-        action="append",
-        default=[],
-        metavar="NAME_OR_FILE",
-        help="another detector; repeat for more",
-    )
+    p.add_argument("detector", nargs="?", metavar="NAME_OR_FILE", help="packaged detector or a file")
+    add_models(p, "another detector; repeat for more")
     p.add_argument("--verify", action="store_true", help=VERIFY)
     p.set_defaults(command=listen)
 
@@ -173,6 +179,7 @@ def listen(options: argparse.Namespace) -> int:
         raise UsageError("--hotwords, --commands and --rejection are for what follows the word: add --then transcribe")
     if options.run is not None and "{text}" in options.run and not options.then:
         raise UsageError("{text} of --run is what is said after the word: add --then transcribe")
+    options.models = [options.detector, *options.models] if options.detector else options.models
     command = Program(options.run) if options.run is not None else None
     detector = all_opened(options)
     confirmed = confirmation(detector.detectors, options)
