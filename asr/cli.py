@@ -68,7 +68,7 @@ def with_settings(parser: Any, words: Sequence[str]) -> list[str]:
     Raises UsageError.
     """
     at = next((i for i, word in enumerate(words) if word in commands_of(parser)), len(words))
-    given = words[words.index("--settings") + 1] if "--settings" in words[: max(0, at - 1)] else None
+    given = _given(words[:at], "--settings")
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / parser.prog
     path = Path(given) if given else folder / "settings.toml"
     if not given and not path.is_file():
@@ -85,6 +85,16 @@ def with_settings(parser: Any, words: Sequence[str]) -> list[str]:
         parser, table = commands_of(parser)[words[at]].load(), table.get(words[at], {})
         at += 1
     return [*words[:at], *_as_words(parser, table, path), *words[at:]]
+
+
+def _given(words: Sequence[str], option: str) -> str | None:
+    """What the last of the words "--option VALUE" or "--option=VALUE" say, the option's name perhaps cut short."""
+    found = None
+    for word, following in zip(words, [*words[1:], None]):
+        name, equals, value = word.partition("=")
+        if len(name) > 2 and option.startswith(name):
+            found = value if equals else following
+    return found
 
 
 def _as_words(parser: argparse.ArgumentParser, table: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -104,7 +114,8 @@ def completion(parser: Any, shell: str) -> str:
     cases, choices = [], []
     for path, command in _below(parser, ()):
         options = [o for o in command._option_string_actions if o.startswith("--")]
-        cases.append(f'        "{" ".join(path)} "*) words="{" ".join([*commands_of(command), *options])}" ;;')
+        plain = [str(c) for a in command._get_positional_actions() if a.choices for c in a.choices]
+        cases.append(f'        "{" ".join(path)} "*) words="{" ".join([*plain, *options])}" ;;')
         for option, action in command._option_string_actions.items():
             if action.choices:
                 known = " ".join(map(str, action.choices))

@@ -47,8 +47,9 @@ def test_defaults_come_from_the_users_file_and_what_is_given_wins(run, monkeypat
 def test_another_file(run, monkeypatch, tmp_path):
     seen = used(monkeypatch)
     (tmp_path / "mine").write_text("[transcribe]\nbeam = 7\n")
-    run("--settings", tmp_path / "mine", "transcribe", "a.wav")
-    assert seen[0].beam == 7
+    for words in (["--settings", tmp_path / "mine"], [f"--settings={tmp_path / 'mine'}"], ["--set", tmp_path / "mine"]):
+        run(*words, "transcribe", "a.wav")
+    assert [options.beam for options in seen] == [7, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,7 @@ def test_a_value_that_is_wrong_is_refused_as_if_it_were_given(run, tmp_path):
         (["lm", "train", "--ord"], {"--order"}),
         (["transcribe", "--format", "t"], {"txt", "tsv", "textgrid"}),
         (["transcribe", "--quiet", "--resu"], {"--resume"}),
+        (["completion", ""], {"bash", "zsh", "--help"}),
     ],
 )
 def test_bash_completes_commands_options_and_choices(run, typed, completed):
