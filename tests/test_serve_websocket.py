@@ -115,12 +115,17 @@ def test_the_client_in_the_docs(server, wanted, tmp_path, monkeypatch, capsys): 
         (['{"type": "start", "channels": true}'], "channels"),
         (['{"type": "start", "partials": "no"}'], "true or false"),
         (['{"type": "start", "wake": ["klingon"]}'], "wake must be"),
+        (['{"type": "start", "sample_rate": 8000}'], "no field 'sample_rate': it may have channels, encoding, partials, rate"),
         ([b"\0\0", '{"type": "start"}'], "only be audio"),
     ],
 )
 def test_what_cannot_be_understood_says_why(server, messages, words):  # noqa: F811
     answers = talk(server, *messages)
     assert answers[-1]["kind"] == "error" and words in answers[-1]["message"]
+
+
+def test_a_stream_without_sound(server):  # noqa: F811
+    assert talk(server, END) == talk(server, '{"type": "start"}', END) == [{"kind": "end"}]
 
 
 def test_too_large_a_message_ends_the_stream(server):  # noqa: F811

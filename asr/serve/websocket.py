@@ -21,6 +21,9 @@ NORMAL, GOING_AWAY, BAD, OVER = 1000, 1001, 1003, 1008  # WebSocket's codes for 
 SUBPROTOCOL = "asr"
 
 
+FIELDS = {"type", "encoding", "rate", "channels", "partials", "words", "wake", "scores"}
+
+
 @dataclass(frozen=True)
 class Start:
     """A client's first message; each field may be left out."""
@@ -37,6 +40,8 @@ class Start:
         message = _message(text)
         if message.get("type") != "start":
             raise FormatError('the first message must be {"type": "start", ...}, or audio')
+        if strange := sorted(message.keys() - FIELDS):
+            raise FormatError(f"the start has no field {strange[0]!r}: it may have {', '.join(sorted(FIELDS))}")
         audio = {key: message[key] for key in ("encoding", "rate", "channels") if key in message}
         flags = {key: message[key] for key in ("partials", "words", "scores") if key in message}
         wake = message.get("wake", [])
@@ -73,7 +78,10 @@ class Conversation:
             first = await self._service.unless_stopped(self._receive())
             if first is None:
                 return await self._close(GOING_AWAY, kind="end")
-            start = Start.of(first["text"], self._service.detectors) if first.get("text") is not None else Start()
+            text = first.get("text")
+            if text is not None and _message(text).get("type") == "end":  # nothing was said
+                return await self._close(NORMAL, kind="end")
+            start = Start.of(text, self._service.detectors) if text is not None else Start()
             warning = await self._talk(start, first)
             code = GOING_AWAY if self._service.stopping.is_set() else NORMAL
             await self._close(code, kind="end", **({"warning": warning} if warning else {}))
