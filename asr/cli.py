@@ -7,6 +7,7 @@ import sys
 try:
     import argparse
     import errno
+    import io
     import os
     import pkgutil
     import platform
@@ -215,6 +216,8 @@ def run(parser: Callable[[], CommandParser], arguments: Sequence[str] | None) ->
     own_messages()
     if sys.stdout is None:
         return fail("standard output is closed: send it to a file, or to /dev/null where it is not wanted")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in an encoding without some letter, "?" stands for it
+        sys.stdout.reconfigure(errors="replace")
     try:
         try:
             top = parser()

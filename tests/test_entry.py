@@ -118,6 +118,11 @@ def test_standard_output_that_is_full():
         assert done.stderr == "error: standard output cannot be written: No space left on device\n"
 
 
+def test_standard_output_that_lacks_letters():
+    done = shell("echo 'привет twenty' | PYTHONIOENCODING=latin1 asr write -")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "?????? 20.\n", "")
+
+
 def test_standard_output_or_error_that_is_closed():
     done = shell("asr lm say >&-")
     assert done.returncode == 2 and done.stderr.startswith("error: standard output is closed: ")

@@ -211,6 +211,13 @@ def test_sound_that_ends_before_the_picture_is_whole(tmp_path):
         assert not heard(str(tmp_path / name))[1].warning
 
 
+@needs_ffmpeg
+def test_pictures_without_sound_are_told(tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=d=1:size=64x64:rate=5", str(tmp_path / "a.mp4"))
+    with pytest.raises(audio.AudioError, match="a.mp4 has no sound, only pictures"):
+        heard(str(tmp_path / "a.mp4"))
+
+
 # other doors
 
 

@@ -225,6 +225,8 @@ class FFmpegDecoder:
         """ffmpeg ends well even if the file does not: only its messages and the length that was promised tell."""
         lines = [re.sub(r"^\[.*?\] ", "", line) for line in log.splitlines()] or ["no reason given"]
         if not self.frames and not self._begin:
+            if "matches no streams" in lines[0]:
+                raise AudioError(f"{self._name} has no sound, only pictures")
             reason = lines[0].removeprefix(f"file:{self._path}: ").rstrip(".")
             raise AudioError(f"{self._name} is not audio that soundfile or ffmpeg can read ({reason})")
         told = "partial file|ended prematurely|truncated|Input/output error|buffer exhausted"
