@@ -167,7 +167,7 @@ def test_a_file_that_breaks_off_is_told(tmp_path, name):
     assert "could be read for" in recording.warning and 3.5 * RATE < len(samples) < 8 * RATE
 
 
-@pytest.mark.parametrize("kind", ["NIST", "AIFF", "AU", "CAF", "W64", "RF64", "VOC"])
+@pytest.mark.parametrize("kind", ["NIST", "AIFF", "AU", "W64", "RF64", "VOC"])
 def test_a_file_of_libsndfile_that_breaks_off_is_told(tmp_path, kind):
     path = str(tmp_path / "a")
     soundfile.write(path, noise(4), RATE, format=kind, subtype="PCM_16")
