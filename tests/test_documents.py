@@ -196,7 +196,7 @@ def test_the_page_of_options_is_what_the_programs_say(monkeypatch):
 
 
 def test_extras_are_named_in_one_way():
-    """'.[train]' would put a copy in place of an editable install; where nothing is installed yet, it is the only way."""
+    """'.[train]' would put a copy in place of an editable install; where nothing is installed, only it will do."""
     extras = re.compile(r"(\w*)\.?\[([a-z,]+)\]'")
     known = set(extras_of_the_package())
     for page in [*PAGES, *ROOT.glob("recipes/*/README.md"), *ROOT.glob("asr/**/*.py"), *ROOT.glob("wakeword/**/*.py")]:

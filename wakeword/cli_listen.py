@@ -78,7 +78,7 @@ def of_phrase(phrase: str, options: argparse.Namespace) -> WakeWordDetector:
 
 
 def all_opened(options: argparse.Namespace) -> Several:
-    """All detectors that are given, by their names or files, and those of --phrase by their words. Raises ValueError."""
+    """All detectors that are given, by name or file, and those of --phrase by their words. Raises ValueError."""
     if not (options.models or options.phrases):
         raise UsageError(NOTHING)
     found = {name: load(name, options.threshold, options.rate) for name in options.models}

@@ -195,7 +195,8 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
     Raises AudioError, which names the type of what is none of these.
     """
     if isinstance(source, io.TextIOBase):
-        raise AudioError(f"{_name(source)} is open as text: open it with mode 'rb'")
+        name = getattr(source, "name", "") or f"the {type(source).__name__}"
+        raise AudioError(f"{name} is open as text: open it with mode 'rb'")
     if not (isinstance(rate, (int, float, np.number)) and 1_000 <= rate <= 1_000_000 and rate == int(rate)):
         raise AudioError(f"the rate must be a whole number of 1000 to 1000000 Hz, and not {rate!r}")
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read"):

@@ -135,10 +135,8 @@ class Connection(AsyncEventHandler):
         await self._end()
         self._request = request
         if isinstance(request, Detect) and not self._names():
-            known = ", ".join(self._service.detectors) or "none"
-            await self._answer(
-                ErrorAnswer(f"there is no wake word {', '.join(request.names or [])} here, only {known}")
-            )
+            wanted, known = ", ".join(request.names or []), ", ".join(self._service.detectors) or "none"
+            await self._answer(ErrorAnswer(f"there is no wake word {wanted} here, only {known}"))
         if under_way:
             self._begin()
 
