@@ -6,14 +6,14 @@ import numpy as np
 
 from asr.audio.features import LogMel
 from asr.model.checkpoint import ROW_SCALES, ModelOptions
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE
+from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Loaded
 from asr.native import encoder as native
 from asr.text import alphabet_of
 
 WIDEST = 16  # numbers in a vector of the processor, at most
 
 
-class CompiledModel:
+class CompiledModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
 
     def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = WIDEST):

@@ -91,3 +91,15 @@ class AcousticModel(Protocol):
         -> natural log-probabilities of letters (B, n, W, V) and phonemes (B, n, W, P), if it has that head; new states.
         An engine that cannot say yet what lies ahead gives out the chunks alone (B, n, Nc, ...).
         """
+
+
+class Loaded:
+    """What a model owes to pickle: another process loads it again."""
+
+    loaded_by: tuple | None = None  # the function that did it, and its arguments
+
+    def __reduce__(self) -> tuple:
+        """Raises TypeError for a model that was put together."""
+        if self.loaded_by is None:
+            raise TypeError("only a model that was loaded from a file can be pickled")
+        return self.loaded_by
