@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -46,6 +47,14 @@ class AugmentOptions(SoundOptions):
     band_width: int = 20  # mel bands, at most
 
 
+class Scene(NamedTuple):
+    """What sounds together, each at a loudness of its own: (n,) float32."""
+
+    speech: np.ndarray  # in its room
+    babble: np.ndarray | None  # at a loudness of 1, as the noise
+    noise: np.ndarray | None
+
+
 class Surroundings:
     """Room, background, microphone and level, in the order in which sound meets them."""
 
@@ -55,14 +64,24 @@ class Surroundings:
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Dry speech (n,) -> (n,) float32 in -1..1."""
+        return self.recorded(self.scene(x, rng), rng)
+
+    def scene(self, x: np.ndarray, rng: np.random.Generator) -> Scene:
+        """Dry speech (n,) -> what is to be heard at one place."""
         o = self.options
         if rng.random() < o.room:
             x = room(x, rng, o.direct)
+        babble = self.babble(len(x), rng) if len(self._talk) and rng.random() < o.babble else None
+        return Scene(x, babble, self.noise(len(x), rng) if rng.random() < o.noise else None)
+
+    def recorded(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+        """A scene as one of many microphones there hears it: (n,) float32 in -1..1."""
+        o, x = self.options, scene.speech
         loud = max(loudness(x), QUIET)
-        if len(self._talk) and rng.random() < o.babble:
-            x = x + self.babble(len(x), rng) * loud * _gain(o.babble_snr, rng, -1)
-        if rng.random() < o.noise:
-            x = x + self.noise(len(x), rng) * loud * _gain(o.snr, rng, -1)
+        if scene.babble is not None:
+            x = x + scene.babble * loud * _gain(o.babble_snr, rng, -1)
+        if scene.noise is not None:
+            x = x + scene.noise * loud * _gain(o.snr, rng, -1)
         if rng.random() < o.colour:
             x = colour(x, rng, o.telephone)
         x = x * (_gain(o.level, rng) / loud)
@@ -156,12 +175,17 @@ def room(x: np.ndarray, rng: np.random.Generator, direct: tuple[float, float] = 
 def colour(x: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
     """Samples (n,) by a microphone or line: a smooth random response, sometimes cut to a telephone's band."""
     size = 1 << (len(x) - 1).bit_length()
-    hz = np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
-    gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))  # dB
+    gain = response(np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1), rng, telephone)
+    spectrum = np.fft.rfft(x, size) * (10 ** (gain / 20)).astype(np.float32)
+    return np.fft.irfft(spectrum, size)[: len(x)].astype(np.float32)
+
+
+def response(hz: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
+    """How loud a microphone or line makes each of the frequencies (n,), in dB: smooth and random."""
+    gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))
     if rng.random() < telephone:
         gain = gain - 40 * (hz > rng.uniform(3_200, 7_000)) - 40 * (hz < rng.uniform(20, 300))
-    response = (10 ** (gain / 20)).astype(np.float32)
-    return np.fft.irfft(np.fft.rfft(x, size) * response, size)[: len(x)].astype(np.float32)
+    return gain
 
 
 def _gain(decibels: tuple[float, float], rng: np.random.Generator, sign: int = 1) -> float:
