@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -47,12 +46,8 @@ class AugmentOptions(SoundOptions):
     band_width: int = 20  # mel bands, at most
 
 
-class Scene(NamedTuple):
-    """What sounds together, each at a loudness of its own: (n,) float32."""
-
-    speech: np.ndarray  # in its room
-    babble: np.ndarray | None  # at a loudness of 1, as the noise
-    noise: np.ndarray | None
+# speech (n,) in its room; what sounds beside it, (n,) at a loudness of 1, and how many dB of the speech over it
+Scene = tuple[np.ndarray, list[tuple[np.ndarray, tuple[float, float]]]]
 
 
 class Surroundings:
@@ -71,17 +66,17 @@ class Surroundings:
         o = self.options
         if rng.random() < o.room:
             x = room(x, rng, o.direct)
-        babble = self.babble(len(x), rng) if len(self._talk) and rng.random() < o.babble else None
-        return Scene(x, babble, self.noise(len(x), rng) if rng.random() < o.noise else None)
+        beside = []
+        if len(self._talk) and rng.random() < o.babble:
+            beside.append((self.babble(len(x), rng), o.babble_snr))
+        return x, [*beside, (self.noise(len(x), rng), o.snr)] if rng.random() < o.noise else beside
 
     def recorded(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """A scene as one of many microphones there hears it: (n,) float32 in -1..1."""
-        o, x = self.options, scene.speech
+        o, (x, beside) = self.options, scene
         loud = max(loudness(x), QUIET)
-        if scene.babble is not None:
-            x = x + scene.babble * loud * _gain(o.babble_snr, rng, -1)
-        if scene.noise is not None:
-            x = x + scene.noise * loud * _gain(o.snr, rng, -1)
+        for sound, snr in beside:
+            x = x + sound * loud * _gain(snr, rng, -1)
         if rng.random() < o.colour:
             x = colour(x, rng, o.telephone)
         x = x * (_gain(o.level, rng) / loud)
@@ -175,9 +170,8 @@ def room(x: np.ndarray, rng: np.random.Generator, direct: tuple[float, float] = 
 def colour(x: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
     """Samples (n,) by a microphone or line: a smooth random response, sometimes cut to a telephone's band."""
     size = 1 << (len(x) - 1).bit_length()
-    gain = response(np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1), rng, telephone)
-    spectrum = np.fft.rfft(x, size) * (10 ** (gain / 20)).astype(np.float32)
-    return np.fft.irfft(spectrum, size)[: len(x)].astype(np.float32)
+    gain = 10 ** (response(np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1), rng, telephone) / 20)
+    return np.fft.irfft(np.fft.rfft(x, size) * gain.astype(np.float32), size)[: len(x)].astype(np.float32)
 
 
 def response(hz: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
