@@ -19,7 +19,7 @@ from wakeword.train import build as module
 from wakeword.train.build import BuildOptions, build
 from wakeword.train.examples import Mixer, MixOptions
 from wakeword.train.negatives import Clip
-from wakeword.train.training import CarriedLoss, Examples, TrainOptions, loader, threads
+from wakeword.train.training import CarriedLoss, Examples, TrainOptions, threads, views
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
 MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)
@@ -116,12 +116,15 @@ def test_every_kind_learns_with_several_processes_and_leaves_torch_its_threads(k
     before, optimizer = model.output.weight.clone(), torch.optim.AdamW(model.parameters())
 
     def learn() -> float:
-        batches = ((batch, number == 0) for number, batch in enumerate(loader(examples, TRAIN.batch, 2)))
+        batches = ((batch, number == 0) for number, batch in enumerate(views(examples, replace(TRAIN, processes=2))))
         with threads(1):
             [means] = fit(model, optimizer, batches, CarriedLoss(model), Plan(3, 3, lambda _: 1e-3), Progress())
         return means["loss"]
 
     assert 0 < learn() < 5 and not torch.equal(before, model.output.weight)
+    frames, targets, _ = examples[0]
+    assert len(frames) == 2 and not np.array_equal(*frames), "two microphones hear a mix differently"
+    assert len(targets) == (frames.shape[1] - model.options.kernel) // model.options.stride + 1
     monkeypatch.setattr(Examples, "__getitem__", None)
     with pytest.raises(TypeError):
         learn()

@@ -41,7 +41,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--voices", metavar="A,B", help="synthesisers to use (default: all that are installed)")
     p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
     p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken (default: 1500)")
-    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 2000)")
+    p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 1000)")
     p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
     p.add_argument("--seed", type=int, default=1)
     p.set_defaults(command=train)

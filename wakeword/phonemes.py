@@ -144,8 +144,8 @@ class FusionOptions:
     """How the two scores of a detector become one."""
 
     ways: tuple[tuple[str, ...], ...]  # to say the phrase, in phonemes
-    rnn_weight: float = 0.5  # of the logit of the RNN's score
-    weight: float = 2.0  # of the logarithm of what the phonemes say
+    rnn_weight: float = 1.0  # of the logit of the RNN's score
+    weight: float = 1.5  # of the logarithm of what the phonemes say
 
     def asdict(self) -> dict:
         return asdict(self)

@@ -54,6 +54,11 @@ def mel_filters(options: LogMelOptions, warp: float = 1.0) -> np.ndarray:
     return filters.astype(np.float32)
 
 
+def band_centres(options: LogMelOptions) -> np.ndarray:
+    """Hz (n_mels,) at which each mel band is heard best."""
+    return mel_to_hz(np.linspace(hz_to_mel(options.low), hz_to_mel(options.high), options.n_mels + 2))[1:-1]
+
+
 def _warp(hz: np.ndarray, warp: float, high: float) -> np.ndarray:
     """Scale frequencies by ``warp``; above a knee, straight on so that ``high`` stays ``high``."""
     knee = 4_800 * min(warp, 1) / warp

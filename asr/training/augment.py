@@ -46,6 +46,10 @@ class AugmentOptions(SoundOptions):
     band_width: int = 20  # mel bands, at most
 
 
+# speech (n,) in its room; what sounds beside it, (n,) at a loudness of 1, and how many dB of the speech over it
+Scene = tuple[np.ndarray, list[tuple[np.ndarray, tuple[float, float]]]]
+
+
 class Surroundings:
     """Room, background, microphone and level, in the order in which sound meets them."""
 
@@ -55,14 +59,24 @@ class Surroundings:
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Dry speech (n,) -> (n,) float32 in -1..1."""
+        return self.recorded(self.scene(x, rng), rng)
+
+    def scene(self, x: np.ndarray, rng: np.random.Generator) -> Scene:
+        """Dry speech (n,) -> what is to be heard at one place."""
         o = self.options
         if rng.random() < o.room:
             x = room(x, rng, o.direct)
-        loud = max(loudness(x), QUIET)
+        beside = []
         if len(self._talk) and rng.random() < o.babble:
-            x = x + self.babble(len(x), rng) * loud * _gain(o.babble_snr, rng, -1)
-        if rng.random() < o.noise:
-            x = x + self.noise(len(x), rng) * loud * _gain(o.snr, rng, -1)
+            beside.append((self.babble(len(x), rng), o.babble_snr))
+        return x, [*beside, (self.noise(len(x), rng), o.snr)] if rng.random() < o.noise else beside
+
+    def recorded(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+        """A scene as one of many microphones there hears it: (n,) float32 in -1..1."""
+        o, (x, beside) = self.options, scene
+        loud = max(loudness(x), QUIET)
+        for sound, snr in beside:
+            x = x + sound * loud * _gain(snr, rng, -1)
         if rng.random() < o.colour:
             x = colour(x, rng, o.telephone)
         x = x * (_gain(o.level, rng) / loud)
@@ -156,12 +170,16 @@ def room(x: np.ndarray, rng: np.random.Generator, direct: tuple[float, float] = 
 def colour(x: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
     """Samples (n,) by a microphone or line: a smooth random response, sometimes cut to a telephone's band."""
     size = 1 << (len(x) - 1).bit_length()
-    hz = np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
-    gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))  # dB
+    gain = 10 ** (response(np.linspace(0, SAMPLE_RATE / 2, size // 2 + 1), rng, telephone) / 20)
+    return np.fft.irfft(np.fft.rfft(x, size) * gain.astype(np.float32), size)[: len(x)].astype(np.float32)
+
+
+def response(hz: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
+    """How loud a microphone or line makes each of the frequencies (n,), in dB: smooth and random."""
+    gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))
     if rng.random() < telephone:
         gain = gain - 40 * (hz > rng.uniform(3_200, 7_000)) - 40 * (hz < rng.uniform(20, 300))
-    response = (10 ** (gain / 20)).astype(np.float32)
-    return np.fft.irfft(np.fft.rfft(x, size) * response, size)[: len(x)].astype(np.float32)
+    return gain
 
 
 def _gain(decibels: tuple[float, float], rng: np.random.Generator, sign: int = 1) -> float:

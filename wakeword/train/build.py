@@ -16,6 +16,7 @@ from wakeword import voices
 from wakeword.detector import DetectorOptions
 from wakeword.phonemes import FIRST_STEP_FRAMES, NEUTRAL, STEP_FRAMES, Fusion, FusionOptions, PhonemeModel
 from wakeword.phrase import ways
+from wakeword.scoring import wilson
 from wakeword.synthesis import HARDER, Job, Spoken, said_anew, speak, trim
 from wakeword.train import TriggerModel, TriggerOptions, negatives
 from wakeword.train.examples import Sounds
@@ -41,7 +42,7 @@ class BuildOptions:
     voices: tuple[str, ...] = ()  # names of synthesisers; none: all that are installed
     clips: int = 1500  # times that the phrase is spoken
     near_misses: int = 500  # ... and what sounds like it
-    sentences: int = 800  # read by the fast voices, so that a synthetic voice does not give the phrase away
+    sentences: int = 300  # read by the fast voices, so that a synthetic voice does not give the phrase away
     held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
     positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
     negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
@@ -123,7 +124,9 @@ def summary(measured: Validation, rate: float) -> str:
     """What a user may expect of the detector, in sentences."""
     (low, high), others = measured.interval(rate), [r for r in measured.missed if r != rate]
     rest = ", ".join(f"{100 * measured.missed[r]:.1f} % at {r:g}" for r in others)
-    each = ", ".join(f"{100 * share:.1f} % {condition}" for condition, share in measured.missed_in.items())
+    none = f"0.0 % (up to {100 * wilson(0, measured.phrases // max(1, len(measured.missed_in)))[1]:.0f})"
+    shares = {c: f"{100 * m:.1f} %" if m else none for c, m in measured.missed_in.items()}
+    each = ", ".join(f"{share} {condition}" for condition, share in shares.items())
     return (
         f"of {measured.phrases} phrases by held-out voices, slower and higher than those it learnt from, "
         f"{100 * measured.missed[rate]:.1f} % ({100 * low:.1f} to {100 * high:.1f}) are missed at the threshold for "

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.training.augment import SoundOptions, Surroundings, loudness, speed
+from asr.training.augment import Scene, SoundOptions, Surroundings, loudness, speed
 from wakeword.train import TriggerModel
 
 Samples = np.ndarray  # (n,) float32 at 16 kHz
@@ -34,7 +34,7 @@ class MixOptions(SoundOptions):
     pause: float = 0.5  # s between clips, on average
     joined: float = 0.35  # probability that there is no pause between two clips
     room: float = 0.6
-    direct: tuple[float, float] = (-8.0, 15.0)  # to 5 m
+    direct: tuple[float, float] = (-10.0, 12.0)  # to 5 m
     noise: float = 0.7
     snr: tuple[float, float] = (-3.0, 30.0)
     made: float = 0.3
@@ -77,8 +77,13 @@ class Mixer:
 
     def example(self, rng: np.random.Generator) -> Example:
         """Clips one after the other, then their surroundings."""
+        scene, ends = self.scene(rng)
+        return Example(self.surroundings.recorded(scene, rng), ends)
+
+    def scene(self, rng: np.random.Generator) -> tuple[Scene, tuple[int, ...]]:
+        """Clips one after the other and what sounds beside them, before a microphone hears it; the phrases' ends."""
         dry, ends = self._talk(int(self.options.seconds * SAMPLE_RATE), rng)
-        return Example(self.surroundings(dry, rng), ends)
+        return self.surroundings.scene(dry, rng), ends
 
     def _talk(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:
         """Clips with pauses between them -> samples (n,), and where each phrase ended."""

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from asr.audio.features import LogMel
+from asr.audio.features import LOG_FLOOR, LogMel, band_centres
 from asr.files import atomic_write_bytes
+from asr.training.augment import Scene, response
 from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.synthesis import leave_ctrl_c
@@ -28,12 +30,13 @@ from wakeword.train.validation import Phonemes, Validation, ValidationSet, measu
 
 PRETRAINED_TRUNK = Path(__file__).parent.parent / "ear.safetensors"  # a trunk that knows the sounds of speech
 Batch = tuple[tuple[Tensor, Tensor, Tensor], bool]  # frames, targets, weights; whether a turn begins
+VIEWS = 2  # examples of a mix, in consecutive batches
 STATE, BEST = "state.safetensors", "best.safetensors"  # in a training's folder
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    updates: int = 2000
+    updates: int = 1000
     batch: int = 32  # examples
     learning_rate: float = 2e-3
     warmup: int = 100  # updates
@@ -52,24 +55,38 @@ class TrainOptions:
 
 
 class Examples(Dataset):
-    """Example i: log-mel frames, targets, and which steps count; the same whenever it is asked for."""
+    """Example i: log-mel frames, targets, and which steps count; the same whenever it is asked for.
+
+    A mix is dear to make and cheap to hear: VIEWS microphones hear each, near to its noise or far from it, and other
+    speakers say it.
+    """
 
     def __init__(self, mixer: Mixer, model: TriggerOptions, options: TrainOptions, first: int, count: int):
-        self.mixer, self.model, self.options = mixer, model, options
+        """The mixes from number ``first`` on."""
+        self.mixer = Mixer(mixer.sounds, replace(mixer.options, colour=0.0))  # the frames are coloured: no FFT
+        self.mix, self.model, self.options = mixer.options, model, options
         self.first, self.count = first, count
-        self.frontend = LogMel(model.frontend)
+        self.frontend, self._hz = LogMel(model.frontend), band_centres(model.frontend)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> (T, n_mels) float32, targets (n,), weights (n,)."""
+        """-> (VIEWS, T, n_mels) float32, targets (n,), weights (n,)."""
         rng = np.random.default_rng([self.options.seed, self.first + i])
-        example = self.mixer.example(rng)
-        warp = self.options.warp
-        frames = self.frontend.warped(example.samples, rng.uniform(1 - warp, 1 + warp))
-        targets, weights = labels(example.ends, len(frames), self.model, self.options)
+        scene, ends = self.mixer.scene(rng)
+        frames = np.stack([self._heard(scene, rng) for _ in range(VIEWS)])
+        targets, weights = labels(ends, frames.shape[1], self.model, self.options)
         return frames, targets, weights
+
+    def _heard(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+        """-> (T, n_mels)"""
+        warp, samples = self.options.warp, self.mixer.surroundings.recorded(scene, rng)
+        frames = self.frontend.warped(samples, rng.uniform(1 - warp, 1 + warp))
+        if rng.random() < self.mix.colour:
+            louder = response(self._hz, rng, self.mix.telephone) * (np.log(10) / 10)
+            frames = np.maximum(frames + louder.astype(np.float32), np.float32(np.log(LOG_FLOOR)))
+        return frames
 
 
 def labels(
@@ -179,9 +196,17 @@ def turns(
     while True:
         turn = min(options.evaluate_every, options.updates - progress.update)
         mixer = Mixer(replace(sounds, hard=cut(clips, progress.hard)), options.mix)
-        examples = Examples(mixer, model.options, options, progress.update * options.batch, turn * options.batch)
-        for number, batch in enumerate(loader(examples, options.batch, options.processes)):
+        first, count = (-(-updates // VIEWS) * options.batch for updates in (progress.update, turn))
+        examples = Examples(mixer, model.options, options, first, count)
+        for number, batch in enumerate(islice(views(examples, options), turn)):
             yield batch, number == 0
+
+
+def views(examples: Examples, options: TrainOptions) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Frames (B, T, n_mels), targets, weights: a batch for each of the microphones that hear the same mixes."""
+    for frames, targets, weights in loader(examples, options.batch, options.processes):
+        for view in range(VIEWS):
+            yield frames[:, view], targets, weights
 
 
 def _made_of(options: TrainOptions, sounds: Sounds) -> str:
@@ -223,9 +248,9 @@ def loader(examples: Dataset, batch: int, processes: int) -> DataLoader:
 def measure_bands(model: TriggerModel, sounds: Sounds, options: TrainOptions, count: int = 100) -> None:
     """Global mean and deviation of the mel bands, over the examples."""
     examples = Examples(Mixer(sounds, options.mix), model.options, replace(options, seed=options.seed + 1), 0, count)
-    frames = np.concatenate([examples[i][0] for i in range(count)])
-    model.mean.copy_(torch.from_numpy(frames.mean(0)))
-    model.deviation.copy_(torch.from_numpy(frames.std(0)))
+    frames = np.concatenate([examples[i][0] for i in range(count)])  # (count VIEWS, T, n_mels)
+    model.mean.copy_(torch.from_numpy(frames.mean((0, 1))))
+    model.deviation.copy_(torch.from_numpy(frames.std((0, 1))))
 
 
 def start_from(model: TriggerModel, path: Path) -> bool:

@@ -61,7 +61,7 @@ def hold_out(
     frontend, spoken = LogMel(model.frontend), MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8)
     mixers = [Mixer(sounds, replace(spoken, **changes)) for changes in CONDITIONS.values()]
     mixes = [mixers[i % len(mixers)].example(np.random.default_rng([seed, i])) for i in range(count)]
-    frames = np.stack([frontend(m.samples) for m in mixes])
+    frames = np.stack([frontend.warped(m.samples, 1.0) for m in mixes])
     passes = 1 if sum(map(len, sounds.speech)) > ENOUGH else PASSES
     heard = [(sounds, i > 0) for i in range(passes)] + ([(learnt, False)] if learnt else [])
     talk = [_talk(of, frontend, noisy, np.random.default_rng([seed + 1, i])) for i, (of, noisy) in enumerate(heard)]
@@ -80,7 +80,7 @@ def _talk(sounds: Sounds, frontend: LogMel, noisy: bool, rng: np.random.Generato
         background = np.concatenate([Mixer(sounds).surroundings.noise(n, rng) for _ in range(-(-len(talk) // n))])
         talk = talk + background[: len(talk)] * 10 ** (rng.uniform(-55, -35) / 20)
     streams = np.resize(np.clip(talk, -1, 1), -(-len(talk) // n) * n).reshape(-1, n).astype(np.float32)
-    return torch.from_numpy(np.stack([frontend(s) for s in streams]))
+    return torch.from_numpy(np.stack([frontend.warped(s, 1.0) for s in streams]))
 
 
 @dataclass(frozen=True)
