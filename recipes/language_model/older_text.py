@@ -1,22 +1,16 @@
-"""The older text (SOURCES.md and its .txt.xz files): which of it may be trained on, and its lines as they are said."""
+"""The older text (SOURCES.md and its .txt.xz files): which of it may be trained on, and its lines."""
 
 from __future__ import annotations
 
 import lzma
-import random
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.commands.terminal import say
-from asr.text import normalise
 from asr.training.data import ManifestError, read_manifest
-
-FILES = ("sentences.txt", "dialogue.txt", "books.txt")
-HELD_OUT = 0.01  # of the lines, for measuring perplexity
-SEED = 20261121
 
 
 @dataclass(frozen=True)
@@ -43,14 +37,6 @@ def sources(folder: Path) -> dict[str, list[Source]]:
     return found
 
 
-def sentences(folder: Path) -> Iterator[str]:
-    """Normalised lines of all usable sources. Lines with digits are left out: how are they said?"""
-    for name in FILES:
-        for line in source_lines(folder, name):
-            if not any(c.isdigit() for c in line):
-                yield normalise(line.replace("&", " and "))
-
-
 def source_lines(folder: Path, name: str, share_alike: bool = False) -> Iterator[str]:
     """The lines of the usable sources of a file, which follow each other in it as in the table."""
     parts = sources(folder)[name]
@@ -65,14 +51,6 @@ def source_lines(folder: Path, name: str, share_alike: bool = False) -> Iterator
         else:
             say(f"left out: {part.name}, {part.licence} {part.note}")
         start += part.lines
-
-
-def split(lines: Iterable[str], unseen: set[str]) -> tuple[list[str], list[str]]:
-    """Distinct lines that are not in `unseen`: for training, and held out."""
-    lines = [x for x in dict.fromkeys(lines) if x and x not in unseen]
-    random.Random(SEED).shuffle(lines)
-    count = int(len(lines) * HELD_OUT)
-    return lines[count:], lines[:count]
 
 
 def manifest_texts(path: Path) -> list[str]:
