@@ -104,7 +104,7 @@ class NgramModel:
     def numbers(self, words: Sequence[str], places: Mapping[str, int]) -> np.ndarray:
         """(words,) int64: `number` of each of some words; places: where among them each is.
 
-        From now on words are looked up by way of these, and have the same strings: 16 MB less with a lexicon of 128,000.
+        From now on words are looked up by way of these, and share their strings: 16 MB less with 128,000.
         """
         found = np.fromiter(map(places.get, self.words, repeat(-1)), np.int64, len(self.words))
         numbers = np.full(len(words), UNKNOWN, np.int64)

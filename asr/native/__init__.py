@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asr.native import encoder, search
+    from asr.native import encoder as encoder
+    from asr.native import search as search
 
 SOURCES = {"search": 4, "encoder": 1}  # as in their .cpp: which calls the compiled parts answer to
 
