@@ -19,7 +19,7 @@ CLIP, LONG, LIVE = 5, 300, 140  # s of sound
 STREAM = """
 import resource, sys, time
 import soundfile
-from asr.live.listener import Listener
+from asr.live import Listener
 from asr.recognizer import load
 listener, (samples, _) = Listener(load(sys.argv[2])), soundfile.read(sys.argv[1], dtype="float32")
 list(listener.over([samples[:80_000]]))
