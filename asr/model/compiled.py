@@ -13,7 +13,19 @@ from asr.text import alphabet_of
 WIDEST = 16  # numbers in a vector of the processor, at most
 
 
-class CompiledModel:
+class Loaded:
+    """A model that pickle takes where it was loaded from a file."""
+
+    loaded_from: tuple | None = None  # what loads it again, and the arguments of that
+
+    def __reduce__(self) -> tuple:
+        """For pickle: another process loads the same model again. Raises TypeError for one that was put together."""
+        if self.loaded_from is None:
+            raise TypeError("only a model that was loaded from a file can be pickled")
+        return self.loaded_from
+
+
+class CompiledModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
 
     def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = WIDEST):

@@ -10,7 +10,7 @@ import numpy as np
 from asr.audio.features import LogMel
 from asr.model import graphs
 from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate, multiplied
-from asr.model.compiled import CompiledModel
+from asr.model.compiled import CompiledModel, Loaded
 from asr.model.graphs import Graph
 from asr.model.streaming import encode
 from asr.native import encoder as native
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-class OnnxModel:
+class OnnxModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden), of LSTM cells two."""
 
     def __init__(self, options: ModelOptions, weights: graphs.Weights, threads: int | None = None):
@@ -56,16 +56,8 @@ class OnnxModel:
     def _is_gru(self) -> bool:
         return self.options.kind == "gru"
 
-    loaded_from: tuple | None = None  # the arguments of `load_model`, where it was that
 
-    def __reduce__(self) -> tuple:
-        """For pickle: another process loads the same model again. Raises TypeError for one that was put together."""
-        if self.loaded_from is None:
-            raise TypeError("only a model that was loaded from a file can be pickled")
-        return _again, self.loaded_from
-
-
-def _again(name: str | Path, threads: int | None) -> OnnxModel:
+def _again(name: str | Path, threads: int | None) -> CompiledModel | OnnxModel:
     return load_model(name, threads)[0]
 
 
@@ -81,7 +73,7 @@ def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[
         else:
             model = OnnxModel(options, multiplied(weights), threads)
         encode(model, [model.mean_frame[None]])  # do the parts fit together?
-        model.loaded_from = name, threads
+        model.loaded_from = _again, (name, threads)
         return model, card
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None
