@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from asr.audio.quiet import quiet
 from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 from asr.errors import UsageError
-from asr.live import Listener
 from asr.transcript import Word
 from wakeword.detector import Detection, WakeWordDetector
 from wakeword.phrase import slug
+
+if TYPE_CHECKING:  # who waits for a word alone does without
+    from asr.live import Listener
 
 BEFORE = 2.5  # s of audio up to a detection that are looked at again, or saved
 

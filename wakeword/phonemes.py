@@ -45,7 +45,7 @@ class PhonemeModel:
     def _network(self) -> _Network:
         if isinstance(self._tensors, Path):
             with safe_open(self._tensors, framework="numpy") as file:
-                return _Network({key: file.get_tensor(key).astype(np.float32) for key in file.keys()}, self._count)
+                return _Network(_Read(file), self._count)
         return _Network(self._tensors, self._count)
 
     @staticmethod
@@ -73,6 +73,16 @@ class PhonemeModel:
         backward states begin afresh at the window's end. -> (count, 1 + symbols), new states.
         """
         return self._network(frames, count, states, final)
+
+
+class _Read(dict[str, np.ndarray]):
+    """Tensors of an open file, each read when it is asked for: there are never two copies of all."""
+
+    def __init__(self, file: Any):
+        self._file = file
+
+    def __missing__(self, name: str) -> np.ndarray:
+        return self._file.get_tensor(name).astype(np.float32)
 
 
 class _Network:

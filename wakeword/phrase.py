@@ -9,9 +9,6 @@ from functools import cache
 from itertools import islice, product
 from string import ascii_lowercase
 
-from rapidfuzz import process
-from rapidfuzz.distance import Levenshtein
-
 from asr.errors import Error
 from asr.language.ngram_file import load
 from asr.model.checkpoint import MODELS
@@ -88,6 +85,9 @@ def spelt_alike(word: str, distance: int) -> dict[str, int]:
 
 
 def _nearest(query: str, choices: Sequence[str], words: Sequence[str], distance: int) -> dict[str, int]:
+    from rapidfuzz import process  # a listener does without
+    from rapidfuzz.distance import Levenshtein
+
     found = process.extract(query, choices, scorer=Levenshtein.distance, limit=None, score_cutoff=distance)
     nearest: dict[str, int] = {}
     for _, far, i in sorted(found, key=lambda hit: (hit[1], hit[2])):

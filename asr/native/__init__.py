@@ -6,18 +6,22 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from asr.native import encoder as encoder
+    from asr.native import search as search
+
 SOURCES = {"search": 4, "encoder": 1}  # as in their .cpp: which calls the compiled parts answer to
 
 
-def _part(name: str) -> ModuleType | None:
+def __getattr__(name: str) -> ModuleType | None:
+    """A part when it is first asked for."""
+    if name not in SOURCES:
+        raise AttributeError(name)
     try:
         part = import_module(f"asr.native.{name}")
     except ImportError:
-        return None
-    return part if getattr(part, "SOURCES", 1) == SOURCES[name] else None  # left from before an update: install again
-
-
-if TYPE_CHECKING:
-    from asr.native import encoder, search
-else:
-    search, encoder = _part("search"), _part("encoder")
+        part = None
+    if getattr(part, "SOURCES", 1) != SOURCES[name]:  # left from before an update: install again
+        part = None
+    globals()[name] = part
+    return part

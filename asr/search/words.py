@@ -190,7 +190,7 @@ class LexiconSearch(PrefixBeamSearch[Place]):
     @cached_property
     def _numbers(self) -> np.ndarray:
         """Of each of the lexicon's words, its number in the language model."""
-        return self.lm.numbers(self._coded.places, len(self._coded.words))
+        return self.lm.numbers(self._coded.words, self._coded.places)
 
     def _unigram_scores(self) -> np.ndarray:
         """Weighted ln probability of each of the lexicon's words without context, hotwords' weights included."""

@@ -116,7 +116,7 @@ class Tagger:
 
     def __init__(self, weights: dict[str, np.ndarray], vocabulary: Vocabulary, mixed: dict[str, str]):
         self.vocabulary, self.mixed = vocabulary, mixed
-        self._tables = weights
+        self._tables = {k: v for k, v in weights.items() if k.startswith(("words", "pieces"))}
         w = {k: v.astype(np.float32) for k, v in weights.items() if not k.startswith(("words", "pieces"))}
         self._end, self._pauses = w["end"], w["pauses.weight"]
         self._layers = {
