@@ -98,7 +98,7 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_every_word_of_the_packaged_language_model_has_a_pronunciation():
-    from asr.language.ngram_file import load
+    from asr.language.ngram import load
     from asr.model.checkpoint import MODELS
 
     words = load(MODELS / "english-lm.npz").words[3:]

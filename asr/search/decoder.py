@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asr.language.ngram import NgramModel
-from asr.language.ngram_file import load as load_ngram
+from asr.language.ngram import load as load_ngram
 from asr.language.open import CharacterLanguage, open_ngrams
 from asr.language.rnn import PACKAGED, RnnScorer
 from asr.language.rnn import load as load_recurrent

@@ -11,8 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from asr.language.ngram import NgramModel, State
-from asr.language.ngram_file import load
+from asr.language.ngram import NgramModel, State, load
 from asr.model.checkpoint import MODELS
 from asr.native import search as native
 

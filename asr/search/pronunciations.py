@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import Error
-from asr.language.ngram_file import UNREADABLE, mapped, store, text_array
+from asr.language.ngram import UNREADABLE, mapped, store, text_array
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 MAX_PHONEMES = 255  # of a word

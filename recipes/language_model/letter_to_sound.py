@@ -16,7 +16,7 @@ from pathlib import Path
 
 from asr.commands.terminal import say
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.language.ngram_file import load, save
+from asr.language.ngram import load, save
 from asr.search.letter_to_sound import LetterToSound, pair
 from recipes.language_model.lexicon import read_cmudict
 

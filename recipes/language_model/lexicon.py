@@ -20,8 +20,7 @@ from pathlib import Path
 
 from asr.commands.terminal import say
 from asr.files import each_line
-from asr.language.ngram import SPECIAL, NgramModel
-from asr.language.ngram_file import load
+from asr.language.ngram import SPECIAL, NgramModel, load
 from asr.search.letter_to_sound import compounds, packaged
 from asr.search.lexicon import LETTER_NAMES, MAX_ACRONYM_LETTERS
 from asr.search.pronunciations import Pronunciations
