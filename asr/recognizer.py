@@ -26,7 +26,7 @@ from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
-from asr.written.options import WrittenOptions
+from asr.written import WrittenOptions
 
 if TYPE_CHECKING:
     from asr.written.writer import Writer
@@ -221,7 +221,7 @@ def load(
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     recognizer = Recognizer.of(*load_model(model, threads), options)
     if options.attention:
-        from asr.attention.rescoring import AttentionJudge  # it brings torch with it
+        from asr.attention.joint import AttentionJudge  # it brings torch with it
 
         weight = recognizer.decoder.weights.given["attention"]
         recognizer.judge = AttentionJudge.load(model, weight, options.latency, threads)

@@ -10,10 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from asr.attention.search import SearchOptions
-from asr.attention.seq2seq import Output, Seq2Seq, Seq2SeqOptions
-from asr.attention.seq2seq_network import Seq2SeqNetwork
-from asr.attention.vocabulary import EOS, UNKNOWN, Vocabulary, characters, subwords
+from asr.attention.search import EOS, SearchOptions
+from asr.attention.seq2seq import UNKNOWN, Output, Seq2Seq, Seq2SeqOptions, Vocabulary
 from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError
 from asr.training.fit import TrainingError

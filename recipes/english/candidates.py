@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr.align.segment import SHARE
-from asr.attention.joint import JointModel
-from asr.attention.rescoring import AttentionJudge
+from asr.attention.joint import AttentionJudge, JointModel
 from asr.language.rnn import PACKAGED, RnnScorer, load
 from asr.model.streaming import Posteriors
 from asr.score import errors
