@@ -188,7 +188,7 @@ def _money(match: re.Match[str]) -> Way | None:
 def _quantity(match: re.Match[str]) -> Way | None:
     """A number, perhaps with a sign, a scale and a unit."""
     parts = match.groupdict()
-    way, names = _signed(parts.get("sign"), parts["number"], parts.get("scale")), _NAMES.get(parts.get("unit"))
+    way, names = _signed(parts.get("sign"), parts["number"], parts.get("scale")), _NAMES.get(parts.get("unit") or "")
     return then(way, said(*names)) if way and names else way
 
 
@@ -270,7 +270,7 @@ _SIGN = r"(?P<sign>-)?"
 _SCALE = rf"(?P<scale> (?:{'|'.join(SCALES)}))?"
 _MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
 _DAY = r"(?P<day>\d{1,2})(?P<suffix>st|nd|rd|th)?"
-_NAMES: dict[str | None, Sequence[str]] = {**UNITS, "%": PERCENT}
+_NAMES: dict[str, Sequence[str]] = {**UNITS, "%": PERCENT}
 _UNIT = rf"(?P<unit>{'|'.join(map(re.escape, sorted(UNITS, key=len, reverse=True)))})"
 _MAIL, _WEB = r"[a-z0-9'._\-]+@[a-z0-9.\-]+", r"[a-z0-9\-]+(?:\.[a-z0-9\-]+)+(?:/[a-z0-9\-]+)*"
 _KINDS: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Way | None]]] = [
