@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike
 from asr import audio
 from asr.align.segment import WordAligner
 from asr.align.words import loudness
-from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
-from asr.audio.samples import SlidingBuffer
+from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
 from asr.model.checkpoint import DEFAULT
 from asr.model.interface import STRIDE, AcousticModel, Latency

@@ -29,10 +29,9 @@ from asr.audio.decoders import (
     Wanted,
     probe,
 )
-from asr.audio.features import SAMPLE_RATE
+from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE
 from asr.audio.joined import Part, PartFile, parts
 from asr.audio.quiet import quiet_codecs
-from asr.audio.samples import BAD_SAMPLES
 
 STDIN = "-"
 SUFFIXES = frozenset(  # what a folder is searched for; a file named by the user may be called anything
