@@ -1,4 +1,4 @@
-"""Samples from outside, and the spectrogram front-end: 16 kHz -> log-mel frames, offline and streaming in one object."""
+"""Samples from outside, and the spectrogram front-end: 16 kHz to log-mel frames, the same for files and streams."""
 
 from __future__ import annotations
 

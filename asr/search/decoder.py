@@ -20,7 +20,7 @@ from asr.model.interface import AcousticModel
 from asr.search.base import Greedy, Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions
 from asr.search.compiled import words_search
 from asr.search.ctc_paths import ctc_scores
-from asr.search.hotwords import Hotword, HotwordScorer
+from asr.search.hotwords import CommandSet, Hotword, HotwordScorer
 from asr.search.lexicon import Lexicon, LexiconError, packaged
 from asr.search.options import DecoderOptions, weights_for
 from asr.text import LETTERS, Alphabet
@@ -79,8 +79,6 @@ class Decoder:
         if self.search == "greedy":
             return Greedy(self.alphabet)
         if self.search == "commands":
-            from asr.search.commands import CommandSet
-
             phonemes = self._phonemes if self._lexicon else ()
             return CommandSet(options.commands or (), self.alphabet, phonemes, self._lexicon, options.rejection)
         if self.search == "lexicon":

@@ -1,21 +1,34 @@
-"""Words and phrases of one's own that the search should expect: a file of them, and how they raise scores.
+"""Words of one's own: hotwords, which the search should expect, and closed sets of commands; files of both.
 
-A phrase earns its weight word by word; where it breaks off, what it has earned is taken back (as in the context
-graphs of icefall). Words outside the lexicon are pronounced as asr.search.lexicon.Lexicon.ways says.
+A hotword may be a phrase, and earns its weight word by word; where it breaks off, what it has earned is taken back (as
+in the context graphs of icefall). Words outside the lexicon are pronounced as asr.search.lexicon.Lexicon.ways says.
+
+Which of the commands was said, or none? Every command is scored whole by CTC over both heads, letters and phonemes,
+against the best free path through the same frames, the filler of keyword spotting (Rose & Paul 1990). What is too far
+below it is none of the commands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from asr.errors import Error
 from asr.files import TextError, numbered_lines
-from asr.text import LETTERS
+from asr.model.streaming import Posteriors
+from asr.search.base import Hypothesis, Partial, Search
+from asr.search.ctc_paths import ctc_scores
+from asr.search.lexicon import Lexicon
+from asr.text import LETTERS, Alphabet
 
 DEFAULT_WEIGHT = 6.0  # ln, of a word without a weight of its own
 MAX_WEIGHT = 50.0  # ln
+MAX_PRONUNCIATIONS = 8  # of a command
+NO_COMMAND = Hypothesis("", 0.0, 0.0, 0.0)
 HotwordState = tuple[str, ...]  # the words of a phrase that have been said
 
 
@@ -79,6 +92,65 @@ class HotwordScorer:
             return 0.0
         kept = max((self._sure.get(state[:n], 0.0) for n in range(1, len(state) + 1)), default=0.0)
         return kept - self._paid[state]
+
+
+class CommandSet(Search):
+    """The state is all that the model has said so far: a command is judged, and told, when it is whole.
+
+    threshold: ln a symbol that a command may lie below the best free path.
+    """
+
+    name = "commands"
+
+    def __init__(
+        self, commands: Sequence[str], alphabet: Alphabet, phonemes: Sequence[str], lexicon: Lexicon, threshold: float
+    ):
+        """Raises HotwordError where there are no commands. phonemes: () to judge by the letters alone."""
+        self.commands = list(dict.fromkeys(commands))
+        if not self.commands:
+            raise HotwordError("there are no commands to choose from: give at least one")
+        self.threshold = threshold
+        self._letters = [alphabet.encode(command) for command in self.commands]
+        column = {p: i for i, p in enumerate(phonemes, start=1)}
+        ways = [pronounced(command, lexicon) for command in self.commands]
+        self._phonemes = [[column[p] for p in way.split()] for of in ways for way in of] if phonemes else []
+        self._first = np.cumsum([0, *(len(of) for of in ways[:-1])])
+        if phonemes:
+            self.said = {word: lexicon.ways(word) for command in self.commands for word in command.split()}
+
+    def start(self) -> Posteriors | None:
+        return None
+
+    def feed(self, state: Posteriors | None, letters: np.ndarray, phonemes: np.ndarray | None = None) -> Posteriors:
+        new = Posteriors(letters, phonemes)
+        return new if state is None else state.concatenate(new)
+
+    def partial(self, state: Posteriors | None) -> Partial:
+        return Partial((), 0)
+
+    def finish(self, state: Posteriors | None, n: int = 1) -> list[Hypothesis]:
+        """The n likeliest commands, best first; or the empty text alone, where nothing comes near."""
+        if state is None or not len(state.letters):
+            return [NO_COMMAND]
+        scores = self.scores(*state)
+        order = np.argsort(-scores)[:n]
+        if not scores[order[0]] >= -self.threshold:
+            return [NO_COMMAND]
+        total = [float(scores[i]) * len(self._letters[i]) for i in order]
+        return [Hypothesis(self.commands[i], s, s, 0.0) for i, s in zip(order, total)]
+
+    def scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
+        """letters (T, V), phonemes (T, P) -> (commands,): ln of its probability over the best free path's, a letter."""
+        scores = ctc_scores(letters, self._letters) - letters.max(1).sum(dtype=np.float64)
+        if phonemes is not None and self._phonemes:
+            by_phonemes = ctc_scores(phonemes, self._phonemes)
+            scores = scores + np.maximum.reduceat(by_phonemes, self._first) - phonemes.max(1).sum(dtype=np.float64)
+        return scores / [len(letters) for letters in self._letters]
+
+
+def pronounced(command: str, lexicon: Lexicon) -> list[str]:
+    """Ways to say a command, at least one and at most MAX_PRONUNCIATIONS."""
+    return [" ".join(way) for way in islice(product(*map(lexicon.ways, command.split())), MAX_PRONUNCIATIONS)]
 
 
 def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:
