@@ -149,7 +149,12 @@ class Seq2Seq:
         """The likeliest targets, best first; none where ``allowed`` lets no target end."""
         symbols = [*self.source.split(text), ""]
         memory, most = self.encode(self.source.ids(symbols)), MOST_TIMES * len(symbols) + MORE_SYMBOLS
-        found = search(_Steps(self, memory), most, options, n_best, self._by_number(allowed) if allowed else None)
+
+        def by_number(so_far: tuple[int, ...]) -> Collection[int] | None:
+            may = allowed([self.target.symbols[i] for i in so_far]) if allowed else None
+            return None if may is None else set(self.target.ids(may))
+
+        found = search(_Steps(self, memory), most, options, n_best, by_number if allowed else None)
         return [self._output(w, symbols) for w in found]
 
     def ln_probability(self, text: str, outputs: Sequence[str]) -> list[float]:
@@ -203,15 +208,6 @@ class Seq2Seq:
             energies = (seen @ self._t["decoder.energy.weight"])[..., 0]
         energies = np.exp(energies - energies.max(1, keepdims=True))
         return energies / energies.sum(1, keepdims=True)
-
-    def _by_number(self, allowed: Next) -> Callable[[tuple[int, ...]], Collection[int] | None]:
-        """The hook as the search asks it."""
-
-        def ask(so_far: tuple[int, ...]) -> Collection[int] | None:
-            found = allowed([self.target.symbols[i] for i in so_far])
-            return None if found is None else set(self.target.ids(found))
-
-        return ask
 
     def _output(self, written: Written, source: list[str]) -> Output:
         """An unknown symbol becomes the one of the source that the decoder looked at most, or nothing."""

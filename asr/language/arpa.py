@@ -76,7 +76,8 @@ class _Reader:
             if re.sub(r"[ \t]", "", line.strip(BLANKS)).lower() == "\\data\\":
                 break
         else:
-            raise NgramError(f"{self._path} is no ARPA file, it has no line \\data\\: see `asr lm train`")
+            fault = f"{self._path} is no ARPA file, it has no line \\data\\"
+            raise NgramError(f"{fault}: `asr lm train` makes one from text")
         sizes = self._sizes()
         levels = [self._level(n, size, n == len(sizes)) for n, size in enumerate(sizes, start=1)]
         return NgramModel(list(self._ids), levels)
