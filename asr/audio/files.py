@@ -207,7 +207,7 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
     return Recording(Samples(samples, int(rate)))
 
 
-def _name(source: Source | Samples) -> str:
+def _name(source: Any) -> str:
     if source == STDIN:
         return "standard input"
     if isinstance(source, (str, os.PathLike)):

@@ -210,7 +210,7 @@ def _joins(words: Sequence[str], at: int, word: str, before: str, after: str) ->
         of_month = word == "of" and before in ORDINALS and after in _MONTHS
         return of_month or (before in numbers | {"quarter", "half", "minutes"} and _clock(words, at) and word != "of")
     if word == "the":
-        return _ordinal(words, at + 1) and (before in _MONTHS or _month_near(words, at + 2))
+        return _ordinal(words, at + 1) and (before in _MONTHS or not _MONTHS.isdisjoint(words[at + 2 : at + 5]))
     if word in ("minutes", "minute"):
         return before in numbers and _clock(words, at + 1)
     if word in ("half", "quarter"):
@@ -228,11 +228,6 @@ def _clock(words: Sequence[str], at: int) -> bool:
 def _ordinal(words: Sequence[str], at: int) -> bool:
     """ "third", "twenty third"?"""
     return _word(words, at) in ORDINALS or (_word(words, at) in VALUES and _word(words, at + 1) in ORDINALS)
-
-
-def _month_near(words: Sequence[str], at: int) -> bool:
-    """ "(third) of may", "(twenty) third of may"?"""
-    return not _MONTHS.isdisjoint(words[at : at + 3])
 
 
 def _may_end(words: Sequence[str], at: int) -> bool:
