@@ -16,6 +16,7 @@ from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError
 from asr.training.fit import TrainingError
 from recipes.seq2seq import Pairs, Seq2SeqTraining, mean_loss, train
+from recipes.translation.network import Seq2SeqNetwork, characters, subwords
 
 torch.set_num_threads(1)
 SMALL = Seq2SeqOptions(embedding=6, hidden=5, energy=4, layers=2, dropout=0.0, smoothing=0.0, forget=0.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
     from asr.transcript import Segment, Transcript
-    from asr.written.options import WrittenOptions
+    from asr.written import WrittenOptions
 
 INDEX = "asr-results.jsonl"  # in a folder of results
 
