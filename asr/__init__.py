@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asr.recognizer import Recognizer, RecognizerOptions, load
     from asr.search.decoder import decoder
     from asr.search.options import DecoderOptions
-    from asr.written.options import WrittenOptions
+    from asr.written import WrittenOptions
     from asr.written.writer import Writer
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "Recognizer": "asr.recognizer",
     "RecognizerOptions": "asr.recognizer",
     "Writer": "asr.written.writer",
-    "WrittenOptions": "asr.written.options",
+    "WrittenOptions": "asr.written",
     "decoder": "asr.search.decoder",
     "load": "asr.recognizer",
 }

@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike
 from asr import audio
 from asr.align.segment import WordAligner
 from asr.align.words import loudness
-from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
-from asr.audio.samples import SlidingBuffer
+from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
 from asr.model.checkpoint import DEFAULT
 from asr.model.interface import STRIDE, AcousticModel, Latency
@@ -26,7 +25,7 @@ from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
-from asr.written.options import WrittenOptions
+from asr.written import WrittenOptions
 
 if TYPE_CHECKING:
     from asr.written.writer import Writer
@@ -221,7 +220,7 @@ def load(
         raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     recognizer = Recognizer.of(*load_model(model, threads), options)
     if options.attention:
-        from asr.attention.rescoring import AttentionJudge  # it brings torch with it
+        from asr.attention.joint import AttentionJudge  # it brings torch with it
 
         weight = recognizer.decoder.weights.given["attention"]
         recognizer.judge = AttentionJudge.load(model, weight, options.latency, threads)

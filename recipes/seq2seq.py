@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention.seq2seq_network import Seq2SeqNetwork
-from asr.attention.vocabulary import EOS, Vocabulary
+from asr.attention.search import EOS
+from asr.attention.seq2seq import Vocabulary
 from asr.training.fit import Muon, Plan, Schedule, TrainingError, fit, resume, save_state
 from asr.training.language_model import TextProgress, length_batches, plans, write_log
+from recipes.translation.network import Seq2SeqNetwork
 
 Pair = tuple[str, str]  # source, target
 Batch = tuple[Tensor, Tensor, list[list[int]]]  # source ids (B, S), S of each, target ids

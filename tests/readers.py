@@ -18,7 +18,7 @@ from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
 from asr.errors import Error
 from asr.files import TextError, read_lines
-from asr.language import arpa, kneser_ney, ngram, ngram_file
+from asr.language import arpa, kneser_ney, ngram
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError
 from asr.model.network.checkpoint import load_network, save_model
@@ -167,8 +167,8 @@ READERS: dict[str, Reader] = {
         (NgramError,),
     ),
     "n-gram": Reader(
-        lambda: _written(lambda p: ngram_file.save(_model(), p), ".npz"),
-        lambda p: ngram.log_prob(ngram_file.load(p), LINES[0]),
+        lambda: _written(lambda p: ngram.save(_model(), p), ".npz"),
+        lambda p: ngram.log_prob(ngram.load(p), LINES[0]),
         (NgramError,),
     ),
     "checkpoint": Reader(lambda: _written(_acoustic, ".safetensors"), _heard, (CheckpointError,)),

@@ -13,16 +13,15 @@ from test_training import MODEL as TONES
 from test_training import options, prepare, rows, write_corpus
 from torch import nn
 
-from asr.attention.base import Memory
-from asr.attention.decoder import AttentionDecoder, letter_frames
+from asr.attention.decoder import AttentionDecoder, Memory, SpellOptions, letter_frames, spell
 from asr.attention.joint import JointModel, load_joint
 from asr.attention.search import COVERED, EOS
-from asr.attention.spell import SpellOptions, spell
 from asr.audio.features import LogMelOptions
 from asr.model.checkpoint import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.acoustic import losses
 from asr.training.config import Stage, TrainOptions
+from recipes.attention.train import greedy
 
 torch.set_num_threads(1)
 LETTERS, SIZE = Alphabet(" ab"), 5
@@ -76,8 +75,8 @@ def test_texts_are_scored_together_as_alone(texts, frames):
 
 def test_padding_changes_nothing():
     decoder, hidden, lengths = make(), torch.randn(2, 9, SIZE), torch.tensor([9, 5])
-    spelled = decoder.greedy(hidden, lengths)
-    assert spelled[1] == decoder.greedy(hidden[1:, :5], lengths[1:])[0] and spelled[0] != spelled[1]
+    spelled = greedy(decoder, hidden, lengths)
+    assert spelled[1] == greedy(decoder, hidden[1:, :5], lengths[1:])[0] and spelled[0] != spelled[1]
     letters, spoken = [[2, 3, 1], [3]], [[0, 4, 8], [2]]
     both = decoder.loss(hidden, lengths, letters, spoken)
     one = decoder.loss(hidden[:1], lengths[:1], letters[:1], spoken[:1])
@@ -126,7 +125,7 @@ def test_a_wide_search_finds_the_best_of_all_texts(seed, coverage):
 def test_a_beam_of_one_is_greedy(seed):
     decoder, hidden = make(seed), torch.randn(8, SIZE)
     [best] = spell(decoder, hidden, SpellOptions(beam=1, coverage=0.0))
-    assert list(best.symbols) == decoder.greedy(hidden[None], torch.tensor([8]))[0]
+    assert list(best.symbols) == greedy(decoder, hidden[None], torch.tensor([8]))[0]
 
 
 def test_n_best_are_different_texts_best_first():
@@ -142,7 +141,7 @@ def test_one_that_never_ends_is_stopped_by_the_audios_length():
     for share, letters in ((1.0, 8), (0.5, 4)):
         [best] = spell(decoder, torch.randn(8, SIZE), SpellOptions(beam=3, letters_per_frame=share))
         assert len(best.symbols) == letters
-    assert len(decoder.greedy(torch.randn(1, 8, SIZE), torch.tensor([8]))[0]) == 8
+    assert len(greedy(decoder, torch.randn(1, 8, SIZE), torch.tensor([8]))[0]) == 8
 
 
 # learning
@@ -173,7 +172,7 @@ def test_it_learns_to_spell_and_where_to_look():
         decoder.loss(*sentences(16, rng)).backward()
         optimizer.step()
     hidden, lengths, letters, spoken = sentences(30, rng)
-    right = sum(a == b for a, b in zip(decoder.eval().greedy(hidden, lengths), letters))
+    right = sum(a == b for a, b in zip(greedy(decoder.eval(), hidden, lengths), letters))
 
     assert right >= 20  # of texts, none by chance
     memory, near = decoder.remember(hidden, lengths), []

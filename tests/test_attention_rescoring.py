@@ -10,8 +10,7 @@ from test_attention import MODEL
 
 import asr
 from asr import audio
-from asr.attention.joint import JointModel
-from asr.attention.rescoring import AttentionJudge
+from asr.attention.joint import AttentionJudge, JointModel
 from asr.audio import Recording
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError

@@ -67,7 +67,7 @@ def test_the_search_takes_what_the_characters_make_likely(model):
             rows[frame, 0 if symbol == "-" else ALPHABET.index(symbol)] = 0.9 / len(symbols)
     log_probs = np.log(rows / rows.sum(1, keepdims=True)).astype(np.float32)
     options = SearchOptions(beam=50, lm_weight=0.8, word_bonus=0.0)
-    best = LetterSearch(ALPHABET, options, CharacterLanguage(model)).decode(log_probs, 3)
+    best = LetterSearch(ALPHABET, options, CharacterLanguage(model))(log_probs, n=3)
     assert best[0].text == "a cab"
     for found in best:
         assert found.language == pytest.approx(ngram.log_prob(model, spaced(found.text)), abs=1e-4)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 import asr
 from asr.cli import main
-from asr.search.commands import CommandSet, pronounced
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.hotwords import HotwordError
+from asr.search.hotwords import CommandSet, HotwordError, pronounced
 from asr.search.lexicon import Lexicon
 from asr.search.options import WeightError, Weights
 from asr.text import Alphabet

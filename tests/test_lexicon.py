@@ -60,7 +60,7 @@ def random_log_probs(frames: int, symbols: int, seed: int, sharpness: float = 1.
 
 
 def text_of(search, log_probs) -> str:
-    return search.decode(log_probs)[0].text
+    return search(log_probs)[0].text
 
 
 def test_known_pronunciations_become_their_words(search):
@@ -92,14 +92,14 @@ def test_a_word_inside_a_longer_one(search):
 @given(st.integers(0, 1000))
 def test_only_words_of_the_lexicon(search, seed):
     words = {word for word, _ in LEXICON}
-    for hypothesis in search.decode(random_log_probs(20, 9, seed), 10):
+    for hypothesis in search(random_log_probs(20, 9, seed), n=10):
         assert set(hypothesis.text.split()) <= words
 
 
 def test_nothing_heard(search):
     assert text_of(search, np.zeros((0, 9), np.float32)) == ""
     assert text_of(search, spoken("_ _ _")) == ""
-    assert search.best(search.start())[0].acoustic == 0.0
+    assert search.finish(search.start())[0].acoustic == 0.0
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,15 +110,15 @@ def test_any_cut_of_the_frames_gives_the_same(search, seed, cuts):
     state = search.start()
     for low, high in itertools.pairwise([0, *sorted(cuts), 24]):
         state = search.feed(state, log_probs[low:high])
-    assert search.best(state, 5) == search.decode(log_probs, 5)
+    assert search.finish(state, 5) == search(log_probs, n=5)
 
 
 def test_a_state_can_be_gone_on_from_twice(search):
     state = search.feed(search.start(), spoken("IY T _"))
-    one = search.best(search.feed(state, spoken("AA P EH R")))[0]
+    one = search.finish(search.feed(state, spoken("AA P EH R")))[0]
     search.feed(state, spoken("T IY"))
-    assert search.best(search.feed(state, spoken("AA P EH R")))[0] == one
-    assert search.best(state)[0].text == "eat"
+    assert search.finish(search.feed(state, spoken("AA P EH R")))[0] == one
+    assert search.finish(state)[0].text == "eat"
 
 
 def test_a_word_broken_off_is_left_out(search):
@@ -131,7 +131,7 @@ def test_wide_beam_is_exact(lm, seed, look_ahead):
     """Against the sum over all paths of phonemes and all ways of cutting them into words."""
     log_probs = random_log_probs(5, 9, seed)
     options = LexiconOptions(**{**vars(EXACT), "look_ahead": look_ahead})
-    found = {h.text: h for h in LexiconSearch(PHONEMES, LEXICON, lm, options).decode(log_probs, 10**6)}
+    found = {h.text: h for h in LexiconSearch(PHONEMES, LEXICON, lm, options)(log_probs, n=10**6)}
     expected = all_texts(log_probs)
     assert expected.keys() <= found.keys()
     for text, acoustic in expected.items():
@@ -205,7 +205,7 @@ def test_bad_lexicons_and_shapes(search, lm, tmp_path):
     with pytest.raises(LexiconError, match="damaged"):
         Lexicon.read(tmp_path / "bad.txt.xz")
     with pytest.raises(ValueError, match="shape"):
-        search.decode(np.zeros((3, 5), np.float32))
+        search(np.zeros((3, 5), np.float32))
 
 
 def test_packaged_lexicon():
@@ -228,7 +228,7 @@ def test_recombination_keeps_a_text_of_the_best_score(lm, seed):
     """Texts with the same future are searched once, as the likelier of them."""
     log_probs = random_log_probs(8, 9, seed, sharpness=2.0)
     every, some = (
-        {h.text: h.score for h in LexiconSearch(PHONEMES, LEXICON, lm, options).decode(log_probs, 10**6)}
+        {h.text: h.score for h in LexiconSearch(PHONEMES, LEXICON, lm, options)(log_probs, n=10**6)}
         for options in (replace(EXACT, least_symbol=0.01, recombine=r) for r in (False, True))
     )
     assert len(some) < len(every)

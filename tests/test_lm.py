@@ -13,7 +13,7 @@ import pytest
 
 from asr.cli import main
 from asr.language import arpa
-from asr.language.ngram_file import load as load_ngram
+from asr.language.ngram import load as load_ngram
 from asr.language.open import NgramLanguage, open_language, sample
 
 APPLE = "the apple and {} salad was delicious"

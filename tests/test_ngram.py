@@ -12,8 +12,7 @@ import pytest
 
 from asr.language import arpa
 from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
-from asr.language.ngram import SPECIAL, NgramError, log_prob, perplexity
-from asr.language.ngram_file import load, save
+from asr.language.ngram import SPECIAL, NgramError, load, log_prob, perplexity, save
 from asr.language.open import LanguageError, open_language, with_spoken_words
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder

@@ -10,13 +10,21 @@ import pytest
 
 from asr.language import kneser_ney, numbered_text
 from asr.language.counts import count
-from asr.language.grams import finished, opened, renormalised, select
-from asr.language.kneser_ney import TrainingOptions, estimate, from_counts, loss, prune, train
-from asr.language.ngram import SPECIAL, NgramError, NgramModel, log_prob, perplexity
-from asr.language.ngram_file import load, save
+from asr.language.kneser_ney import (
+    TrainingOptions,
+    estimate,
+    finished,
+    from_counts,
+    loss,
+    prune,
+    renormalised,
+    select,
+    train,
+)
+from asr.language.ngram import SPECIAL, NgramError, NgramModel, load, log_prob, perplexity, save
 from asr.language.numbered_text import Vocabulary
 from asr.language.packed import pack, quantise, unpack
-from recipes.language_model.mixture import fitted, mix, same_words
+from recipes.language_model.mixture import fitted, mix, opened, same_words
 from tests.test_ngram import corpus
 
 OPTIONS = [

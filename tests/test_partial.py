@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 import asr
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search.base import LexiconOptions, SearchOptions
+from asr.search.base import Greedy, LexiconOptions, SearchOptions
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.letters import LetterSearch
-from asr.search.strategies import Greedy
 from asr.search.words import LexiconSearch
 from asr.text import Alphabet
 
@@ -49,7 +48,7 @@ def test_stable_words_begin_everything_that_follows(seed, cuts, in_words):
         words, stable = search.partial(state)
         assert list(words[: len(before)]) == before and stable >= len(before)
         before = list(words[:stable])
-    for hypothesis in search.best(state, n=100):
+    for hypothesis in search.finish(state, n=100):
         assert hypothesis.text.split()[: len(before)] == before
 
 

@@ -55,11 +55,10 @@ def test_adaptive_softmax_adds_up_to_one_and_its_two_ways_agree(bands):
 @pytest.mark.parametrize("cell", ["gru", "lstm", "peephole"])
 def test_a_text_is_the_product_of_its_tokens(cell):
     model = make(replace(SMALL, cell=cell))
-    x, state = model.read(EOS, None)
-    total = 0.0
+    state, total = model.start(), 0.0
     for token in [*model.encode("the dog eats"), EOS]:
-        total += model.next_tokens(x)[token]
-        x, state = model.read(token, state)
+        total += model.distribution(state)[token]
+        state = model.after(state, token)
     assert model.ln_probability(["the dog eats"])[0] == pytest.approx(total, abs=1e-4)
 
 
@@ -73,10 +72,9 @@ def test_a_batch_scores_as_one_by_one(texts):
 
 
 def test_unknown_words_share_one_probability():
-    model = make(replace(SMALL, unlisted=50))
-    as_one, shared = model.ln_probability(["the zebra eats"], unlisted=1), model.ln_probability(["the zebra eats"])
-    assert shared[0] == pytest.approx(as_one[0] - math.log(50))
-    assert model.encode("the <eos> <unk>") == [model.encode("the")[0], UNKNOWN, UNKNOWN]
+    as_one, shared = (sum(make().ln_probabilities(["the zebra eats"], n)[0]) for n in (1, 50))
+    assert shared == pytest.approx(as_one - math.log(50))
+    assert make().encode("the <eos> <unk>") == [make().encode("the")[0], UNKNOWN, UNKNOWN]
 
 
 def test_characters():

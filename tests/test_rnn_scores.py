@@ -35,7 +35,8 @@ def both(request, tmp_path_factory) -> tuple[RnnLanguageModel, RnnScorer]:
 @given(TEXTS)
 def test_any_texts_score_as_in_torch(both, texts):
     by_torch, by_numpy = both
-    np.testing.assert_allclose(by_numpy.ln_probability(texts), by_torch.ln_probability(texts), atol=1e-4)
+    expected = [sum(scores) for scores in by_torch.ln_probabilities(texts, by_torch.options.unlisted)]
+    np.testing.assert_allclose(by_numpy.ln_probability(texts), expected, atol=1e-4)
 
 
 def test_the_packaged_model():
@@ -43,7 +44,8 @@ def test_the_packaged_model():
     if not path.exists():
         pytest.skip("no recurrent language model is packaged")
     texts = ["he took part in the american war of independence", "he took part in the american wars", "snowboy", ""]
-    wanted = rnn_network.load(path).ln_probability(texts)
+    model = rnn_network.load(path)
+    wanted = [sum(scores) for scores in model.ln_probabilities(texts, model.options.unlisted)]
     np.testing.assert_allclose(load(path).ln_probability(texts), wanted, atol=1e-3)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr.audio.samples import SamplesError, SlidingBuffer, clean_samples
+from asr.audio.features import SamplesError, SlidingBuffer, clean_samples
 from asr.errors import Error
 
 

@@ -75,7 +75,7 @@ def test_wide_beam_equals_brute_force(seed):
     alphabet = Alphabet("ab ")
     log_probs = random_log_probs(6, 4, seed)
     truth = brute_force(log_probs, alphabet)
-    found = LetterSearch(alphabet, EXACT).decode(log_probs, n=10**6)
+    found = LetterSearch(alphabet, EXACT)(log_probs, n=10**6)
     assert {h.text for h in found} == set(truth)
     for hypothesis in found:
         assert hypothesis.acoustic == pytest.approx(math.log(truth[hypothesis.text]), abs=1e-5)
@@ -89,7 +89,7 @@ def test_fusion_equals_brute_force(look_ahead):
     log_probs = random_log_probs(6, 4, seed=7)
     lm = Bigrams({("<s>", "ab"): -1.0, ("ab", "a"): -0.5, ("a", "</s>"): -0.2, ("<s>", "a"): -2.0})
     options = SearchOptions(**{**vars(EXACT), "look_ahead": look_ahead, "lm_weight": 0.7, "word_bonus": 0.3})
-    found = {h.text: h for h in LetterSearch(alphabet, options, lm).decode(log_probs, n=10**6)}
+    found = {h.text: h for h in LetterSearch(alphabet, options, lm)(log_probs, n=10**6)}
     for text, probability in brute_force(log_probs, alphabet).items():
         state, language = lm.start(), 0.0
         for word in text.split():
@@ -111,8 +111,8 @@ def test_any_cut_gives_the_same_result(seed, cuts):
     state = search.start()
     for block in np.split(log_probs, sorted(cuts)):
         state = search.feed(state, block)
-        search.best(state)  # looking on the way changes nothing
-    assert search.best(state, 5) == search.decode(log_probs, 5)
+        search.finish(state)  # looking on the way changes nothing
+    assert search.finish(state, 5) == search(log_probs, n=5)
 
 
 def test_a_state_is_a_value():
@@ -120,12 +120,12 @@ def test_a_state_is_a_value():
     common = search.feed(search.start(), spell("th"))
     one = search.feed(common, spell("_e"))
     two = search.feed(common, spell("is"))
-    assert [search.best(s)[0].text for s in (common, one, two)] == ["th", "the", "this"]
+    assert [search.finish(s)[0].text for s in (common, one, two)] == ["th", "the", "this"]
 
 
 def test_frames_that_are_surely_blank_still_separate_doubled_letters():
     log_probs = np.concatenate([spell("se"), spell("___", sure=0.99999), spell("e")])
-    assert LetterSearch(ALPHABET).decode(log_probs)[0].text == "see"
+    assert LetterSearch(ALPHABET)(log_probs)[0].text == "see"
 
 
 def test_long_silence_costs_no_search(monkeypatch):
@@ -133,7 +133,7 @@ def test_long_silence_costs_no_search(monkeypatch):
         raise AssertionError("searched a silent frame")
 
     monkeypatch.setattr(LetterSearch, "_step", no_step)
-    (best,) = LetterSearch(ALPHABET).decode(spell("_" * 500, sure=0.99999))
+    (best,) = LetterSearch(ALPHABET)(spell("_" * 500, sure=0.99999))
     assert best.text == "" and best.acoustic == pytest.approx(500 * math.log(0.99999), rel=1e-2)
 
 
@@ -143,23 +143,23 @@ def test_the_language_model_picks_the_pear():
         log_probs[frame, ALPHABET.index(letter)] = math.log(p)
     pairs = {("<s>", "apple"): -3, ("apple", "and"): -2, ("and", "pear"): -4, ("and", "pair"): -9}
     assert greedy(log_probs, ALPHABET).text == "apple and pair"
-    assert LetterSearch(ALPHABET).decode(log_probs)[0].text == "apple and pair"
-    best, second, *_ = LetterSearch(ALPHABET, lm=Bigrams(pairs)).decode(log_probs, n=5)
+    assert LetterSearch(ALPHABET)(log_probs)[0].text == "apple and pair"
+    best, second, *_ = LetterSearch(ALPHABET, lm=Bigrams(pairs))(log_probs, n=5)
     assert (best.text, second.text) == ("apple and pear", "apple and pair")
 
 
 def test_clear_words_the_model_does_not_know_stay_possible():
     log_probs = spell("the zyx_xy", sure=0.999)
     lm = Bigrams({("<s>", "the"): -1.0, ("the", "fox"): -1.0, ("fox", "</s>"): -1.0})
-    assert LetterSearch(ALPHABET, lm=lm).decode(log_probs)[0].text == "the zyxxy"
+    assert LetterSearch(ALPHABET, lm=lm)(log_probs)[0].text == "the zyxxy"
 
 
 def test_alphabet_without_a_space():
     alphabet = Alphabet(["K", "AE", "T"])
     log_probs = np.log(np.eye(4, dtype=np.float32)[[1, 0, 2, 3]] * 0.9 + 0.025)
-    assert LetterSearch(alphabet).decode(log_probs)[0].text == "KAET"
+    assert LetterSearch(alphabet)(log_probs)[0].text == "KAET"
 
 
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="needs \\(frames, 29\\)"):
-        LetterSearch(ALPHABET).decode(np.zeros((5, 30), np.float32))
+        LetterSearch(ALPHABET)(np.zeros((5, 30), np.float32))

@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from asr.attention.search import SearchOptions
-from asr.attention.seq2seq import Output, Seq2Seq, Seq2SeqOptions
-from asr.attention.seq2seq_network import Seq2SeqNetwork
-from asr.attention.vocabulary import EOS, UNKNOWN, Vocabulary, characters, subwords
+from asr.attention.search import EOS, SearchOptions
+from asr.attention.seq2seq import UNKNOWN, Output, Seq2Seq, Seq2SeqOptions, Vocabulary
 from asr.errors import Error
 from asr.model.checkpoint import MODELS, CheckpointError
 from asr.training.fit import TrainingError
 from recipes.seq2seq import Pairs, Seq2SeqTraining, mean_loss, train
+from recipes.translation.network import Seq2SeqNetwork, characters, subwords
 
 torch.set_num_threads(1)
 SMALL = Seq2SeqOptions(embedding=6, hidden=5, energy=4, layers=2, dropout=0.0, smoothing=0.0, forget=0.0)

@@ -15,7 +15,7 @@ from test_training import write_corpus
 
 from asr.attention.decoder import AttentionDecoder
 from asr.attention.joint import FORMAT as ATTENTION
-from asr.attention.joint import JointModel, attach_attention, load_joint, save_attention
+from asr.attention.joint import JointModel, attach_attention, load_joint
 from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error
@@ -57,7 +57,7 @@ def test_models_without_attention_are_what_they_were():
 def apart(tmp_path) -> Path:
     """An encoder's checkpoint, its decoder beside it."""
     model, path = JointModel(MODEL).eval(), tmp_path / "one.safetensors"
-    save_attention(model, tmp_path / "one-attention.safetensors", {"name": "one"})
+    recipe.save_attention(model, tmp_path / "one-attention.safetensors", {"name": "one"})
     model.attention, model.options = None, replace(MODEL, attention=None)
     save_model(model, path, {}, half=True)
     return path
@@ -150,7 +150,7 @@ def untaught(tmp_path_factory) -> Path:
     model.attention = AttentionDecoder(model.encoder.size, model.alphabet, options)
     with torch.no_grad():
         model.attention.output.bias[EOS] = -2.0
-    save_attention(model, folder / "english-attention.safetensors", {})
+    recipe.save_attention(model, folder / "english-attention.safetensors", {})
     return folder / "english.safetensors"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import asr
 from asr import audio
-from asr.audio.samples import SamplesError
+from asr.audio.features import SamplesError
 from asr.live import Listener, ListenerOptions
 from asr.live.stream import Result, StreamError
 from asr.live.utterance import EndpointOptions

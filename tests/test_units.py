@@ -86,13 +86,13 @@ def test_greedy_and_the_beam_search_with_an_ngram_write_with_pieces():
     path = [i for symbol in alphabet.encode("the other feather") for i in (symbol, 0)]
     log_probs = np.log(0.9 * np.eye(len(alphabet))[path] + 0.1 * rng.dirichlet(np.ones(len(alphabet)), len(path)))
     assert greedy(log_probs, alphabet).text == "the other feather"
-    assert LetterSearch(alphabet, lm=lm).decode(log_probs)[0].text == "the other feather"
+    assert LetterSearch(alphabet, lm=lm)(log_probs)[0].text == "the other feather"
     hidden = [i for symbol in alphabet.encode("the weader") for i in (symbol, 0)]
     heard = 0.6 * np.eye(len(alphabet))[hidden] + 0.4 / len(alphabet)
     heard[path[:1] * 0 + [hidden.index(alphabet.index("d"))], alphabet.index("th")] += 0.5  # "d", or "th" before "er"
     heard = np.log(heard / heard.sum(1, keepdims=True))
     assert greedy(heard, alphabet).text == "the weader"
-    assert LetterSearch(alphabet, lm=lm).decode(heard)[0].text == "the weather"
+    assert LetterSearch(alphabet, lm=lm)(heard)[0].text == "the weather"
 
 
 # in models

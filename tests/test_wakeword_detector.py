@@ -13,8 +13,7 @@ from loud import loud_detector, stream
 from safetensors.torch import save_file
 
 from asr import audio
-from asr.audio.features import LogMel
-from asr.audio.samples import SamplesError
+from asr.audio.features import LogMel, SamplesError
 from wakeword import detector as module
 from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
 from wakeword.listen import listen

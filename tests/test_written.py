@@ -123,9 +123,9 @@ def test_eight_words_to_come_and_no_more_are_looked_at():
 
 def test_the_network_that_is_trained_is_the_tagger(tmp_path):
     torch = pytest.importorskip("torch")
-    from asr.written.tagger import TaggerOptions, load
+    from asr.written.tagger import load
     from recipes.punctuation.batches import Texts
-    from recipes.punctuation.network import TaggerNetwork
+    from recipes.punctuation.network import TaggerNetwork, TaggerOptions
     from recipes.punctuation.train import package
 
     options, vocabulary = TaggerOptions(8, 50, 12, 6, 10, dropout=0.0), Vocabulary(["well", "we"], 50)

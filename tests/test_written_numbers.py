@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from asr.attention.seq2seq import Output
 from asr.cli import main
 from asr.errors import UsageError
-from asr.written import symbols
-from asr.written.lexicon import CARDINAL_WORDS, MONTHS
-from asr.written.numbers import NumberWriter
+from asr.written.numbers import NumberWriter, text_of
 from asr.written.reading import read
-from asr.written.stretches import CLOSED, LONGEST, stretches
+from asr.written.stretches import CARDINAL_WORDS, CLOSED, LONGEST, MONTHS, stretches
 
 RIGHT = """
 May 3rd, 2021 | may third twenty twenty one
@@ -102,6 +100,7 @@ def test_stretches_stand_in_order_and_are_not_too_long(words):
 def test_what_the_recipe_draws_is_found_read_and_written_in_symbols():
     pytest.importorskip("num2words")
     from recipes.written_form import draw
+    from recipes.written_form.prepare import target
 
     rng = Random(3)
     for kind, one in draw.KINDS.items():
@@ -111,7 +110,7 @@ def test_what_the_recipe_draws_is_found_read_and_written_in_symbols():
             for dates in ("said", "us", "uk"):
                 text = item.written(dates)
                 assert read(text, words), (kind, item)
-                assert symbols.text_of(symbols.target(text, words), words) == text
+                assert text_of(target(text, words), words) == text
 
 
 class Liar:
@@ -186,14 +185,14 @@ WRITTEN = {
 @pytest.mark.parametrize("words, expected", WRITTEN.items())
 def test_the_packaged_model_writes(words, expected):
     words, at, out = words.split(), 0, []
-    for span in NumberWriter.load().spans(words):
+    for span in NumberWriter().spans(words):
         out += [*words[at : span.first], span.text]
         at = span.last
     assert " ".join([*out, *words[at:]]) == expected.strip()
 
 
 def test_the_map_shows_where_the_model_looked():
-    (seen,) = NumberWriter.load(dates="us").maps("the third of may".split())
+    (seen,) = NumberWriter(dates="us").maps("the third of may".split())
     assert seen.text == "May 3" and seen.weights.shape == (len(seen.pieces), len(seen.words))
     assert seen.words[seen.weights[seen.pieces.index("May")].argmax()] == "may"
     assert len(str(seen).splitlines()) == len(seen.pieces) + 1

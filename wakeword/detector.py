@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.audio.features import SAMPLE_RATE
-from asr.audio.samples import BAD_SAMPLES, clean_samples
+from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE, clean_samples
 from asr.errors import Error
 from wakeword.network import Network, SharedLogMel
 from wakeword.phonemes import Fusion, fusion_of
@@ -97,7 +96,7 @@ class WakeWordDetector:
 
     def feed(self, samples: np.ndarray, state: Any) -> tuple[list[Detection], Any]:
         """The next samples (n,) at 16 kHz, float32 in -1..1 or int16 -> the detections in all steps now complete, and
-        the new state. Raises asr.audio.samples.SamplesError for other types.
+        the new state. Raises asr.audio.features.SamplesError for other types.
         """
         _, found, state = self.step(samples, state)
         return found, state

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asr.audio.features import SAMPLE_RATE, LogMel
+from asr.audio.features import SAMPLE_RATE, LogMel, SlidingBuffer, clean_samples
 from asr.audio.quiet import quiet
-from asr.audio.samples import SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, SegmenterOptions, VoiceActivity
 from asr.errors import UsageError
 from asr.transcript import Word

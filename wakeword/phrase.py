@@ -10,9 +10,9 @@ from itertools import islice, product
 from string import ascii_lowercase
 
 from asr.errors import Error
-from asr.language.ngram_file import load
+from asr.language.ngram import load
 from asr.model.checkpoint import MODELS
-from asr.search import letter_to_sound
+from asr.search import lexicon as asr_lexicon
 from asr.search.lexicon import packaged as lexicon
 from asr.text import normalise
 
@@ -45,7 +45,7 @@ def ways(phrase: str) -> list[Phonemes]:
 
 def compounds(word: str) -> list[tuple[str, str]]:
     """Ways to see a word as two of the lexicon's, the most even first: "snowboy" -> ("snow", "boy")."""
-    return letter_to_sound.compounds(word, lexicon())
+    return asr_lexicon.compounds(word, lexicon())
 
 
 def says(text: str, phrase: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr.audio.samples import clean_samples
+from asr.audio.features import clean_samples
 from wakeword.detector import AFTERWARDS, Detection, Detector, DetectorError, WakeWordDetector, load, packaged
 from wakeword.network import NetworkStack
 from wakeword.phrase import slug

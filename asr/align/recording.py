@@ -58,15 +58,11 @@ def tokens(text: str) -> list[Token]:
 
 def _sayable(written: str) -> bool:
     """No digit, no sign that is read as a word, no letter of another alphabet: normalising would lose it."""
-    return not any(
-        c in READ_AS_WORDS or (kind := unicodedata.category(c)) in ("Sc", "Sm") or kind[0] == "N" or _foreign(c)
-        for c in unicodedata.normalize("NFKD", written)
-    )
-
-
-def _foreign(character: str) -> bool:
-    """A letter beyond a-z; ʼ counts as an apostrophe."""
-    return character.isalpha() and not normalise(character) and character != "ʼ"
+    for c in unicodedata.normalize("NFKD", written):
+        kind, foreign = unicodedata.category(c), c.isalpha() and not normalise(c) and c != "ʼ"  # which is an apostrophe
+        if c in READ_AS_WORDS or kind in ("Sc", "Sm") or kind[0] == "N" or foreign:
+            return False
+    return True
 
 
 @dataclass(frozen=True)

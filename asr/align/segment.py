@@ -65,9 +65,16 @@ class Confidence:
     @classmethod
     def of(cls, card: dict, search: str) -> Confidence:
         """From the card of a model, for words that a search finds. Raises CheckpointError."""
-        all_of_them = card.get("confidence", {})
-        found = {ALIGNED: all_of_them.get(ALIGNED), **all_of_them.get(search, {})}
-        return cls({name: _calibration(name, values) for name, values in found.items() if values})
+        all_of_them, found = card.get("confidence", {}), {}
+        for name, values in {ALIGNED: all_of_them.get(ALIGNED), **all_of_them.get(search, {})}.items():
+            if values and tuple(values["weights"]) != FEATURES[name]:
+                raise CheckpointError(
+                    "the model's confidence was fitted by another version of this program: "
+                    "fit it again with python -m recipes.english.confidence"
+                )
+            if values:
+                found[name] = Calibration(tuple(values["weights"].values()), values["bias"])
+        return cls(found)
 
     def __call__(self, name: str, words: Sequence[Aligned], search: Sequence[SearchEvidence] = ()) -> list[float]:
         """The probability that each word is right; ``search``, if the calibration asks for it, of each word."""
@@ -78,20 +85,15 @@ class Confidence:
         return self.calibrations[name](np.array(features)).tolist()
 
 
-def _calibration(name: str, values: dict) -> Calibration:
-    if tuple(values["weights"]) != FEATURES[name]:
-        raise CheckpointError(
-            "the model's confidence was fitted by another version of this program: "
-            "fit it again with python -m recipes.english.confidence"
-        )
-    return Calibration(tuple(values["weights"].values()), values["bias"])
-
-
 def search_evidence(
     words: list[str], hypotheses: Sequence[Hypothesis], lm: LanguageModel | None
 ) -> list[SearchEvidence]:
     """For the words of the best hypothesis, the first of the list."""
-    languages = _languages(words, lm)
+    languages = [0.0] * len(words)
+    if lm is not None:
+        state = lm.start()
+        for k, word in enumerate(words):
+            languages[k], state = lm.score(state, word)
     return [SearchEvidence(*row) for row in zip(_shares(words, hypotheses), languages, [*languages[1:], 0.0])]
 
 
@@ -104,16 +106,6 @@ def _shares(words: list[str], hypotheses: Sequence[Hypothesis]) -> list[float]:
             if same.tag == "equal":
                 shares[same.src_start : same.src_end] += p
     return shares.tolist()
-
-
-def _languages(words: list[str], lm: LanguageModel | None) -> list[float]:
-    if lm is None:
-        return [0.0] * len(words)
-    scores, state = [], lm.start()
-    for word in words:
-        score, state = lm.score(state, word)
-        scores.append(score)
-    return scores
 
 
 class WordAligner:
@@ -158,16 +150,14 @@ class WordAligner:
         few = max(NOISE_MAX_WORDS, MIN_WORDS_PER_SECOND * FRAME_SECONDS * len(posteriors[0]))
         if not aligned or len(aligned) <= few and fmean(a.confidence for a in aligned) < least_confidence:
             return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
-        words = to_seconds(aligned, start, self._confidences(aligned, hypotheses))
+        if self.decoder.options.commands is not None:  # one of the given texts
+            confidences = self.confidence(ALIGNED, aligned)
+        else:
+            evidence = search_evidence([a.word for a in aligned], hypotheses, self.decoder.lm)
+            confidences = self.confidence(RECOGNISED, aligned, evidence)
+        words = to_seconds(aligned, start, confidences)
         alternatives = tuple(h.text for h in others[: self.decoder.options.n_best - 1])
         return Segment(words[0].start, words[-1].end, words, alternatives)
-
-    def _confidences(self, aligned: Sequence[Aligned], hypotheses: Sequence[Hypothesis]) -> list[float]:
-        """Of the words of the best hypothesis; a command is one of the given texts."""
-        if self.decoder.options.commands is not None:
-            return self.confidence(ALIGNED, aligned)
-        evidence = search_evidence([a.word for a in aligned], hypotheses, self.decoder.lm)
-        return self.confidence(RECOGNISED, aligned, evidence)
 
 
 def to_seconds(words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:

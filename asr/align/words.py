@@ -53,7 +53,10 @@ def align_symbols(
     Raises AlignError when there are more symbols than frames, or the audio rules them out.
     """
     symbols = [x for word in words for x in (*separator, *word)][len(separator) :]
-    _check_room(symbols, len(log_probs))
+    needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
+    if needed > len(log_probs):
+        room = f"the text needs at least {needed} frames and the audio has {len(log_probs)}"
+        raise AlignError(f"{room}: it is too long to have been said here")
     sizes = np.array([len(word) for word in words])
     first = np.cumsum(sizes + len(separator)) - sizes - len(separator)
     blanks = np.full(len(symbols) + 1, BLANK)
@@ -74,14 +77,6 @@ def align_symbols(
 def _counted(sizes: np.ndarray) -> np.ndarray:
     """0 .. n - 1 for each size n."""
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-
-
-def _check_room(symbols: list[int], frames: int) -> None:
-    needed = len(symbols) + sum(a == b for a, b in zip(symbols, symbols[1:]))
-    if needed > frames:
-        raise AlignError(
-            f"the text needs at least {needed} frames and the audio has {frames}: it is too long to have been said here"
-        )
 
 
 def _measured(
@@ -149,13 +144,15 @@ def align(
 ) -> list[Aligned]:
     """Words of ``text`` with their frames, in order and without overlap. log_probs (T, V), natural log.
 
-    elsewhere: see fit; finite where more may be said than the text has.
+    elsewhere: see align_symbols; finite where more may be said than the text has.
     Raises AlignError when the text has symbols that the alphabet lacks, or is longer than its audio.
     """
     words = text.split()
     if not words:
         return []
-    by_letters, by_phonemes = align_letters(log_probs, words, alphabet, elsewhere), None
+    separator = spelt(" ", alphabet) if len(words) > 1 else []
+    by_letters = align_symbols(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
+    by_phonemes = None
     if sound.words and sound.phonemes is not None:
         with suppress(AlignError):  # said too fast for its phonemes: the letters must do
             by_phonemes = align_symbols(sound.phonemes, sound.words, elsewhere=elsewhere)
@@ -165,14 +162,6 @@ def align(
         edges = _moved_to_pauses(edges, extents, sound.loudness)
     evidence = _evidence(words, by_letters, by_phonemes)
     return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
-
-
-def align_letters(
-    log_probs: np.ndarray, words: list[str], alphabet: Alphabet, elsewhere: float = math.inf
-) -> SymbolAlignment:
-    """The words as they are spelt, spaces between them, over log_probs (T, V). Raises AlignError."""
-    separator = spelt(" ", alphabet) if len(words) > 1 else []
-    return align_symbols(log_probs, [spelt(word, alphabet) for word in words], separator, elsewhere)
 
 
 def spelt(word: str, alphabet: Alphabet) -> list[int]:

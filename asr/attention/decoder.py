@@ -1,19 +1,23 @@
-"""Listen, attend and spell: a decoder that writes letter after letter and looks where it will (Chan et al. 2016).
+"""Decoders with attention: what each of them has, and listen, attend and spell, which writes letter after letter.
 
-The memory is the encoder's frames; the network that weighs them sees the decoder's state before the letter and where
-it looked so far (Chorowski et al. 2015). Index 0, CTC's blank, begins and ends a text here.
+The next symbol is read from a GRU and from a context vector, the sum of the memory's vectors weighted by how well each
+suits the GRU's state before (Bahdanau et al. 2015); the memory may be frames of speech or the symbols of a text.
+
+Of speech (Chan et al. 2016) the memory is the encoder's frames; the network that weighs them sees the decoder's state
+before the letter and where it looked so far (Chorowski et al. 2015). Index 0, CTC's blank, begins and ends a text here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr.attention.base import Decoder, Memory, State, shifted
-from asr.attention.search import EOS
+from asr.attention.search import EOS, SearchOptions, Written, search
 from asr.model.checkpoint import AttentionOptions
 from asr.model.interface import FRAME_SECONDS
 from asr.model.network.recurrent import recurrent
@@ -23,6 +27,69 @@ from asr.text import Alphabet
 MAX_DISTANCE_S = 2.0  # s: where distances stop to count
 CTC_TOLERANCE_FRAMES = 3  # frames: so close to a letter's place in the CTC alignment the decoder is taught to look
 IMPOSSIBLE = -1e6  # ln probability of a text where there is no sound
+
+
+class Memory(NamedTuple):
+    """What a decoder keeps of the encoder's output."""
+
+    values: Tensor  # (B, S, memory)
+    keys: Tensor  # (B, S, energy)
+    inside: Tensor  # (B, S), False beyond the end
+
+
+class State(NamedTuple):
+    """Where a decoder stands: a value, so a search can go on from it twice."""
+
+    hidden: Tensor  # (1, B, H)
+    weights: Tensor  # (B, S) of the last symbol
+    heard: Tensor  # (B, S), the sum of all weights so far
+
+    def pick(self, rows: Tensor) -> State:
+        """The states of some of the batch; rows (n,) are their numbers."""
+        return State(self.hidden[:, rows], self.weights[rows], self.heard[rows])
+
+
+class Decoder(nn.Module):
+    """Memory -> the probability of each next symbol, and the part of the memory it rests on."""
+
+    embedding: nn.Embedding  # of the symbol before
+    gru: nn.Module  # [symbol before, context] -> hidden
+    dropout: nn.Dropout
+
+    def energies(self, memory: Memory, state: State) -> Tensor:
+        """How well each part of the memory suits the state (B, S); the weights are its softmax."""
+        raise NotImplementedError
+
+    def log_probs(self, read: Tensor) -> Tensor:
+        """What ``step`` gave (..., H + memory) -> ln probability of each next symbol, and in column EOS of the end."""
+        raise NotImplementedError
+
+    def look(self, memory: Memory, state: State) -> tuple[Tensor, Tensor]:
+        """-> weights (B, S), context (B, memory)"""
+        weights = self.energies(memory, state).float().masked_fill(~memory.inside, -torch.inf).softmax(-1)
+        return weights, (weights[:, None] @ memory.values)[:, 0]
+
+    def step(self, memory: Memory, state: State, before: Tensor) -> tuple[Tensor, State]:
+        """The symbol before, embedded (B, embedding) -> what the next is read from (B, H + memory), state."""
+        weights, context = self.look(memory, state)
+        y, hidden = self.gru(torch.cat([before, context], -1)[:, None], state.hidden)
+        return torch.cat([y[:, 0], context], -1), State(hidden, weights, state.heard + weights)
+
+    def read(self, memory: Memory, state: State, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: the symbols before (B, U) -> what ``log_probs`` reads (B, U, H + memory), weights."""
+        reads, weights = [], []
+        for symbol in self.dropout(self.embedding(before)).unbind(1):
+            read, state = self.step(memory, state, symbol)
+            reads.append(read)
+            weights.append(state.weights)
+        return torch.stack(reads, 1), torch.stack(weights, 1)
+
+
+def shifted(texts: list[list[int]], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """The symbols (B, U + 1) before each step and after it; -100 after a text's end."""
+    rows = [torch.tensor([EOS, *text, EOS], device=device) for text in texts]
+    before = nn.utils.rnn.pad_sequence([r[:-1] for r in rows], batch_first=True, padding_value=EOS)
+    return before, nn.utils.rnn.pad_sequence([r[1:] for r in rows], batch_first=True, padding_value=-100)
 
 
 class AttentionDecoder(Decoder):
@@ -104,23 +171,6 @@ class AttentionDecoder(Decoder):
         found = log_probs.gather(-1, after.clamp(0)[..., None])[..., 0]
         return (found * (after >= 0)).sum(1).tolist()
 
-    @torch.no_grad()
-    def greedy(self, hidden: Tensor, lengths: Tensor) -> list[list[int]]:
-        """The likeliest letter, again and again, of each utterance: at most one a frame."""
-        memory, letters = self.remember(hidden, lengths), [[] for _ in lengths]
-        state, before = self.start(memory, len(hidden)), torch.full((len(hidden),), EOS, device=hidden.device)
-        ended = lengths.cpu() == 0
-        for count in range(1, hidden.shape[1] + 1):
-            read, state = self.step(memory, state, self.embedding(before))
-            before = self.log_probs(read).argmax(-1)
-            ended |= before.cpu() == EOS
-            if ended.all():
-                break
-            for i in (~ended).nonzero()[:, 0].tolist():
-                letters[i].append(int(before[i]))
-            ended |= lengths.cpu() <= count
-        return letters
-
 
 def _astray(weights: Tensor, spoken: Sequence[list[int]]) -> Tensor:
     """-ln of the weight near the frame where each letter is said, summed: weights (B, U, T)."""
@@ -142,3 +192,46 @@ def letter_frames(log_probs: Tensor, lengths: Tensor, letters: list[list[int]]) 
         path, score = viterbi(row[:n], text) if 0 < len(text) <= n else (np.empty(0), -np.inf)
         found.append(np.searchsorted(path, 1 + 2 * np.arange(len(text))).tolist() if score > -np.inf else [])
     return found
+
+
+@dataclass(frozen=True)
+class SpellOptions(SearchOptions):
+    """As SearchOptions, with what suits letters."""
+
+    beam: int = 8
+    length: float = 0.0
+    coverage: float = 0.1
+    letters_per_frame: float = 1.0  # at most, of 40 ms
+
+
+@torch.no_grad()
+def spell(
+    decoder: AttentionDecoder, hidden: Tensor, options: SpellOptions = SpellOptions(), n_best: int = 1
+) -> list[Written]:
+    """hidden (T, size), the encoder's frames of one utterance -> the likeliest texts, best first, of a letter at least.
+
+    It is asked where there is speech, and would else stop before the first letter at times.
+    """
+    if not len(hidden):
+        return []
+    letters, most = range(1, len(decoder.alphabet)), max(1, int(options.letters_per_frame * len(hidden)))
+    return search(_Heard(decoder, hidden), most, options, n_best, lambda so_far: None if so_far else letters)
+
+
+class _Heard:
+    """The decoder at the frames of one utterance (asr.attention.search.Steps)."""
+
+    def __init__(self, decoder: AttentionDecoder, hidden: Tensor):
+        self.decoder, self.places = decoder, len(hidden)
+        self.memory = decoder.remember(hidden[None], torch.tensor([len(hidden)], device=hidden.device))
+
+    def start(self) -> State:
+        return self.decoder.start(self.memory, 1)
+
+    def step(self, state: State, before: Sequence[int]) -> tuple[np.ndarray, np.ndarray, State]:
+        symbols = torch.tensor(before, device=self.memory.values.device)
+        read, state = self.decoder.step(self.memory, state, self.decoder.embedding(symbols))
+        return self.decoder.log_probs(read).cpu().numpy(), state.weights.cpu().numpy(), state
+
+    def pick(self, state: State, rows: list[int]) -> State:
+        return state.pick(torch.tensor(rows))

@@ -1,12 +1,15 @@
-"""The acoustic model with an attention decoder on its encoder: trained together, or the decoder alone."""
+"""The acoustic model with an attention decoder on its encoder: trained together, or alone; and as a judge of texts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from asr.attention.decoder import AttentionDecoder, letter_frames
@@ -19,10 +22,11 @@ from asr.model.checkpoint import (
     load_weights,
     locate,
     read_weights,
-    write_weights,
 )
+from asr.model.interface import Latency
 from asr.model.network.checkpoint import rebuilt, tensors
 from asr.model.network.ctc import CTCModel
+from asr.search.base import Hypothesis
 
 FORMAT = "asr-attention"
 _TRAIN_IT = "train it with `python -m recipes.attention.train`"
@@ -49,14 +53,6 @@ def load_joint(name: str | Path = DEFAULT) -> tuple[JointModel, dict]:
     """As asr.model.network.checkpoint.load_network, with the decoder that was trained with it, if there is one."""
     options, weights, card = load_weights(name)
     return rebuilt(JointModel, options, weights, name), card
-
-
-def save_attention(model: JointModel, path: Path, card: dict) -> None:
-    """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
-    decoder = model.attention
-    assert decoder, "the model has no attention decoder"
-    head = {"format": FORMAT, "options": vars(decoder.options), "card": card}
-    write_weights(decoder.state_dict(), path, True, head | {"encoder": fingerprint(model)})
 
 
 def fingerprint(model: CTCModel) -> str:
@@ -89,3 +85,36 @@ def attach_attention(model: JointModel, name: str | Path) -> None:
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
     model.attention, model.options = decoder.eval(), replace(model.options, attention=decoder.options)
+
+
+class AttentionJudge:
+    """Adds ``weight`` times the attention decoder's ln probability to the score of each text (Watanabe et al. 2017).
+
+    The encoder runs once more for it: searches get only what its CTC heads say. latency: None for whole spans.
+    """
+
+    def __init__(self, model: JointModel, weight: float, latency: Latency | None = None):
+        self.model, self.weight, self.latency = model, weight, latency
+
+    @classmethod
+    def load(
+        cls, name: str | Path, weight: float, milliseconds: float | None = None, threads: int | None = None
+    ) -> AttentionJudge:
+        """With the decoder of a packaged model or a checkpoint file. Raises asr.model.checkpoint.CheckpointError."""
+        torch.set_num_threads(threads or 1)
+        model, _ = load_joint(name)
+        attach_attention(model, name)
+        return cls(model, weight, Latency.of(milliseconds) if milliseconds else None)
+
+    def __call__(self, frames: np.ndarray, steps: slice, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """frames (T, n_mels) -> the hypotheses for the encoder's ``steps``, best first."""
+        by_attention = self.ln_probability(frames, steps, [h.text for h in hypotheses])
+        judged = [replace(h, score=h.score + self.weight * a) for h, a in zip(hypotheses, by_attention)]
+        return sorted(judged, key=lambda h: -h.score)
+
+    @torch.inference_mode()
+    def ln_probability(self, frames: np.ndarray, steps: slice, texts: list[str]) -> list[float]:
+        """Of each text by the attention decoder, over some of the encoder's steps."""
+        hidden, _ = self.model.encode(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), self.latency)
+        assert self.model.attention  # see attach_attention
+        return self.model.attention.ln_probability(hidden[-1][0, steps], texts)

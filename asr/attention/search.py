@@ -75,7 +75,9 @@ def search(
         totals = log_probs + np.array([h.ln_probability for h in live])[:, None]
         for row, h in enumerate(live):
             if (may := allowed(h.symbols) if allowed else None) is not None:
-                _keep(totals[row], may)
+                kept, values = list(may), totals[row, list(may)]
+                totals[row] = -np.inf
+                totals[row, kept] = values
         if count == most:
             totals[:, EOS + 1 :] = -np.inf
         bonus = options.coverage * (heard > COVERED).sum(1)
@@ -90,14 +92,6 @@ def search(
             break
         state, heard = decoder.pick(state, parents), heard[parents]
     return [Written(h.symbols[:-1], h.ln_probability, h.score, h.looks) for h in ended[:n_best]]
-
-
-def _keep(row: np.ndarray, symbols: Collection[int]) -> None:
-    """Make all other symbols impossible, in place."""
-    kept = list(symbols)
-    values = row[kept]
-    row[:] = -np.inf
-    row[kept] = values
 
 
 def _grown(

@@ -3,31 +3,75 @@
 A two-way GRU reads the symbols of the source. A GRU writes those of the target, one after the other; before each it
 looks at what the encoder made of each source symbol, as `attention` says: "additive" (a small network compares), "dot"
 (a scaled product, Luong et al. 2015), or "none": then all it knows of the source is the encoder's last state (Cho et
-al. 2014). asr.attention.seq2seq_network trains it.
+al. 2014). recipes.translation.network is the same in torch, to be trained.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from asr.attention.search import EOS, SearchOptions, Written, search
-from asr.attention.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from asr.model.checkpoint import CheckpointError, damaged, read_weights
 from asr.numpy_gru import gru
+from asr.text import segmented
 
 FORMAT = "asr-seq2seq"
+UNKNOWN = 1  # the number of every symbol that the vocabulary lacks
+SPECIAL = ("", "<unk>")  # the end of a text, as EOS; an unknown symbol
+BEGIN = "\u2581"  # what sentencepiece puts where a word begins
 KINDS = "additive", "dot", "none"
 MORE_SYMBOLS, MOST_TIMES = 10, 2  # a target has at most twice the symbols of its source, and ten
 
-Next = Callable[
-    [list[str]], Collection[str] | None
-]  # the symbols so far -> those that may be next ("": the end), or all
+# the symbols so far -> those that may be next ("": the end), or all
+Next = Callable[[list[str]], Collection[str] | None]
+
+
+class Vocabulary:
+    """Symbols and their numbers. scores: ln probability of each, where the symbols are pieces of words.
+
+    Longer symbols than characters that have no scores stand in a text with spaces between.
+    """
+
+    def __init__(self, symbols: Sequence[str], scores: Sequence[float] = ()):
+        self.symbols, self.scores = [*SPECIAL, *symbols], list(scores)
+        self._numbers = {symbol: i for i, symbol in enumerate(self.symbols)}
+        self._pieces = dict(zip(symbols, scores, strict=True)) if scores else {}
+        self._spaced = not scores and any(len(symbol) > 1 for symbol in symbols)
+        self._longest = max(map(len, symbols), default=1)
+        self._known: dict[str, tuple[str, ...]] = {}  # words that were cut before
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def split(self, text: str) -> list[str]:
+        """A text -> its symbols; among them may be some that have no number of their own. Pieces heed no double space.
+
+        Every text is its symbols, joined.
+        """
+        if not self._pieces:
+            return text.split() if self._spaced else list(text)
+        return list(chain.from_iterable(map(self._cut, text.split())))
+
+    def _cut(self, word: str) -> tuple[str, ...]:
+        if word not in self._known:
+            self._known[word] = segmented(BEGIN + word, self._pieces, self._longest)
+        return self._known[word]
+
+    def ids(self, symbols: Iterable[str]) -> list[int]:
+        """Their numbers, UNKNOWN for those that have none."""
+        return [self._numbers.get(symbol, UNKNOWN) for symbol in symbols]
+
+    def join(self, symbols: Iterable[str]) -> str:
+        """What ``split`` took apart."""
+        text = (" " if self._spaced else "").join(symbols)
+        return text.replace(BEGIN, " ").strip() if self._pieces else text
 
 
 @dataclass(frozen=True)
@@ -69,7 +113,7 @@ class Memory(NamedTuple):
 
 
 class Seq2Seq:
-    """A trained encoder-decoder; weights by the names of asr.attention.seq2seq_network."""
+    """A trained encoder-decoder; weights by the names of recipes.translation.network."""
 
     def __init__(
         self,
@@ -105,7 +149,12 @@ class Seq2Seq:
         """The likeliest targets, best first; none where ``allowed`` lets no target end."""
         symbols = [*self.source.split(text), ""]
         memory, most = self.encode(self.source.ids(symbols)), MOST_TIMES * len(symbols) + MORE_SYMBOLS
-        found = search(_Steps(self, memory), most, options, n_best, self._by_number(allowed) if allowed else None)
+
+        def by_number(so_far: tuple[int, ...]) -> Collection[int] | None:
+            may = allowed([self.target.symbols[i] for i in so_far]) if allowed else None
+            return None if may is None else set(self.target.ids(may))
+
+        found = search(_Steps(self, memory), most, options, n_best, by_number if allowed else None)
         return [self._output(w, symbols) for w in found]
 
     def ln_probability(self, text: str, outputs: Sequence[str]) -> list[float]:
@@ -159,15 +208,6 @@ class Seq2Seq:
             energies = (seen @ self._t["decoder.energy.weight"])[..., 0]
         energies = np.exp(energies - energies.max(1, keepdims=True))
         return energies / energies.sum(1, keepdims=True)
-
-    def _by_number(self, allowed: Next) -> Callable[[tuple[int, ...]], Collection[int] | None]:
-        """The hook as the search asks it."""
-
-        def ask(so_far: tuple[int, ...]) -> Collection[int] | None:
-            found = allowed([self.target.symbols[i] for i in so_far])
-            return None if found is None else set(self.target.ids(found))
-
-        return ask
 
     def _output(self, written: Written, source: list[str]) -> Output:
         """An unknown symbol becomes the one of the source that the decoder looked at most, or nothing."""

@@ -16,10 +16,9 @@ import numpy as np
 import soundfile
 
 from asr.audio.cut import is_counted, is_cut
-from asr.audio.features import SAMPLE_RATE
+from asr.audio.features import SAMPLE_RATE, AudioError, clean_samples
 from asr.audio.joined import PartFile
 from asr.audio.quiet import quiet_codecs
-from asr.audio.samples import AudioError, clean_samples
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most
 UNKNOWN = 2**62  # frames; libsndfile says 2 ** 63 - 1 where the header leaves the length open

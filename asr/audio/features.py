@@ -1,15 +1,88 @@
-"""The spectrogram front-end: 16 kHz samples -> log-mel frames, offline and streaming in one object."""
+"""Samples from outside, and the spectrogram front-end: 16 kHz to log-mel frames, the same for files and streams."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from asr.errors import Error
 
 SAMPLE_RATE = 16_000  # Hz
 FRAMES_PER_SECOND = 100
 LOG_FLOOR = 1e-8  # power; below the noise of any microphone, above 16-bit rounding
+MAX_AMPLITUDE = 100.0  # times full scale: no sound is that loud
+BAD_SAMPLES = "samples are NaN, infinite or above 100 times full scale: silence is heard in their place"
+_FULL_SCALES = {
+    np.dtype(name): scale
+    for name, scale in {"int16": 2.0**15, "int32": 2.0**31, "float16": 1.0, "float32": 1.0, "float64": 1.0}.items()
+}
+
+
+class AudioError(Error):
+    """A source gives no usable audio; the message is one sentence for the user."""
+
+
+class SamplesError(Error, ValueError):
+    """An array is no sound at all; the text says what to give instead."""
+
+
+def clean_samples(block: ArrayLike) -> tuple[np.ndarray, int]:
+    """Samples of any shape -> the same as float32 in -1..1, and how many of them were bad.
+
+    Integers of 16 and 32 bits are divided by their full scale. A bad sample is NaN, infinite or beyond MAX_AMPLITUDE
+    and becomes 0. A good float32 array is returned as it is, without a copy. Raises SamplesError for other types.
+    """
+    block = np.asarray(block)
+    scale = _FULL_SCALES.get(block.dtype.newbyteorder("="))
+    if scale is None:
+        raise SamplesError(f"samples of the type {block.dtype} are not understood: give float32 in -1..1, or int16")
+    samples = block
+    if block.dtype != np.float32:
+        with np.errstate(over="ignore"):  # a float64 may be infinite as float32, and is bad then
+            samples = block.astype(np.float32)
+    if scale != 1:
+        return samples / np.float32(scale), 0
+    if not samples.size or max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # the comparison is False for NaN
+        return samples, 0
+    good = np.abs(samples) <= MAX_AMPLITUDE
+    return np.where(good, samples, np.float32(0)), int(samples.size - good.sum())
+
+
+class SlidingBuffer:
+    """The newest rows of a stream without end: samples (n,) or frames (n, n_mels), counted from the stream's start."""
+
+    def __init__(self, *width: int):
+        """width: of a row; none for samples."""
+        self._memory = np.zeros((0, *width), np.float32)
+        self._first, self._used = 0, 0  # the rows that are kept are _memory[_first:_used]
+        self.start = 0  # number of the first row that is kept
+
+    @property
+    def end(self) -> int:
+        """How many rows there have been."""
+        return self.start + self._used - self._first
+
+    def append(self, rows: np.ndarray) -> None:
+        """The next rows."""
+        if self._used + len(rows) > len(self._memory):  # room for as much again, so that a row is seldom moved
+            kept = self._memory[self._first : self._used]
+            self._memory = np.concatenate([kept, np.zeros((len(kept) + 2 * len(rows), *rows.shape[1:]), np.float32)])
+            self._first, self._used = 0, len(kept)
+        self._memory[self._used : self._used + len(rows)] = rows
+        self._used += len(rows)
+
+    def rows(self, start: int, end: int) -> np.ndarray:
+        """A copy of the rows [start, end), without those that are forgotten or still to come."""
+        start, move = max(start, self.start), self._first - self.start
+        return self._memory[start + move : max(start, min(end, self.end)) + move].copy()
+
+    def forget(self, before: int) -> None:
+        """Rows before that number are not needed any more."""
+        before = min(max(before, self.start), self.end)
+        self._first, self.start = self._first + before - self.start, before
 
 
 @dataclass(frozen=True)
@@ -38,6 +111,7 @@ def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
     return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
 
+@cache
 def mel_filters(options: LogMelOptions, warp: float = 1.0) -> np.ndarray:
     """Triangular filters of unit area, (window // 2 + 1, n_mels) float32.
 
@@ -126,16 +200,7 @@ class LogMel:
         if count == 0:
             return np.zeros((0, o.n_mels), np.float32)
         padded = torch.from_numpy(np.pad(np.asarray(samples, np.float32), (0, o.window)))
-        hann, filters = torch.from_numpy(self._tables[0]), torch.from_numpy(_warped_filters(o, round(warp, 2)))
+        hann, filters = torch.from_numpy(self._tables[0]), torch.from_numpy(mel_filters(o, round(warp, 2)))
         spectrum = torch.stft(padded, o.window, o.hop, window=hann, center=False, return_complex=True)[:, :count]
         power = spectrum.real**2 + spectrum.imag**2  # (window / 2 + 1, T)
         return (power.T @ filters).clamp(min=LOG_FLOOR).log().numpy()
-
-
-_FILTERS: dict[tuple[LogMelOptions, float], np.ndarray] = {}
-
-
-def _warped_filters(options: LogMelOptions, warp: float) -> np.ndarray:
-    if (options, warp) not in _FILTERS:
-        _FILTERS[options, warp] = mel_filters(options, warp)
-    return _FILTERS[options, warp]

@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
@@ -29,10 +28,9 @@ from asr.audio.decoders import (
     Wanted,
     probe,
 )
-from asr.audio.features import SAMPLE_RATE
+from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE
 from asr.audio.joined import Part, PartFile, parts
 from asr.audio.quiet import quiet_codecs
-from asr.audio.samples import BAD_SAMPLES
 
 STDIN = "-"
 SUFFIXES = frozenset(  # what a folder is searched for; a file named by the user may be called anything
@@ -116,17 +114,11 @@ class Recording:
         """
         heard, used, faults = 0, list[Decoder](), list[str]()
         mixer = Mixer(self._wanted.channel, self.name)
-        source = self._source
-        with nullcontext() if isinstance(source, Samples) else self._opened(source) as file:
-            decoders: Iterable[Decoder] = []
-            if isinstance(source, Samples):
-                decoders = [SamplesDecoder(source, mixer)]
-            elif file:
-                decoders = self._decoders(file, mixer)
-            for block in _regrouped(_all(decoders, used, faults, self.notes), max(1, round(seconds * SAMPLE_RATE))):
-                heard += len(block)
-                self.seconds = heard / SAMPLE_RATE
-                yield block
+        samples = _all(self._decoders(mixer), used, faults, self.notes)
+        for block in _regrouped(samples, max(1, round(seconds * SAMPLE_RATE))):
+            heard += len(block)
+            self.seconds = heard / SAMPLE_RATE
+            yield block
         if not any(decoder.frames for decoder in used):
             raise AudioError(f"{self.name} holds no audio" + (f": {faults[0]}" if faults else ""))
         if faults:
@@ -153,20 +145,24 @@ class Recording:
         except OSError as error:
             raise AudioError(f"{self.name} cannot be read: {error.strerror}") from error
 
-    def _decoders(self, file: IO[bytes], mixer: Mixer) -> Iterator[Decoder]:
-        """One for each recording in the file."""
-        if self._raw:
-            yield RawDecoder(file, *self._raw, mixer)
+    def _decoders(self, mixer: Mixer) -> Iterator[Decoder]:
+        """One for each recording in the source."""
+        if isinstance(self._source, Samples):
+            yield SamplesDecoder(self._source, mixer)
             return
-        if not os.fstat(file.fileno()).st_size:
-            raise AudioError(f"{self.name} is empty")
-        found = parts(file)
-        for part in found:
-            own = part if len(found) > 1 or part.header else None
-            decoder = self._decoder(file, own, mixer)
-            yield decoder
-            if isinstance(decoder, SoundFileDecoder) and decoder.gave_up and shutil.which("ffmpeg"):
-                yield self._by_ffmpeg(file, own, mixer, decoder.frames / decoder.rate)
+        with self._opened(self._source) as file:
+            if self._raw:
+                yield RawDecoder(file, *self._raw, mixer)
+                return
+            if not os.fstat(file.fileno()).st_size:
+                raise AudioError(f"{self.name} is empty")
+            found = parts(file)
+            for part in found:
+                own = part if len(found) > 1 or part.header else None
+                decoder = self._decoder(file, own, mixer)
+                yield decoder
+                if isinstance(decoder, SoundFileDecoder) and decoder.gave_up and shutil.which("ffmpeg"):
+                    yield self._by_ffmpeg(file, own, mixer, decoder.frames / decoder.rate)
 
     def _decoder(self, file: IO[bytes], part: Part | None, mixer: Mixer) -> Decoder:
         decoder: Decoder
@@ -212,7 +208,7 @@ def recording(source: Any, rate: int = SAMPLE_RATE) -> Recording:
     return Recording(Samples(samples, int(rate)))
 
 
-def _name(source: Source | Samples) -> str:
+def _name(source: Any) -> str:
     if source == STDIN:
         return "standard input"
     if isinstance(source, (str, os.PathLike)):

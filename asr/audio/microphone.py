@@ -14,9 +14,8 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from asr.audio.features import SAMPLE_RATE
+from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE, AudioError, clean_samples
 from asr.audio.quiet import quiet
-from asr.audio.samples import BAD_SAMPLES, AudioError, clean_samples
 
 _BLOCK_TIMEOUT_S = 0.1  # s to wait for a block before looking whether the device is still there
 _RETRY_S = 1.0  # s between looks for a device that has gone

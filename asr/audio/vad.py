@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.audio.features import FRAMES_PER_SECOND, LogMel
-from asr.audio.samples import BAD_SAMPLES, clean_samples
+from asr.audio.features import BAD_SAMPLES, FRAMES_PER_SECOND, LogMel, clean_samples
 from asr.errors import Error
 from asr.numpy_gru import gru, sigmoid
 
@@ -65,7 +64,6 @@ class SpeechDetector:
             raise VadError(message) from error
 
     def start(self) -> DetectorState:
-        """The state before a stream's first frame."""
         hidden = np.zeros(len(self._t["gru.w_h"]), np.float32)
         return DetectorState(np.zeros((0, self.n_mels), np.float32), hidden)
 
@@ -93,7 +91,7 @@ class SpeechDetector:
 
 
 class ActivityState(NamedTuple):
-    """Where a stream stands in its voice activity: a value, so one can go on from it twice."""
+    """Where a stream stands in its voice activity."""
 
     tail: np.ndarray  # (0..,) samples that later frames need
     detector: DetectorState
@@ -124,7 +122,7 @@ class VoiceActivity:
     def over(self, blocks: Iterable[np.ndarray]) -> Iterator[Activity]:
         """The blocks of samples of a whole recording -> the steps that each of them completes, and those at the end.
 
-        Bad samples are heard as silence, which is logged once. Raises asr.audio.samples.SamplesError.
+        Bad samples are heard as silence, which is logged once. Raises asr.audio.features.SamplesError.
         """
         state, bad = self.start(), 0
         for block in blocks:
@@ -137,7 +135,6 @@ class VoiceActivity:
         yield self.flush(state)
 
     def start(self) -> ActivityState:
-        """The state before a stream's first sample."""
         return ActivityState(self._frontend.start(), self._detector.start())
 
     def feed(self, samples: np.ndarray, state: ActivityState) -> tuple[Activity, ActivityState]:
@@ -176,7 +173,6 @@ class SegmenterOptions:
 
     @property
     def padding_steps(self) -> int:
-        """The padding in steps of 40 ms."""
         return _steps(self.padding)
 
     def open_steps(self, probability: float, before: int) -> int:

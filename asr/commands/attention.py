@@ -100,7 +100,7 @@ def read(recognizer: Recognizer, model: JointModel, recording: Recording) -> Ite
     """The stretches of speech in which CTC hears a letter, too. Raises asr.audio.files.AudioError."""
     import torch
 
-    from asr.attention.spell import spell
+    from asr.attention.decoder import spell
 
     assert model.attention  # see _load
     for piece, (letters, _) in recognizer.posteriors(recording.blocks()):

@@ -16,7 +16,7 @@ import numpy as np
 
 from asr.commands.terminal import positive, say
 from asr.files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
-from asr.language import arpa, kneser_ney, ngram_file
+from asr.language import arpa, kneser_ney, ngram
 from asr.language.counts import count
 from asr.language.ngram import NgramModel
 from asr.language.numbered_text import NoWords, Unused
@@ -147,7 +147,7 @@ def _say_unused(unused: Unused, raw: bool) -> None:
 
 def write_model(model: NgramModel, path: Path) -> None:
     """As the name of the file says."""
-    (arpa.write if path.suffix == ".arpa" else ngram_file.save)(model, path)
+    (arpa.write if path.suffix == ".arpa" else ngram.save)(model, path)
 
 
 def _sizes(model: NgramModel) -> str:

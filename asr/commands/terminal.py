@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
     from asr.transcript import Segment, Transcript
-    from asr.written.options import WrittenOptions
+    from asr.written import WrittenOptions
 
 INDEX = "asr-results.jsonl"  # in a folder of results
 
@@ -222,7 +222,7 @@ def say_how(options: argparse.Namespace) -> int:
 
 def add_writing(p: argparse.ArgumentParser, plain: bool = True) -> None:
     """How text that people read is written. plain: it may also stay as it was said."""
-    from asr.written.options import WrittenOptions
+    from asr.written import WrittenOptions
 
     if plain:
         p.add_argument("--plain", action="store_true", help="the words as said: no marks, capitals and figures")
@@ -234,6 +234,6 @@ def add_writing(p: argparse.ArgumentParser, plain: bool = True) -> None:
 
 def written_options(options: argparse.Namespace) -> WrittenOptions | None:
     """None: the text stays as it was said."""
-    from asr.written.options import WrittenOptions
+    from asr.written import WrittenOptions
 
     return None if options.plain else WrittenOptions(options.numbers, options.dates)

@@ -11,7 +11,7 @@ from asr.commands.terminal import add_writing
 from asr.errors import Error
 from asr.files import STDIN, whole_lines
 from asr.transcript import Segment, Word, fields
-from asr.written.options import WrittenOptions
+from asr.written import WrittenOptions
 
 if TYPE_CHECKING:
     from asr.written.writer import Writer

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -27,30 +27,21 @@ COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz
 
 
 def write(model: NgramModel, path: Path | str) -> None:
-    with atomic_write(Path(path)) as part, part.open("w", encoding="utf-8") as file:
-        _write(model, file)
-
-
-def _write(model: NgramModel, file: TextIO) -> None:
-    file.write("\\data\\\n")
-    file.writelines(f"ngram {n}={len(x.word)}\n" for n, x in enumerate(model.levels, start=1))
     contexts = [""]
-    for n, level in enumerate(model.levels, start=1):
-        file.write(f"\n\\{n}-grams:\n")
-        texts = _texts(contexts, level, model.words)
-        log_probs = (level.log_prob / LN10).tolist()
-        if n == model.order:
-            file.writelines(f"{p:.6g}\t{t}\n" for p, t in zip(log_probs, texts))
-        else:
-            backoffs = (level.backoff / LN10).tolist()
-            file.writelines(f"{p:.6g}\t{t}\t{b:.6g}\n" for p, t, b in zip(log_probs, texts, backoffs))
-        contexts = [t + " " for t in texts]
-    file.write("\n\\end\\\n")
-
-
-def _texts(contexts: list[str], level: Level, words: list[str]) -> list[str]:
-    of_context = np.repeat(np.arange(len(contexts)), np.diff(level.first)).tolist()
-    return [contexts[c] + words[w] for c, w in zip(of_context, level.word.tolist())]
+    with atomic_write(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+        file.write("\\data\\\n")
+        file.writelines(f"ngram {n}={len(x.word)}\n" for n, x in enumerate(model.levels, start=1))
+        for n, level in enumerate(model.levels, start=1):
+            file.write(f"\n\\{n}-grams:\n")
+            of_context = np.repeat(np.arange(len(contexts)), np.diff(level.first)).tolist()
+            texts = [contexts[c] + model.words[w] for c, w in zip(of_context, level.word.tolist())]
+            log_probs, backoffs = (level.log_prob / LN10).tolist(), (level.backoff / LN10).tolist()
+            if n == model.order:
+                file.writelines(f"{p:.6g}\t{t}\n" for p, t in zip(log_probs, texts))
+            else:
+                file.writelines(f"{p:.6g}\t{t}\t{b:.6g}\n" for p, t, b in zip(log_probs, texts, backoffs))
+            contexts = [t + " " for t in texts]
+        file.write("\n\\end\\\n")
 
 
 def read(path: Path | str) -> NgramModel:
@@ -81,7 +72,12 @@ class _Reader:
         self._keys: list[np.ndarray] = []  # of each level: place of the context x vocabulary + word, sorted
 
     def model(self) -> NgramModel:
-        self._until("\\data\\")
+        for _, line in self._lines:
+            if re.sub(r"[ \t]", "", line.strip(BLANKS)).lower() == "\\data\\":
+                break
+        else:
+            fault = f"{self._path} is no ARPA file, it has no line \\data\\"
+            raise NgramError(f"{fault}: `asr lm train` makes one from text")
         sizes = self._sizes()
         levels = [self._level(n, size, n == len(sizes)) for n, size in enumerate(sizes, start=1)]
         return NgramModel(list(self._ids), levels)
@@ -95,12 +91,6 @@ class _Reader:
             if line := line.strip(BLANKS):
                 return number, line if line[0] != "\\" else re.sub(r"[ \t]", "", line).lower()
         raise self._fail("it ends before \\end\\")
-
-    def _until(self, header: str) -> None:
-        for _, line in self._lines:
-            if re.sub(r"[ \t]", "", line.strip(BLANKS)).lower() == header:
-                return
-        raise NgramError(f"{self._path} is no ARPA file, it has no line {header}: `asr lm train` makes one from text")
 
     def _sizes(self) -> list[int]:
         sizes: list[int] = []
@@ -126,8 +116,10 @@ class _Reader:
             raise self._fail(f"it has {len(log_probs)} {n}-grams and promises {size}")
         scores = np.maximum(np.array([log_probs, backoffs], np.float64).reshape(2, -1) * LN10, NEVER)
         rows = np.array(ids, np.int64).reshape(-1, n)
-        if n == 1:
-            rows, scores = self._with_special(rows, scores)
+        if n == 1:  # add those of <unk>, <s>, </s> that the file does not list
+            missing = np.setdiff1d(np.arange(len(SPECIAL)), rows)
+            extra = np.array([[UNLISTED * LN10, NEVER, NEVER], [0.0, 0.0, 0.0]])[:, missing]
+            rows, scores = np.concatenate([rows, missing[:, None]]), np.concatenate([scores, extra], 1)
         return self._sorted(rows, scores.astype(np.float32))
 
     def _entry(self, n: int, number: int, line: str) -> tuple[list[int], float, float]:
@@ -143,12 +135,6 @@ class _Reader:
             return ids, log_prob, backoff
         except (ValueError, KeyError):
             raise self._fail(f"line {number} is not a {n}-gram of listed words with its numbers") from None
-
-    def _with_special(self, rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Add those of <unk>, <s>, </s> that the file does not list."""
-        missing = np.setdiff1d(np.arange(len(SPECIAL)), rows)
-        extra = np.array([[UNLISTED * LN10, NEVER, NEVER], [0.0, 0.0, 0.0]])[:, missing]
-        return np.concatenate([rows, missing[:, None]]), np.concatenate([scores, extra], 1)
 
     def _sorted(self, rows: np.ndarray, scores: np.ndarray) -> Level:
         n, size = rows.shape[1], len(self._ids)

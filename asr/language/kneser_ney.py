@@ -4,18 +4,75 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from asr.language.counts import CountedLevel, Counts, count
-from asr.language.grams import Grams, finished, left_over, renormalised, select
-from asr.language.ngram import START, NgramError, NgramModel
+from asr.language.ngram import NEVER, START, NgramError, NgramModel
 from asr.language.numbered_text import Vocabulary
+from asr.language.packed import Level
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts for texts too small to estimate them, as in KenLM
 BLOCK = 1 << 22  # n-grams read at a time
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of one order, sorted by context, then word; a place is an n-gram's row in its level."""
+
+    context: np.ndarray  # (N,) place of the first n - 1 words in the level below
+    word: np.ndarray  # (N,) id of the last word
+    suffix: np.ndarray  # (N,) place of the last n - 1 words in the level below
+    share: np.ndarray  # (N,) how often it is met, of all places in a text
+    prob: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (N,) of the word after the context
+    backoff: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (N,) weight of the shorter context after this
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+
+def select(levels: Sequence[Grams], keep: Sequence[np.ndarray]) -> list[Grams]:
+    """The n-grams to keep, with their places counted anew. keep: a mask for each level."""
+    kept: list[Grams] = []
+    places = np.zeros(1, np.int32)
+    for grams, mask in zip(levels, keep):
+        columns = {name: column[mask] for name, column in vars(grams).items()}
+        if kept:
+            columns["context"], columns["suffix"] = places[columns["context"]], places[columns["suffix"]]
+        kept.append(Grams(**columns))
+        places = np.cumsum(mask, dtype=np.int32) - 1
+    return kept
+
+
+def left_over(grams: Grams, below: Grams) -> tuple[np.ndarray, np.ndarray]:
+    """Of each context: the probability of the words without an n-gram, by it and by the shorter context."""
+    size = len(below)
+    mass = 1.0 - np.bincount(grams.context, grams.prob, size)
+    shorter = 1.0 - np.bincount(grams.context, below.prob[grams.suffix], size)
+    return np.maximum(mass, 1e-12), np.maximum(shorter, 1e-12)
+
+
+def renormalised(levels: Sequence[Grams]) -> list[Grams]:
+    """The same with the backoff weights that let all words after a context add up to 1."""
+    found = list(levels)
+    for n in range(len(found) - 1):
+        mass, shorter = left_over(found[n + 1], found[n])
+        found[n] = replace(found[n], backoff=mass / shorter)
+    return found
+
+
+def finished(words: Sequence[str], levels: Sequence[Grams]) -> NgramModel:
+    """The model that scores."""
+    found, contexts = [], 1
+    for grams in levels:
+        with np.errstate(divide="ignore"):
+            log_prob = np.maximum(np.log(grams.prob), NEVER).astype(np.float32)
+        first = np.concatenate([[0], np.cumsum(np.bincount(grams.context, minlength=contexts))])
+        found.append(Level(grams.word.astype(np.uint32), first, log_prob, np.log(grams.backoff).astype(np.float32)))
+        contexts = len(grams)
+    return NgramModel(words, found)
 
 
 def prune(levels: Sequence[Grams], target: int) -> list[Grams]:
@@ -44,9 +101,8 @@ def loss(grams: Grams, below: Grams) -> np.ndarray:
     """
     mass, shorter_mass = left_over(grams, below)
     found = np.empty(len(grams))
-    block = 1 << 22
-    for at in range(0, len(grams), block):
-        rows = slice(at, at + block)
+    for at in range(0, len(grams), BLOCK):
+        rows = slice(at, at + BLOCK)
         context, prob = grams.context[rows], grams.prob[rows]
         shorter = below.prob[grams.suffix[rows]]
         own, other = mass[context], shorter_mass[context]
@@ -98,9 +154,10 @@ def estimate(counts: Counts, min_counts: tuple[int, ...] = ()) -> list[Grams]:
     opens = np.arange(len(counts.words)) == START
     for n, level in enumerate(counts.levels, start=1):
         above = counts.levels[n] if n < len(counts.levels) else None
-        adjusted = _adjusted(level, above, opens)
+        adjusted = np.array(level.count)  # if it is the longest, or begins a sentence; else: after how many words
         if above is not None:
-            opens = opens[level.context]
+            begins = opens[level.context]
+            adjusted, opens = np.where(begins, level.count, _continued(above, len(level.word))), begins
         rank = np.cumsum(keep, dtype=np.int32) - 1
         keep_here = np.asarray(level.count) >= cuts[n]
         grams, left = _estimated(level, adjusted, keep, keep_here, rank, done[-1].prob)
@@ -121,15 +178,6 @@ def _unigrams(counts: Counts) -> Grams:
     prob = own + (1.0 - own.sum()) / (size - 1)  # every word but <s> is equally likely
     prob[START] = 0.0
     return Grams(none, every, none, counts.count / counts.tokens, prob, np.ones(size))
-
-
-def _adjusted(level: CountedLevel, above: CountedLevel | None, opens: np.ndarray) -> np.ndarray:
-    """Kneser-Ney's counts: after how many words an n-gram is seen; how often, if it is the longest or begins a
-    sentence. opens: of each context whether it begins with <s>.
-    """
-    if above is None:
-        return np.array(level.count)
-    return np.where(opens[level.context], level.count, _continued(above, len(level.word)))
 
 
 def _continued(above: CountedLevel, size: int) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from asr.errors import Error
-from asr.language import ngram, ngram_file
+from asr.language import ngram
 from asr.language.ngram import END, SPECIAL, START, UNKNOWN, NgramModel
-from asr.model.checkpoint import MODELS
+from asr.model.checkpoint import MODELS, CheckpointError
 from asr.text import LETTERS, folded
 
 SPACE_TOKEN = "\u2581"  # the token that stands for a space; all others are single characters
@@ -157,39 +157,6 @@ class CharacterNgrams(NgramLanguage):
         return unspaced(super().join(ids))
 
 
-class RnnLanguage:
-    """Of words or characters, by a recurrent network; brings torch with it."""
-
-    def __init__(self, model: Any):
-        """model: asr.language.rnn_network.RnnLanguageModel"""
-        from asr.language.rnn_network import EOS, UNKNOWN
-
-        self.model, self.end, self._unknown = model, EOS, UNKNOWN
-
-    def ln_probability(self, texts: list[str]) -> list[float]:
-        return [p for i in range(0, len(texts), 64) for p in self.model.ln_probability(texts[i : i + 64], unlisted=1)]
-
-    def tokens(self, text: str) -> list[str]:
-        return text.split() if self.model.options.unit == "word" else list(text)
-
-    def knows(self, token: str) -> bool:
-        return self.model.encode(token) != [self._unknown]
-
-    def start(self) -> Any:
-        return self.after((None, None), self.end)
-
-    def distribution(self, state: Any) -> np.ndarray:
-        found = self.model.next_tokens(state[0])
-        found[self._unknown] = -np.inf
-        return found
-
-    def after(self, state: Any, token: int) -> Any:
-        return self.model.read(token, state[1])
-
-    def join(self, ids: Sequence[int]) -> str:
-        return (" " if self.model.options.unit == "word" else "").join(self.model.vocabulary[i] for i in ids)
-
-
 def open_language(name: str, raw: bool = False) -> Language:
     """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors. Raises LanguageError, NgramError.
 
@@ -206,14 +173,21 @@ def open_language(name: str, raw: bool = False) -> Language:
     except OSError as error:
         raise LanguageError(f"cannot read {path}: {error.strerror}") from None
     if first[8:] == b"{" and not first.startswith(b"PK"):
-        return _open_rnn(path)
+        from asr.language.rnn_network import load  # it brings torch with it
+
+        try:
+            return load(path)
+        except CheckpointError as error:
+            raise LanguageError(str(error)) from None
     if first.startswith(b"PK"):
-        model = ngram_file.load(path)
+        model = ngram.load(path)
     else:
         from asr.language import arpa
 
         model = arpa.read(path)
-    return _of_ngrams(model if raw or packaged else with_spoken_words(model, str(path)))
+    if not raw and not packaged:
+        model = with_spoken_words(model, str(path))
+    return CharacterNgrams(model) if of_characters(model) else NgramLanguage(model)
 
 
 def open_ngrams(name: str | Path) -> NgramModel | CharacterLanguage:
@@ -251,20 +225,6 @@ def with_spoken_words(model: NgramModel, name: str) -> NgramModel:
 
 def _sayable(word: str) -> bool:
     return set(word) <= set(LETTERS) - {" "} and word.strip("'") != ""
-
-
-def _of_ngrams(model: NgramModel) -> NgramLanguage:
-    return CharacterNgrams(model) if of_characters(model) else NgramLanguage(model)
-
-
-def _open_rnn(path: Path) -> RnnLanguage:
-    from asr.language.rnn_network import load
-    from asr.model.checkpoint import CheckpointError
-
-    try:
-        return RnnLanguage(load(path))
-    except CheckpointError as error:
-        raise LanguageError(str(error)) from None
 
 
 def per_token(ln_probability: float, tokens: int) -> float:

@@ -147,28 +147,22 @@ def packed(level: Level, first_above: np.ndarray | None, ids: int | None, small:
     starts = np.zeros(size + 1, np.int64) if first_above is None else np.asarray(first_above, np.int64)
     is_node = (np.diff(starts) > 0) | (level.backoff != 0)
     word_bits = 0 if ids is None else max(1, int(ids - 1).bit_length())
-    start_bits = max(1, int(starts[-1]).bit_length())
+    start_bits, score_bits = max(1, int(starts[-1]).bit_length()), CODE if small else EXACT
     probs, prob_table = _codes(level.log_prob, small)
     backoffs, backoff_table = _codes(level.backoff[is_node], small)
     words = np.zeros(size, np.uint64) if ids is None else level.word.astype(np.uint64)
     node_starts = np.append(starts[:-1][is_node], starts[-1]).astype(np.uint64)
     bits = np.packbits(is_node, bitorder="little")
     bits = np.append(bits, np.zeros(-len(bits) % (BLOCK // 8), np.uint8))
+    nodes = np.bitwise_count(bits).reshape(-1, BLOCK // 8).sum(1, dtype=np.uint32)  # of each block
     return PackedLevel(
         size,
-        pack(words | probs << np.uint64(word_bits), word_bits + (CODE if small else EXACT)),
+        pack(words | probs << np.uint64(word_bits), word_bits + score_bits),
         bits,
-        ranks_of(bits),
-        pack(node_starts | np.append(backoffs, 0).astype(np.uint64) << np.uint64(start_bits),
-             start_bits + (CODE if small else EXACT)),
+        np.cumsum(nodes, dtype=np.uint32) - nodes,
+        pack(node_starts | np.append(backoffs, 0).astype(np.uint64) << np.uint64(start_bits), start_bits + score_bits),
         prob_table, backoff_table, word_bits, start_bits,
     )  # fmt: skip
-
-
-def ranks_of(bits: np.ndarray) -> np.ndarray:
-    """(blocks,) uint32: how many bits are set before each block. bits (bytes,) uint8, of whole blocks."""
-    each = np.bitwise_count(bits).reshape(-1, BLOCK // 8).sum(1, dtype=np.uint32)
-    return np.cumsum(each, dtype=np.uint32) - each
 
 
 def pack(values: np.ndarray, bits: int) -> np.ndarray:

@@ -129,7 +129,7 @@ def shared_prefixes(rows: Sequence[list[int]]) -> tuple[list[PrefixLevel], list[
     return levels, places
 
 
-def load(path: Path) -> RnnScorer:
+def load(path: Path = PACKAGED) -> RnnScorer:
     """Raises asr.model.checkpoint.CheckpointError."""
     weights, head = read_weights(path, FORMAT, "recurrent language model")
     try:

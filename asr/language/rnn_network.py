@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN, shared_prefixes
+from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
 from asr.model.network.checkpoint import tensors
 from asr.model.network.recurrent import State, recurrent
@@ -99,7 +100,12 @@ class LanguageOptions:
 
 
 class RnnLanguageModel(nn.Module):
-    """vocabulary: the tokens by id, <eos> and <unk> first, then from the most frequent."""
+    """A network, and what asr.language.open.Language asks of it.
+
+    vocabulary: the tokens by id, <eos> and <unk> first, then from the most frequent.
+    """
+
+    end = EOS
 
     def __init__(self, options: LanguageOptions, vocabulary: list[str]):
         super().__init__()
@@ -122,67 +128,57 @@ class RnnLanguageModel(nn.Module):
         asked = torch.arange(x.shape[1]) < lengths[:, None]
         return -self.softmax.log_prob(x[asked], ids[:, 1:][asked]).mean()
 
+    def tokens(self, text: str) -> list[str]:
+        return text.split() if self.options.unit == "word" else list(text)
+
     def encode(self, text: str) -> list[int]:
-        tokens = text.split() if self.options.unit == "word" else text
-        return [self._ids.get(token, UNKNOWN) for token in tokens]
+        return [self._ids.get(token, UNKNOWN) for token in self.tokens(text)]
 
-    def ln_probability(self, texts: list[str], unlisted: int | None = None) -> list[float]:
-        """ln probability of each text, its end included; what texts have in common at their beginning costs once.
+    def knows(self, token: str) -> bool:
+        return token in self._ids
 
-        An unknown word is one of `unlisted` (from the options, if None) equally likely words; 1 counts it as <unk>.
-        """
-        return [sum(scores) for scores in self.ln_probabilities(texts, unlisted)]
+    def join(self, ids: Sequence[int]) -> str:
+        return (" " if self.options.unit == "word" else "").join(self.vocabulary[i] for i in ids)
 
-    @torch.inference_mode()
-    def ln_probabilities(self, texts: list[str], unlisted: int | None = None) -> list[list[float]]:
-        """Of each text those of its tokens and of its end."""
-        if not texts:
-            return []
-        rows = [[*self.encode(text), EOS] for text in texts]
-        x, targets, places = self._prefixes(rows)
-        scores = self.softmax.log_prob(x, torch.tensor(targets)).tolist()
-        spread = math.log(self.options.unlisted if unlisted is None else unlisted)
-        return [[scores[k] - spread * (i == UNKNOWN) for k, i in zip(of, row)] for row, of in zip(rows, places)]
-
-    def _prefixes(self, rows: list[list[int]]) -> tuple[Tensor, list[int], list[list[int]]]:
-        """Every distinct prefix (N) of some rows of ids, read once.
-
-        -> what each prefix's last token is predicted from (N, size), that token, the prefixes of each row.
-        """
-        levels, places = shared_prefixes(rows)
-        xs, parents, tokens, state = [], [0], [EOS], None
-        for level in levels:
-            x, state = self(torch.tensor(tokens)[:, None], _rows(state, parents))
-            parents, tokens = level
-            xs.append(x[parents, 0])
-        return torch.cat(xs), [token for level in levels for token in level.tokens], places
+    def ln_probability(self, texts: Sequence[str]) -> list[float]:
+        """ln probability of each text, its end included; unknown words count as <unk>."""
+        return [sum(scores) for scores in self.ln_probabilities(texts)]
 
     @torch.inference_mode()
-    def read(self, token: int, state: State | None) -> tuple[Tensor, State]:
-        """-> what the next token is predicted from (1, size), and the state after this one."""
-        x, state = self(torch.tensor([[token]]), state)
-        return x[:, 0], state
+    def ln_probabilities(self, texts: Sequence[str], unlisted: int = 1) -> list[list[float]]:
+        """Of each text those of its tokens and of its end; an unknown one is one of `unlisted` equally likely ones."""
+        found: list[list[float]] = []
+        for start in range(0, len(texts), ROWS):
+            rows = [[EOS, *self.encode(text), EOS] for text in texts[start : start + ROWS]]
+            ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=EOS)
+            x, _ = self(ids[:, :-1])
+            asked = torch.arange(x.shape[1]) < torch.tensor([len(row) - 1 for row in rows])[:, None]
+            scores = torch.zeros(asked.shape)
+            scores[asked] = self.softmax.log_prob(x[asked], ids[:, 1:][asked])
+            for row, of_row in zip(rows, scores.tolist()):
+                found.append([p - math.log(unlisted) * (i == UNKNOWN) for i, p in zip(row[1:], of_row)])
+        return found
+
+    def start(self) -> tuple[Tensor, State]:
+        return self.after(None, EOS)
 
     @torch.inference_mode()
-    def next_tokens(self, x: Tensor) -> np.ndarray:
-        """x (1, size) -> ln probability of every token."""
-        return self.softmax.all_log_probs(x)[0].numpy().astype(np.float64)
+    def distribution(self, state: tuple[Tensor, State]) -> np.ndarray:
+        found = self.softmax.all_log_probs(state[0])[0].numpy().astype(np.float64)
+        found[UNKNOWN] = -np.inf
+        return found
 
-
-def _rows(state: State | None, rows: list[int]) -> State | None:
-    """The state (1, B, H) of some rows of a batch, in this order."""
-    if state is None:
-        return None
-    return (state[0][:, rows], state[1][:, rows]) if isinstance(state, tuple) else state[:, rows]
+    @torch.inference_mode()
+    def after(self, state: tuple[Tensor, State] | None, token: int) -> tuple[Tensor, State]:
+        """-> what the next token is predicted from (1, size), and the network's state."""
+        x, following = self(torch.tensor([[token]]), state[1] if state else None)
+        return x[:, 0], following
 
 
 def perplexity(model: RnnLanguageModel, texts: list[str]) -> float:
     """Perplexity a token; the ends of texts count, and unknown words do as <unk>."""
-    ordered, total = sorted(texts, key=len), 0.0
-    for start in range(0, len(ordered), ROWS):
-        total += sum(model.ln_probability(ordered[start : start + ROWS], unlisted=1))
-    tokens = sum(len(model.encode(text)) + 1 for text in texts)
-    return math.exp(-total / tokens) if tokens else math.nan
+    tokens = sum(len(model.tokens(text)) + 1 for text in texts)
+    return math.exp(-sum(model.ln_probability(sorted(texts, key=len))) / tokens) if tokens else math.nan
 
 
 def save(model: RnnLanguageModel, path: Path | str, card: dict, half: bool = True) -> None:

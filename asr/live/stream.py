@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE
-from asr.audio.samples import BAD_SAMPLES, SlidingBuffer, clean_samples
+from asr.audio.features import BAD_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, Span, VoiceActivity
 from asr.errors import Error
 from asr.live.utterance import ListenerOptions, Utterance
@@ -216,7 +215,7 @@ def feed_streams(
 ) -> list[list[Result]]:
     """The next block of each of several streams of this encoder -> the results of each.
 
-    last: the streams end with these blocks. Raises StreamError, asr.audio.samples.SamplesError.
+    last: the streams end with these blocks. Raises StreamError, asr.audio.features.SamplesError.
     """
     blocks = [stream.accept(block) for stream, block in zip(streams, blocks)]
     results: list[list[Result]] = [[] for _ in streams]

@@ -143,7 +143,7 @@ public:
         return all;
     }
 
-    // LexiconSearch.so_far
+    // LexiconSearch.partial
     std::pair<const Text*, int> so_far(const State& state) {
         const Text* shown = state.beam[0].text;
         double likeliest = 0.0;

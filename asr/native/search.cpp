@@ -1,4 +1,4 @@
-// The search of asr/search/words.py, compiled: Python's types Engine and State; and asr/search/ctc_score.py's scores.
+// The search of asr/search/words.py, compiled: Python's types Engine and State; and asr/search/ctc_paths.py's scores.
 // tests/test_compiled_search.py holds the results against those of the Python.
 #include "engine.h"
 #include "forward.h"
@@ -239,7 +239,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "Inner loops of asr.search.words and asr.search.ctc_score.", -1,
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "search", "Inner loops of asr.search.words and asr.search.ctc_paths.", -1,
                       functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace

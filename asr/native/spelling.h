@@ -1,4 +1,4 @@
-// The beam search of asr/search/letter_to_sound.py: which chunks of phonemes the letters of a word stand for.
+// The beam search of asr/search/lexicon.py: which chunks of phonemes the letters of a word stand for.
 #pragma once
 #include <vector>
 

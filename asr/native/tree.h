@@ -1,4 +1,4 @@
-// asr.search.lexicon.PronunciationTree, made at once.
+// asr.search.tree.PronunciationTree, made at once.
 #pragma once
 #include <cmath>
 

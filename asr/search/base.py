@@ -114,10 +114,10 @@ class LexiconOptions(SearchOptions):
 
 
 class Entry(Protocol):
-    """A prefix of the beam, with the probability of its alignments that end in the blank, and in its last symbol."""
+    """A prefix of the beam."""
 
-    in_blank: float
-    in_symbol: float
+    in_blank: float  # probability of its alignments that end in the blank
+    in_symbol: float  # and in its last symbol
 
 
 E = TypeVar("E", bound=Entry)
@@ -132,13 +132,13 @@ class SearchState(Generic[E]):
     resting: bool  # the last frame was surely blank: all alignments end in blank
 
 
-class PrefixBeamSearch(ABC, Generic[E]):
+class PrefixBeamSearch(Search, Generic[E]):
     """CTC prefix beam search (Hannun et al. 2014). Files and streams use the same calls, and any cut of the frames
     gives the same result:
 
         state = search.start()
         state = search.feed(state, log_probs)  # as often as there are blocks
-        search.best(state, n=5)
+        search.finish(state, n=5)
 
     Every prefix carries the probability of its alignments times the (weighted) probability of its words. These are
     kept as plain probabilities, scaled so that the best prefix of a frame is near 1: adding and multiplying then
@@ -148,18 +148,10 @@ class PrefixBeamSearch(ABC, Generic[E]):
     alphabet: Alphabet
     options: SearchOptions
 
-    def decode(self, log_probs: np.ndarray, n: int = 1) -> list[Hypothesis]:
-        """The n best hypotheses of a whole utterance. log_probs (T, V), natural log."""
-        return self.best(self.feed(self.start(), log_probs), n)
-
-    @abstractmethod
-    def start(self) -> SearchState[E]:
-        """The state before the first frame: the empty prefix alone."""
-
-    def feed(self, state: SearchState[E], log_probs: np.ndarray) -> SearchState[E]:
-        """The state after the frames of log_probs (T, V), natural log. Raises ValueError for another V."""
+    def feed(self, state: SearchState[E], letters: np.ndarray, phonemes: np.ndarray | None = None) -> SearchState[E]:
+        """Raises ValueError for log-probabilities of another width than the alphabet's."""
         beam, offset, resting = state.beam, state.offset, state.resting
-        for blank, symbols in non_blank_frames(self._checked(log_probs), self.options):
+        for blank, symbols in non_blank_frames(self._scores(letters, phonemes), self.options):
             if symbols:
                 beam, scale = self._prune(self._step(beam, math.exp(blank), symbols))
                 offset, resting = offset + scale, False
@@ -170,19 +162,14 @@ class PrefixBeamSearch(ABC, Generic[E]):
         return SearchState(beam, offset, resting)
 
     @abstractmethod
-    def best(self, state: SearchState[E], n: int = 1) -> list[Hypothesis]:
-        """The n best texts so far, best first, as if they ended here."""
-
-    @abstractmethod
-    def partial(self, state: SearchState[E]) -> Partial:
-        """The words to show so far."""
+    def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
+        """(T, V): what is searched, without the prior."""
 
     def _checked(self, log_probs: np.ndarray) -> np.ndarray:
-        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.alphabet):
-            raise ValueError(
-                f"log-probabilities have the shape {log_probs.shape}; "
-                f"this alphabet needs (frames, {len(self.alphabet)})"
-            )
+        width = len(self.alphabet)
+        if log_probs.ndim != 2 or log_probs.shape[1] != width:
+            shape = log_probs.shape
+            raise ValueError(f"log-probabilities have the shape {shape}; this alphabet needs (frames, {width})")
         return log_probs
 
     @abstractmethod
@@ -216,6 +203,29 @@ def greedy(log_probs: np.ndarray, alphabet: Alphabet) -> Hypothesis:
     path = log_probs.argmax(-1)
     score = float(np.take_along_axis(log_probs, path[:, None], -1).sum(dtype=np.float64))
     return Hypothesis(" ".join(alphabet.decode(collapse(path.tolist())).split()), score, score, 0.0)
+
+
+class Greedy(Search):
+    """The best path of the letters. The state is all letters so far (T, V)."""
+
+    name = "greedy"
+
+    def __init__(self, alphabet: Alphabet):
+        self._alphabet = alphabet
+
+    def start(self) -> np.ndarray:
+        return np.zeros((0, len(self._alphabet)), np.float32)
+
+    def feed(self, state: np.ndarray, letters: np.ndarray, phonemes: np.ndarray | None = None) -> np.ndarray:
+        return np.concatenate([state, letters])
+
+    def partial(self, state: np.ndarray) -> Partial:
+        """A greedy text only ever grows at its end."""
+        words = tuple(greedy(state, self._alphabet).text.split())
+        return Partial(words, max(0, len(words) - 1))
+
+    def finish(self, state: np.ndarray, n: int = 1) -> list[Hypothesis]:
+        return [greedy(state, self._alphabet)]
 
 
 def non_blank_frames(log_probs: np.ndarray, o: SearchOptions) -> Iterator[tuple[float, list[tuple[int, float]]]]:

@@ -80,15 +80,14 @@ def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:
     if not len(log_probs):
         return np.array([-np.inf if target else 0.0 for target in targets])
     if native is None:
-        return np.array([_ctc_score(log_probs.astype(np.float64), target) for target in targets])
+        return np.array([_ctc_score(Lattice.of(target), log_probs.astype(np.float64)) for target in targets])
     probabilities = np.exp(log_probs.astype(np.float64))
     symbols = np.array([symbol for target in targets for symbol in target], np.int32)
     first = np.cumsum([0, *map(len, targets)], dtype=np.int64)
     return np.array(native.ctc_scores(probabilities, probabilities.shape[1], symbols, first))
 
 
-def _ctc_score(log_probs: np.ndarray, target: list[int]) -> float:
-    lattice = Lattice.of(target)
+def _ctc_score(lattice: Lattice, log_probs: np.ndarray) -> float:
     start = np.full(len(lattice.columns), -np.inf)
     start[0] = 0.0  # as if the frame before the first had been the first blank
     for scores in lattice.forward(start, log_probs, combine=np.logaddexp):
@@ -159,8 +158,9 @@ def viterbi(
     blocks = [log_probs[t : t + BLOCK] for t in range(0, len(log_probs), BLOCK)]
     fronts = [Front(0, np.zeros(1, np.float32))]  # before the first frame: as if it had been the first blank
     for block in blocks[:-1]:
-        after = _advanced(lattice, _window(fronts[-1], fronts[-1].low, _reach(fronts[-1], block, states)), block)
-        fronts.append(_pruned(after, width))
+        front = fronts[-1]
+        high = min(states, front.low + len(front.scores) + 2 * len(block))  # as far as a path can come
+        fronts.append(_pruned(_advanced(lattice, _window(front, front.low, high), block), width))
     path, state, score = np.empty(len(log_probs), np.int64), states - 1, -np.inf
     for number in range(len(blocks) - 1, -1, -1):
         block, front = blocks[number], fronts[number]
@@ -189,11 +189,6 @@ def _advanced(lattice: Lattice, front: Front, block: np.ndarray, steps: np.ndarr
     for scores in lattice.forward(front.scores, block, front.low, steps=steps):
         pass
     return Front(front.low, scores, front.offset)
-
-
-def _reach(front: Front, block: np.ndarray, states: int) -> int:
-    """The state after the last that a path from the front can come to."""
-    return min(states, front.low + len(front.scores) + 2 * len(block))
 
 
 def _window(front: Front, low: int, high: int) -> Front:

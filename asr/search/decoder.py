@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asr.language.ngram import NgramModel
-from asr.language.ngram_file import load as load_ngram
+from asr.language.ngram import load as load_ngram
 from asr.language.open import CharacterLanguage, open_ngrams
 from asr.language.rnn import PACKAGED, RnnScorer
 from asr.language.rnn import load as load_recurrent
 from asr.model.checkpoint import MODELS
 from asr.model.interface import AcousticModel
-from asr.search.base import Hypothesis, Partial, Search, SearchOptions
+from asr.search.base import Greedy, Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions
+from asr.search.compiled import words_search
 from asr.search.ctc_paths import ctc_scores
-from asr.search.hotwords import Hotword
+from asr.search.hotwords import CommandSet, Hotword, HotwordScorer
 from asr.search.lexicon import Lexicon, LexiconError, packaged
 from asr.search.options import DecoderOptions, weights_for
-from asr.search.strategies import Greedy, Letters, Words
 from asr.text import LETTERS, Alphabet
 
 LANGUAGE = "english-lm.npz"  # packaged beside the acoustic models, or not
@@ -56,8 +56,7 @@ class Decoder:
         self.lm = _language(options.language) if with_lm else None
         self.search = self._name()  # of the search: what weights and calibrations on the card are named after
         self.weights = weights_for(self.search, options.weights, card)
-        makers = {"commands": self._commands, "greedy": self._greedy, "lexicon": self._words}
-        self._search = makers.get(self.search, self._letters)()
+        self._search = self._made()
         # the recurrent model knows the texts of the packaged n-grams: beside another one it is asked where that is said
         rnn = options.weights.rnn if options.language else self.weights.rnn
         self._rnn = _recurrent() if rnn else None
@@ -74,29 +73,21 @@ class Decoder:
             return "characters"
         return "lexicon" if self._lexicon else "letters"
 
-    def _greedy(self) -> Search:
-        return Greedy(self.alphabet)
-
-    def _commands(self) -> Search:
-        from asr.search.commands import CommandSet
-
-        phonemes = self._phonemes if self._lexicon else ()
-        commands = self.options.commands or ()
-        return CommandSet(commands, self.alphabet, phonemes, self._lexicon, self.options.rejection)
-
-    def _letters(self) -> Search:
-        w, beam = self.weights.given, self.options.beam or SearchOptions.beam
-        options = SearchOptions(beam, w.get("lm", SearchOptions.lm_weight), w.get("word", 0.0))
-        letters = self._priors.get("letters")
-        prior = 0.0 if letters is None else w["prior"] * letters
-        return Letters(self.alphabet, options, self.lm, self.options.hotwords, prior, name=self.search)
-
-    def _words(self) -> Search:
-        assert isinstance(self.lm, NgramModel)  # by the name
-        own = [w for w in self.lm.words if set(w) <= set(LETTERS) and w != "'"] if self.options.language else []
-        return Words(
-            self._phonemes, self._lexicon, self.lm, own, self.options, self.weights, self._priors.get("phonemes")
-        )
+    def _made(self) -> Search:
+        """The search of that name."""
+        options, weights = self.options, self.weights.given
+        if self.search == "greedy":
+            return Greedy(self.alphabet)
+        if self.search == "commands":
+            phonemes = self._phonemes if self._lexicon else ()
+            return CommandSet(options.commands or (), self.alphabet, phonemes, self._lexicon, options.rejection)
+        if self.search == "lexicon":
+            assert isinstance(self.lm, NgramModel)  # by the name
+            own = [w for w in self.lm.words if set(w) <= set(LETTERS) and w != "'"] if options.language else []
+            prior = self._priors.get("phonemes")
+            return _word_search(self._phonemes, self.lm, self._lexicon, own, options, weights, prior)
+        taken = weights["prior"] * self._priors["letters"] if "letters" in self._priors else 0.0
+        return _letter_search(self.alphabet, self.lm, options, weights, taken, self.search)
 
     def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
         """The likeliest texts of a whole utterance, best first. letters (T, V), phonemes (T, P): ln probabilities."""
@@ -105,16 +96,13 @@ class Decoder:
     # The same for a stream: finish(feed(start(), letters, phonemes)), with any number of feeds.
 
     def start(self) -> State:
-        """The state before the first frame."""
         return State(self._search.start(), np.zeros((0, len(self.alphabet)), np.float32))
 
     def feed(self, state: State, letters: np.ndarray, phonemes: np.ndarray | None) -> State:
-        """The state after the next frames, (T, V) and (T, P)."""
         search = self._search.feed(state.search, letters, phonemes)
         return State(search, np.concatenate([state.letters, letters]))
 
     def partial(self, state: State) -> Partial:
-        """The words to show so far."""
         return self._search.partial(state.search)
 
     def finish(self, state: State) -> list[Hypothesis]:
@@ -172,14 +160,49 @@ def decoder(
     options = replace(options, hotwords=expected)
     if lexicon is None:
         weights = weights_for("letters" if model else "letters alone", options.weights, {}).given
-        letters = SearchOptions(
-            options.beam or SearchOptions.beam, weights.get("lm", SearchOptions.lm_weight), weights.get("word", 0.0)
-        )
-        return Letters(Alphabet(labels[1:]), letters, model, expected)
+        return _letter_search(Alphabet(labels[1:]), model, options, weights)
     if not isinstance(model, NgramModel):
         raise LexiconError("a search in a lexicon needs an n-gram model over words: give lm=")
     words = Lexicon((word, way) for word, ways in lexicon.items() for way in ways)
-    return Words(labels[1:], words, model, (), options, weights_for("lexicon", options.weights, {}))
+    return _word_search(labels[1:], model, words, (), options, weights_for("lexicon", options.weights, {}).given)
+
+
+def _letter_search(
+    alphabet: Alphabet,
+    lm: LanguageModel | None,
+    options: DecoderOptions,
+    weights: Mapping[str, float],
+    prior: np.ndarray | float = 0.0,
+    name: str = "letters",
+) -> Search:
+    """In letters, with a language model or without."""
+    from asr.search.letters import HotwordLanguageModel, LetterSearch
+
+    beam, lm_weight = options.beam or SearchOptions.beam, weights.get("lm", SearchOptions.lm_weight)
+    if options.hotwords:
+        lm = HotwordLanguageModel(lm, HotwordScorer(options.hotwords), lm_weight)
+    return LetterSearch(alphabet, SearchOptions(beam, lm_weight, weights.get("word", 0.0)), lm, prior, name)
+
+
+def _word_search(
+    phonemes: Sequence[str],
+    lm: NgramModel,
+    lexicon: Lexicon,
+    words: Iterable[str],
+    options: DecoderOptions,
+    weights: Mapping[str, float],
+    log_prior: np.ndarray | None = None,
+) -> Search:
+    """In the words of a lexicon by their phonemes; words: to be found beside those of lexicon and hotwords.
+
+    What the lexicon lacks is pronounced by its guesses.
+    """
+    hotwords = HotwordScorer(options.hotwords)
+    unlisted = [word for word in dict.fromkeys([*hotwords, *words]) if word not in lexicon]
+    lexicon = lexicon.overridden(Lexicon((word, way) for word in unlisted for way in lexicon.ways(word)))
+    beam = options.beam or LexiconOptions.beam
+    wanted = LexiconOptions(beam, weights["lm"], weights["word"], prior_weight=weights["prior"])
+    return words_search(lm)(phonemes, lexicon, lm, wanted, log_prior, hotwords)
 
 
 def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -> list[float]:

@@ -1,24 +1,34 @@
-"""Words and phrases of one's own that the search should expect: a file of them, and how they raise scores.
+"""Words of one's own: hotwords, which the search should expect, and closed sets of commands; files of both.
 
-A phrase earns its weight word by word; where it breaks off, what it has earned is taken back (as in the context
-graphs of icefall). Words outside the lexicon are pronounced as asr.search.lexicon.Lexicon.ways says.
+A hotword may be a phrase, and earns its weight word by word; where it breaks off, what it has earned is taken back (as
+in the context graphs of icefall). Words outside the lexicon are pronounced as asr.search.lexicon.Lexicon.ways says.
+
+Which of the commands was said, or none? Every command is scored whole by CTC over both heads, letters and phonemes,
+against the best free path through the same frames, the filler of keyword spotting (Rose & Paul 1990). What is too far
+below it is none of the commands.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from asr.errors import Error
 from asr.files import TextError, numbered_lines
-from asr.search.base import LanguageModel
-from asr.text import LETTERS
+from asr.model.streaming import Posteriors
+from asr.search.base import Hypothesis, Partial, Search
+from asr.search.ctc_paths import ctc_scores
+from asr.search.lexicon import Lexicon
+from asr.text import LETTERS, Alphabet
 
 DEFAULT_WEIGHT = 6.0  # ln, of a word without a weight of its own
 MAX_WEIGHT = 50.0  # ln
-UNLISTED_LN = -16.0  # ln probability of a hotword that the language model lacks: about that of the rarest it has
+MAX_PRONUNCIATIONS = 8  # of a command
+NO_COMMAND = Hypothesis("", 0.0, 0.0, 0.0)
 HotwordState = tuple[str, ...]  # the words of a phrase that have been said
 
 
@@ -84,42 +94,63 @@ class HotwordScorer:
         return kept - self._paid[state]
 
 
-class HotwordLanguageModel:
-    """For the search in letters: a language model with the hotwords' weights (ln) on top; or these alone, without one.
+class CommandSet(Search):
+    """The state is all that the model has said so far: a command is judged, and told, when it is whole.
 
-    lm_weight: what the search multiplies scores by, so that these weights are divided by it.
+    threshold: ln a symbol that a command may lie below the best free path.
     """
 
-    def __init__(self, lm: LanguageModel | None, hotwords: HotwordScorer, lm_weight: float):
-        self._lm, self._hotwords, self._scale = lm, hotwords, 1 / lm_weight
-        self._words = sorted(hotwords)
-        self._best_ln = [self._scored(self.start()[0], w)[0] + self._scale * hotwords.most(w) for w in self._words]
+    name = "commands"
 
-    def start(self) -> tuple[Any, HotwordState]:
-        return self._lm.start() if self._lm else None, self._hotwords.start
+    def __init__(
+        self, commands: Sequence[str], alphabet: Alphabet, phonemes: Sequence[str], lexicon: Lexicon, threshold: float
+    ):
+        """Raises HotwordError where there are no commands. phonemes: () to judge by the letters alone."""
+        self.commands = list(dict.fromkeys(commands))
+        if not self.commands:
+            raise HotwordError("there are no commands to choose from: give at least one")
+        self.threshold = threshold
+        self._letters = [alphabet.encode(command) for command in self.commands]
+        column = {p: i for i, p in enumerate(phonemes, start=1)}
+        ways = [pronounced(command, lexicon) for command in self.commands]
+        self._phonemes = [[column[p] for p in way.split()] for of in ways for way in of] if phonemes else []
+        self._first = np.cumsum([0, *(len(of) for of in ways[:-1])])
+        if phonemes:
+            self.said = {word: lexicon.ways(word) for command in self.commands for word in command.split()}
 
-    def score(self, state: tuple[Any, HotwordState], word: str) -> tuple[float, tuple[Any, HotwordState]]:
-        score, following = self._scored(state[0], word)
-        boost, hotword_state = self._hotwords.after(state[1], word)
-        return score + self._scale * boost, (following, hotword_state)
+    def start(self) -> Posteriors | None:
+        return None
 
-    def end(self, state: tuple[Any, HotwordState]) -> float:
-        return (self._lm.end(state[0]) if self._lm else 0.0) + self._scale * self._hotwords.end(state[1])
+    def feed(self, state: Posteriors | None, letters: np.ndarray, phonemes: np.ndarray | None = None) -> Posteriors:
+        new = Posteriors(letters, phonemes)
+        return new if state is None else state.concatenate(new)
 
-    def __contains__(self, word: str) -> bool:
-        return self._lm is None or word in self._hotwords or word in self._lm
+    def partial(self, state: Posteriors | None) -> Partial:
+        return Partial((), 0)
 
-    def best_completion(self, beginning: str) -> float | None:
-        low = bisect_left(self._words, beginning)
-        high = bisect_left(self._words, beginning + chr(0x10FFFF), low)
-        best = self._lm.best_completion(beginning) if self._lm else 0.0
-        return max([*self._best_ln[low:high], *([] if best is None else [best])], default=None)
+    def finish(self, state: Posteriors | None, n: int = 1) -> list[Hypothesis]:
+        """The n likeliest commands, best first; or the empty text alone, where nothing comes near."""
+        if state is None or not len(state.letters):
+            return [NO_COMMAND]
+        scores = self.scores(*state)
+        order = np.argsort(-scores)[:n]
+        if not scores[order[0]] >= -self.threshold:
+            return [NO_COMMAND]
+        total = [float(scores[i]) * len(self._letters[i]) for i in order]
+        return [Hypothesis(self.commands[i], s, s, 0.0) for i, s in zip(order, total)]
 
-    def _scored(self, state: Any, word: str) -> tuple[float, Any]:
-        if self._lm is None:
-            return 0.0, None
-        score, following = self._lm.score(state, word)
-        return UNLISTED_LN if word in self._hotwords and word not in self._lm else score, following
+    def scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
+        """letters (T, V), phonemes (T, P) -> (commands,): ln of its probability over the best free path's, a letter."""
+        scores = ctc_scores(letters, self._letters) - letters.max(1).sum(dtype=np.float64)
+        if phonemes is not None and self._phonemes:
+            by_phonemes = ctc_scores(phonemes, self._phonemes)
+            scores = scores + np.maximum.reduceat(by_phonemes, self._first) - phonemes.max(1).sum(dtype=np.float64)
+        return scores / [len(letters) for letters in self._letters]
+
+
+def pronounced(command: str, lexicon: Lexicon) -> list[str]:
+    """Ways to say a command, at least one and at most MAX_PRONUNCIATIONS."""
+    return [" ".join(way) for way in islice(product(*map(lexicon.ways, command.split())), MAX_PRONUNCIATIONS)]
 
 
 def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,50 @@ from asr.search.base import (
     SearchState,
     common_prefix,
 )
+from asr.search.hotwords import HotwordScorer, HotwordState
 from asr.text import Alphabet
 
+UNLISTED_LN = -16.0  # ln probability of a hotword that the language model lacks: about that of the rarest it has
 NO_SYMBOL = -1  # what the empty prefix ends in
 SLACK = math.exp(-2.0)  # how far the language model may set back a likely symbol against an unlikely one
+
+
+class HotwordLanguageModel:
+    """A language model with the hotwords' weights (ln) on top; or these alone, without one.
+
+    lm_weight: what the search multiplies scores by, so that these weights are divided by it.
+    """
+
+    def __init__(self, lm: LanguageModel | None, hotwords: HotwordScorer, lm_weight: float):
+        self._lm, self._hotwords, self._scale = lm, hotwords, 1 / lm_weight
+        self._words = sorted(hotwords)
+        self._best_ln = [self._scored(self.start()[0], w)[0] + self._scale * hotwords.most(w) for w in self._words]
+
+    def start(self) -> tuple[Any, HotwordState]:
+        return self._lm.start() if self._lm else None, self._hotwords.start
+
+    def score(self, state: tuple[Any, HotwordState], word: str) -> tuple[float, tuple[Any, HotwordState]]:
+        score, following = self._scored(state[0], word)
+        boost, hotword_state = self._hotwords.after(state[1], word)
+        return score + self._scale * boost, (following, hotword_state)
+
+    def end(self, state: tuple[Any, HotwordState]) -> float:
+        return (self._lm.end(state[0]) if self._lm else 0.0) + self._scale * self._hotwords.end(state[1])
+
+    def __contains__(self, word: str) -> bool:
+        return self._lm is None or word in self._hotwords or word in self._lm
+
+    def best_completion(self, beginning: str) -> float | None:
+        low = bisect_left(self._words, beginning)
+        high = bisect_left(self._words, beginning + chr(0x10FFFF), low)
+        best = self._lm.best_completion(beginning) if self._lm else 0.0
+        return max([*self._best_ln[low:high], *([] if best is None else [best])], default=None)
+
+    def _scored(self, state: Any, word: str) -> tuple[float, Any]:
+        if self._lm is None:
+            return 0.0, None
+        score, following = self._lm.score(state, word)
+        return UNLISTED_LN if word in self._hotwords and word not in self._lm else score, following
 
 
 class Prefix:
@@ -56,17 +97,24 @@ class Path:
 class LetterSearch(PrefixBeamSearch[Path]):
     """The search in letters, whose words end at spaces. Without a language model it sums CTC's alignments alone."""
 
-    def __init__(self, alphabet: Alphabet, options: SearchOptions = SearchOptions(), lm: LanguageModel | None = None):
-        self.alphabet = alphabet
-        self.options = options
-        self.lm = lm
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        options: SearchOptions = SearchOptions(),
+        lm: LanguageModel | None = None,
+        prior: np.ndarray | float = 0.0,
+        name: str = "letters",
+    ):
+        """prior (V,) or a number: taken off the log-probabilities."""
+        self.alphabet, self.options, self.lm, self.name = alphabet, options, lm, name
+        self._prior = prior
         self._space = alphabet.index(SPACE) if SPACE in alphabet.symbols else NO_SYMBOL - 1
 
     def start(self) -> SearchState[Path]:
         root = Prefix(NO_SYMBOL, None, self.lm.start() if self.lm else None)
         return SearchState([Path(root, 1.0, 0.0)], 0.0, resting=True)
 
-    def best(self, state: SearchState[Path], n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: SearchState[Path], n: int = 1) -> list[Hypothesis]:
         texts: dict[str, Hypothesis] = {}
         for path in state.beam:
             acoustic = math.log(path.in_blank + path.in_symbol) + state.offset - path.prefix.fused
@@ -84,11 +132,16 @@ class LetterSearch(PrefixBeamSearch[Path]):
         finished = self.alphabet.decode(symbols[:common]).split(SPACE)[:-1]
         return Partial(tuple(self.alphabet.decode(symbols).split()), sum(map(bool, finished)))
 
+    def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
+        return self._checked(letters) - self._prior
+
     def _step(self, beam: Sequence[Path], blank: float, symbols: list[tuple[int, float]]) -> list[Path]:
         after: dict[int, Path] = {}  # by the number of the prefix
         narrow = math.exp(-self.options.width)
         probability = dict(symbols)
-        top, floor = 0.0, self._sure_floor(beam, blank, symbols[0][1])
+        top = floor = 0.0
+        if len(beam) >= self.options.beam:  # all can stay by a blank, or grow by the likeliest symbol
+            floor = (beam[-1].in_blank + beam[-1].in_symbol) * max(blank, symbols[0][1] * SLACK)
         for path in beam:
             stay_blank, stay_symbol, word_begun = self._staying(path, blank, probability)
             total, last, number = path.in_blank + path.in_symbol, path.prefix.symbol, path.prefix.number
@@ -109,7 +162,9 @@ class LetterSearch(PrefixBeamSearch[Path]):
                 flow = (path.in_blank if symbol == last else total) * p
                 if flow <= floor or (symbol == self._space and not word_begun):
                     continue
-                flow *= factors.get(symbol) or self._factor(path.prefix, symbol)
+                if symbol not in factors:
+                    factors[symbol] = math.exp(max(self._gain(path.prefix, symbol), MIN_GAIN_LN))
+                flow *= factors[symbol]
                 key = hash((number, symbol))
                 entry = after.get(key)
                 if entry is None:
@@ -130,20 +185,6 @@ class LetterSearch(PrefixBeamSearch[Path]):
         if last == NO_SYMBOL:  # nor does one before the first word
             return total * blank + total * again, 0.0, False
         return total * blank, path.in_symbol * probability.get(last, 0.0), True
-
-    def _factor(self, prefix: Prefix, symbol: int) -> float:
-        """What the language model multiplies the probability by, where the prefix goes on by the symbol."""
-        factor = prefix.factors[symbol] = math.exp(max(self._gain(prefix, symbol), MIN_GAIN_LN))
-        return factor
-
-    def _sure_floor(self, beam: Sequence[Path], blank: float, likeliest: float) -> float:
-        """What a prefix must reach to be among the best after this frame, since all of a full beam can go on.
-
-        All can stay by a blank; all can grow by the likeliest symbol, which the language model may punish.
-        """
-        if len(beam) < self.options.beam:
-            return 0.0
-        return (beam[-1].in_blank + beam[-1].in_symbol) * max(blank, likeliest * SLACK)
 
     def _scaled(self, entry: Path, in_blank: float, in_symbol: float) -> Path:
         grown = entry.prefix if entry.next_symbol is None else self._grow(entry.prefix, entry.next_symbol)

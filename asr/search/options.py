@@ -52,7 +52,7 @@ class DecoderOptions:
     weights: Weights = Weights()  # of the parts of a score; what is left out is on the model's card, or a default
     hotwords: tuple[Hotword, ...] = ()  # words and phrases to expect
     commands: tuple[str, ...] | None = None  # nothing but these is said; None: anything is
-    rejection: float = 2.5  # ln a letter, that a command may be below the best free path; see asr.search.commands
+    rejection: float = 2.5  # ln a letter, that a command may be below the best free path; see asr.search.hotwords
     pronunciations: tuple[Pronunciation, ...] = ()  # of one's own, which count instead of the packaged lexicon's
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import Error
-from asr.language.ngram_file import UNREADABLE, mapped, store, text_array
+from asr.language.ngram import UNREADABLE, mapped
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 MAX_PHONEMES = 255  # of a word
@@ -44,8 +44,8 @@ class Pronunciations:
                 ways.setdefault(word, {})[bytes([number[p] for p in said.split()])] = None
         except KeyError as missing:
             raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
-        rows = [(said, word, rank) for word, each in ways.items() for rank, said in enumerate(each) if _is_usable(said)]
-        rows.sort()
+        ranked = [(said, word, rank) for word, each in ways.items() for rank, said in enumerate(each)]
+        rows = sorted(row for row in ranked if 0 < len(row[0]) <= MAX_PHONEMES)
         words = list(dict.fromkeys(word for _, word, _ in rows))
         place = {word: i for i, word in enumerate(words)}
         return cls(
@@ -62,7 +62,7 @@ class Pronunciations:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Of each word, which of `words` it is."""
+        """Where each of the words stands."""
         return dict(zip(self.words, range(len(self.words))))
 
     def spelt(self, row: int) -> str:
@@ -112,26 +112,9 @@ class Pronunciations:
         rows, said = rows[order], table[order][inside[order]]
         return replace(self, word=self.word[rows], rank=self.rank[rows], said=said, first=first)
 
-    def save(self, path: Path | str, licence: str) -> None:
-        """Write the file that `open_packed` opens. licence: of the pronunciations, whole."""
-        header = {"format": FORMAT, "version": VERSION, "phonemes": list(self.phonemes), "licence": licence}
-        arrays = {
-            "header": text_array(json.dumps(header).encode()),
-            "words": text_array(zlib.compress("\n".join(self.words).encode(), 9)),
-            "word": self.word.astype(np.uint32),
-            "rank": self.rank,
-            "length": np.diff(self.first).astype(np.uint8),
-            "said": self.said,
-        }
-        store(Path(path), arrays)
-
-
-def _is_usable(said: bytes) -> bool:
-    return 0 < len(said) <= MAX_PHONEMES
-
 
 def open_packed(path: Path | str) -> Pronunciations:
-    """What `Pronunciations.save` wrote. Raises LexiconError for anything else."""
+    """What recipes.language_model.lexicon wrote. Raises LexiconError for anything else."""
     try:
         arrays = mapped(path)
         header = json.loads(bytes(arrays["header"]))

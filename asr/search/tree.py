@@ -6,6 +6,7 @@ after the word before, bad ways are seen, and pruned, as soon as they are taken.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
@@ -62,13 +63,17 @@ class PronunciationTree:
 
 
 class Context(dict[Node, float]):
-    """Of each node, the weighted probability of its likeliest word in this context; filled when asked for."""
+    """Of each node, the weighted probability of its likeliest word after this one; filled when asked for."""
 
     def __init__(self, ahead: LookAhead, word: int):
-        self._ahead, self._word = ahead, word
+        self._ahead, self._backoff = ahead, ahead.backoff(word)
+        self._places, self._scores = ahead.followers(word)
 
     def __missing__(self, node: Node) -> float:
-        value = self[node] = self._ahead.likeliest(self._word, node)
+        value = self._backoff * self._ahead.alone(node)
+        low = bisect_left(self._places, node.low)
+        high = bisect_left(self._places, node.high, low)
+        value = self[node] = max([value, *self._scores[low:high]])
         self._ahead.kept += 1
         return value
 
@@ -77,12 +82,11 @@ class LookAhead:
     """weight: of ln probabilities. due (P,): weighted ln probability of each of the tree's words without context."""
 
     def __init__(self, tree: PronunciationTree, lm: NgramModel, weight: float, due: np.ndarray):
-        self._due = np.exp(np.maximum(due, MIN_GAIN_LN))
-        self._alone: dict[Node, float] = {}
-        self._backoff = [1.0]
-        if lm.order > 1:
-            self._backoff = np.exp(weight * lm.unigrams.backoff.astype(np.float64)).tolist()
-        self._tables = cache(lambda: _bigrams(tree, lm, weight))
+        self._lm, self._weight, self._due = lm, weight, np.exp(np.maximum(due, MIN_GAIN_LN))
+        self._places: dict[int, list[int]] = {}  # of each word's number, those of its pronunciations in the tree
+        for place, word in enumerate(tree.words):
+            self._places.setdefault(lm.number(word), []).append(place)
+        self.alone = cache(lambda node: float(self._due[node.low : node.high].max()))  # without context
         self._context = cache(lambda word: Context(self, word))
         self.kept = 0  # scores, in all contexts
 
@@ -92,39 +96,16 @@ class LookAhead:
             self.kept = 0
         return self._context(state[0] if state else UNKNOWN)
 
-    def likeliest(self, word: int, node: Node) -> float:
-        """exp of the weighted ln probability of the node's likeliest word after this one."""
-        alone = self._alone.get(node)
-        if alone is None:
-            alone = self._alone[node] = float(self._due[node.low : node.high].max())
-        if word >= len(self._backoff):
-            return alone
-        first, place, score = self._tables()
-        low, high = first[word], first[word + 1]
-        low = bisect_left(place, node.low, low, high)
-        high = bisect_left(place, node.high, low, high)
-        alone *= self._backoff[word]
-        return max(alone, max(score[low:high])) if low < high else alone
+    def backoff(self, word: int) -> float:
+        return math.exp(self._weight * float(self._lm.unigrams.backoff[word])) if self._lm.order > 1 else 1.0
 
-
-def _bigrams(tree: PronunciationTree, lm: NgramModel, weight: float) -> tuple[list[int], memoryview, memoryview]:
-    """Where each first word's bigrams begin; of each bigram the place of its second word in the tree, rising, and
-    its weighted probability. A word of several pronunciations has a place for each.
-    """
-    if lm.order == 1:
-        return [0, 0], memoryview(b""), memoryview(b"")
-    spoken = np.array([lm.number(word) for word in tree.words])
-    places = np.argsort(spoken, kind="stable")
-    first = np.searchsorted(spoken[places], np.arange(len(lm.words) + 1))
-    level = lm.levels[1]
-    count = np.diff(first)
-    count[UNKNOWN] = 0
-    count = count[level.word]
-    bigram = np.repeat(np.arange(len(level.word)), count)
-    nth = np.arange(len(bigram)) - np.repeat(np.cumsum(count) - count, count)
-    place = places[first[level.word[bigram]] + nth]
-    context = np.repeat(np.arange(len(level.first) - 1), np.diff(level.first))[bigram]
-    order = np.argsort(context * len(places) + place, kind="stable")
-    starts = np.searchsorted(context[order], np.arange(len(lm.words) + 1)).tolist()
-    score = np.exp(np.maximum(weight * level.log_prob[bigram[order]].astype(np.float64), MIN_GAIN_LN))
-    return starts, place[order].astype(np.int32).data, score.data
+    def followers(self, word: int) -> tuple[list[int], list[float]]:
+        """The places in the tree of the words that have a bigram after this one, rising; the weighted probabilities."""
+        if self._lm.order == 1:
+            return [], []
+        level = self._lm.levels[1]
+        bigrams = slice(*level.first[word : word + 2])
+        scores = np.exp(np.maximum(self._weight * level.log_prob[bigrams].astype(np.float64), MIN_GAIN_LN)).tolist()
+        pairs = [(number, score) for number, score in zip(level.word[bigrams].tolist(), scores) if number != UNKNOWN]
+        found = sorted((place, score) for number, score in pairs for place in self._places.get(number, ()))
+        return [place for place, _ in found], [score for _, score in found]

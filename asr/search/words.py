@@ -26,7 +26,7 @@ from asr.search.base import (
 )
 from asr.search.hotwords import HotwordScorer, HotwordState
 from asr.search.lexicon import Lexicon
-from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations
+from asr.search.pronunciations import LexiconError, Pronunciation
 from asr.text import Alphabet
 
 if TYPE_CHECKING:  # who searches by compiled loops does without
@@ -95,10 +95,12 @@ class LexiconSearch(PrefixBeamSearch[Place]):
     probabilities lose a taste for the blank and for frequent phonemes, which the language model has already.
     """
 
+    name = "lexicon"
+
     def __init__(
         self,
         phonemes: Sequence[str],
-        pronunciations: Iterable[Pronunciation] | Lexicon,
+        lexicon: Iterable[Pronunciation] | Lexicon,
         lm: NgramModel,
         options: LexiconOptions = LexiconOptions(),
         log_prior: np.ndarray | None = None,
@@ -111,10 +113,8 @@ class LexiconSearch(PrefixBeamSearch[Place]):
             raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
         self._rarest = float(lm.unigrams.log_prob[3:].min(initial=0.0))
-        if isinstance(pronunciations, Lexicon):
-            self._coded = pronunciations.coded(phonemes)
-        else:
-            self._coded = Pronunciations.of(phonemes, pronunciations)
+        self.said = lexicon if isinstance(lexicon, Lexicon) else Lexicon(lexicon)
+        self._coded = self.said.coded(phonemes)
         if not len(self._coded):
             raise LexiconError("the lexicon has no words: give at least one pronunciation")
 
@@ -137,21 +137,24 @@ class LexiconSearch(PrefixBeamSearch[Place]):
         text = self._text("", None, self.lm.start(), self.hotwords.start, 0.0, 0.0)
         return SearchState([Place(text, self._tree.root, 1.0, 0.0)], 0.0, resting=True)
 
-    def best(self, state: SearchState[Place], n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: SearchState[Place], n: int = 1) -> list[Hypothesis]:
         """The n best texts so far, best first. Texts with an unfinished last word are left out, unless there is
         nothing else: then the word is.
         """
-        ended: dict[str, Hypothesis] = {}
+        whole: dict[str, Hypothesis] = {}
         broken_off: dict[str, Hypothesis] = {}
         for place in state.beam:
             text, node = place.text, place.node
             fused = text.fused + (math.log(text.ahead[node]) if node.depth else 0.0)
             acoustic = math.log(place.in_blank + place.in_symbol) + state.offset - fused
-            for _, last in self.ends(text, node):
-                _add(ended, self._hypothesis(last, acoustic))
-            if not node.words:
-                _add(broken_off if node.depth else ended, self._hypothesis(text, acoustic))
-        return sorted((ended or broken_off).values(), key=lambda h: -h.score)[:n]
+            found = broken_off if node.depth and not node.words else whole
+            for ended in [last for _, last in self.ends(text, node)] if node.words else [text]:
+                new = self._hypothesis(ended, acoustic)
+                if old := found.get(new.text):  # by another pronunciation, or from another place
+                    both = float(np.logaddexp(old.acoustic, acoustic))
+                    new = Hypothesis(new.text, new.score + both - acoustic, both, new.language)
+                found[new.text] = new
+        return sorted((whole or broken_off).values(), key=lambda h: -h.score)[:n]
 
     def ends(self, text: Text, node: Node) -> list[tuple[float, Text]]:
         """The texts that a place becomes where its word ends, likeliest first, with the factor of their scores."""
@@ -179,9 +182,9 @@ class LexiconSearch(PrefixBeamSearch[Place]):
                     shown, likeliest = ended, probability * factor
         return Partial(tuple(shown.words()), common_prefix([place.text for place in state.beam])[1])
 
-    def _checked(self, log_probs: np.ndarray) -> np.ndarray:
-        """Log-probabilities (T, V) with the prior divided out."""
-        log_probs = super()._checked(log_probs)
+    def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
+        """Of the phonemes; where a model has one head, they are given alone."""
+        log_probs = self._checked(letters if phonemes is None else phonemes)
         if self._log_prior is None:
             return log_probs
         log_probs = log_probs - self.options.prior_weight * self._log_prior
@@ -278,10 +281,3 @@ class LexiconSearch(PrefixBeamSearch[Place]):
         end = self.lm.end(text.state)
         fused = text.fused + self.options.lm_weight * end + self.hotwords.end(text.hotword_state)
         return Hypothesis(" ".join(text.words()), acoustic + fused, acoustic, text.language + end)
-
-
-def _add(texts: dict[str, Hypothesis], new: Hypothesis) -> None:
-    """Two pronunciations, or two places, of the same text: one hypothesis."""
-    old = texts.get(new.text)
-    both = float(np.logaddexp(old.acoustic, new.acoustic)) if old else new.acoustic
-    texts[new.text] = Hypothesis(new.text, new.score + both - new.acoustic, both, new.language)

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asr.audio.samples import BAD_SAMPLES
+from asr.audio.features import BAD_SAMPLES
 from asr.live.stream import Result
 from asr.serve.live import FormatError, PcmFormat, PcmReader, Session, SessionError
 from asr.serve.service import Service

@@ -3,6 +3,10 @@
 Stretches of words that may hold such a thing are found by a look into sets. For each, the encoder-decoder with
 attention writes a text, and the text is read back: it is taken only where the words said are one of the ways to say
 it. All else stays in words: a number may stay a word, but it is never another number.
+
+The model reads symbols: the order of dates wanted, two words, the stretch between marks, and two words. Words that it
+does not know are numbered places, and what it writes for them is the word at that place: names need no spelling. It
+writes digits, capitals, units, months, words, and ``_`` for a space; ``=`` alone means that the words stay.
 """
 
 from __future__ import annotations
@@ -10,24 +14,24 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from asr.attention.search import SearchOptions
 from asr.attention.seq2seq import Output, Seq2Seq
 from asr.errors import UsageError
-from asr.written.lexicon import NAMED_UNITS, NUMBER_WORDS, SCALES
+from asr.written import Dates, Numbers
 from asr.written.reading import Piece, read
-from asr.written.stretches import SMALL, stretches
-from asr.written.symbols import source, text_of
+from asr.written.stretches import CLOSED, NAMED_UNITS, NUMBER_WORDS, SCALES, SMALL, stretches
 
-Dates = Literal["said", "us", "uk"]
-Numbers = Literal["always", "large", "never"]
+KEEP, SPACE, FIRST, LAST = "=", "_", "<", ">"
+CONTEXT = 2  # words on each side
+PLACES = 9
 MODEL = Path(__file__).parent.parent / "models" / "english-numbers.safetensors"
 LEAST = math.log(0.03)  # ln probability of a text that is looked at
 LEAST_SHARE = 0.01  # what is kept for texts that nobody thought of
@@ -78,6 +82,7 @@ class NumberWriter:
 
     ``dates``: the order in which they were said, or "May 3, 2021" (us), or "3 May 2021" (uk). ``numbers``: all in
     figures; only those of ten and more, and those that count a unit (large); or none at all (never). Raises UsageError.
+    The model is read when the first stretch is met.
     """
 
     def __init__(self, dates: Dates = "said", numbers: Numbers = "large", model: Path | str = MODEL):
@@ -86,11 +91,6 @@ class NumberWriter:
                 raise UsageError(f"no {name} called {value!r}: choose from {', '.join(known)}")
         self.dates, self.numbers, self._path = dates, numbers, model
         self._written: dict[str, list[Piece] | None] = {}
-
-    @classmethod
-    def load(cls, dates: Dates = "said", numbers: Numbers = "large") -> NumberWriter:
-        """With the packaged model, which is read when the first stretch is met."""
-        return cls(dates, numbers)
 
     @cached_property
     def model(self) -> Seq2Seq:
@@ -192,3 +192,36 @@ def _value(pieces: Sequence[Piece]) -> str:
 
 def _small(piece: Piece) -> bool:
     return piece.kind == "cardinal" and len(piece.text) == 1
+
+
+def source(words: Sequence[str], first: int, last: int, dates: str, known: Collection[str]) -> list[str]:
+    """Symbols of ``words[first:last]`` and of the words around it, of which the model knows those of ``known``."""
+    places = iter(range(1, PLACES + 1))
+    inside = [word if word in CLOSED else f"<{next(places, 0)}>" for word in words[first:last]]
+    before, after = words[max(0, first - CONTEXT) : first], words[last : last + CONTEXT]
+    return [
+        f"<{dates}>",
+        *(_around(word, known) for word in before),
+        FIRST,
+        *inside,
+        LAST,
+        *(_around(word, known) for word in after),
+    ]
+
+
+def _around(word: str, known: Collection[str]) -> str:
+    return word if word in known else "<s>" if word.endswith("s") else "<?>"
+
+
+def placed(words: Sequence[str]) -> dict[str, str]:
+    """Place -> word."""
+    unknown = [word for word in words if word not in CLOSED][:PLACES]
+    return {f"<{i}>": word for i, word in enumerate(unknown, 1)}
+
+
+def text_of(symbols: Sequence[str], words: Sequence[str]) -> str:
+    """What was written for the stretch ``words``."""
+    if list(symbols) == [KEEP]:
+        return " ".join(words)
+    places = placed(words) | {SPACE: "_" if "underscore" in words else " "}
+    return "".join(places.get(symbol, symbol) for symbol in symbols)

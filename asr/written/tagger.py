@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -84,18 +83,6 @@ def capitalised(text: str) -> str:
     if text.startswith("o'") and len(text) > 4:
         return "O'" + text[2:3].upper() + text[3:]
     return text[:1].upper() + text[1:]
-
-
-@dataclass(frozen=True)
-class TaggerOptions:
-    """What rebuilds a tagger, beside its vocabulary."""
-
-    size: int = 96  # of a word's vector
-    rows: int = 16_384  # vectors of pieces of words
-    hidden: int = 256  # of the forward layer
-    ahead: int = 192  # of the layer that looks ahead
-    above: int = 256  # of the forward layer on both
-    dropout: float = 0.1  # in training
 
 
 def pause_class(seconds: float | None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from asr.written.lexicon import (
+from asr.written.stretches import (
     DIGITS,
     ONES,
     ORDINAL_OF,
@@ -113,6 +113,25 @@ def year(n: int) -> Way:
         tail = said("hundred") if not low else said(*(f"{zero} {ONES[low]}" for zero in ZERO)) if low < 10 else None
         ways.append(then(cardinal(high), tail or cardinal(low)))
     return either(*ways)
+
+
+def past_and_to(hour: int, minute: int) -> list[Way]:
+    """ "half past seven", "quarter to nine", "ten minutes past"."""
+    ways = []
+    after = cardinal(hour)
+    before = cardinal(hour % 12 + 1)
+    minutes = maybe(said("minutes", "minute"))
+    if 1 <= minute <= 30:
+        ways.append(then(cardinal(minute), minutes, said("past", "after"), after))
+    if minute > 30:
+        ways.append(then(cardinal(60 - minute), minutes, said("to", "before", "till", "of"), before))
+    if minute == 30:
+        ways.append(then(said("half past"), after))
+    if minute == 15:
+        ways.append(then(said("quarter past", "a quarter past", "quarter after", "a quarter after"), after))
+    if minute == 45:
+        ways.append(then(said("quarter to", "a quarter to", "quarter of", "a quarter of", "quarter till"), before))
+    return ways
 
 
 def digits(text: str, groups: bool = True) -> Way:

@@ -13,7 +13,7 @@ import numpy as np
 
 from asr.text import normalise
 from asr.transcript import Segment, Word
-from asr.written.options import WrittenOptions
+from asr.written import WrittenOptions
 from asr.written.stretches import stretches
 from asr.written.tagger import COMMA, ENDS, MARKS, NONE, State, Tagger, capitalised, classes, in_case, load
 
@@ -63,7 +63,7 @@ class Writer:
             return self._given
         from asr.written.numbers import NumberWriter
 
-        return NumberWriter.load(dates=self._given.dates, numbers=self._given.numbers)
+        return NumberWriter(self._given.dates, self._given.numbers)
 
     def start(self) -> Context:
         """Before a text's first word."""

@@ -67,11 +67,11 @@ class Systems:
             yield partial(self._best, search, share)
 
     def _best_by_letters(self, search: LetterSearch, letters: np.ndarray, _: np.ndarray | None) -> str:
-        return search.decode(letters)[0].text
+        return search(letters)[0].text
 
     def _best(self, search: LexiconSearch, share: float, letters: np.ndarray, by_phoneme: np.ndarray | None) -> str:
         assert by_phoneme is not None  # see `all`
-        found = search.decode(by_phoneme, 16)
+        found = search(by_phoneme, n=16)
         by_letters = letter_scores(letters, [h.text for h in found], self.model.alphabet)
         return max(zip(found, by_letters), key=lambda pair: pair[0].score + share * pair[1])[0].text
 

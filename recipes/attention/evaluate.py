@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.attention.decoder import AttentionDecoder
+from asr.attention.decoder import AttentionDecoder, SpellOptions, spell
 from asr.attention.joint import JointModel, attach_attention, load_joint
-from asr.attention.spell import SpellOptions, spell
 from asr.errors import Error
 from asr.model.network.ctc import CTCModel
 from asr.score import errors, word_errors

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from asr.attention.decoder import AttentionDecoder, letter_frames
-from asr.attention.joint import FORMAT, JointModel, save_attention
+from asr.attention.joint import FORMAT, JointModel, fingerprint
+from asr.attention.search import EOS
 from asr.errors import Error
-from asr.model.checkpoint import AttentionOptions, read_weights
+from asr.model.checkpoint import AttentionOptions, read_weights, write_weights
 from asr.model.network.checkpoint import load_network, tensors
 from asr.model.network.ctc import CTCModel
 from asr.score import rate, word_errors
@@ -79,11 +80,29 @@ def encode_dev(model: CTCModel, utterances: list[Utterance], audio: Audio) -> tu
 
 
 @torch.no_grad()
+def greedy(decoder: AttentionDecoder, hidden: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The likeliest letter, again and again, of each utterance: at most one a frame."""
+    memory, letters = decoder.remember(hidden, lengths), [[] for _ in lengths]
+    state, before = decoder.start(memory, len(hidden)), torch.full((len(hidden),), EOS, device=hidden.device)
+    ended = lengths.cpu() == 0
+    for length in range(1, hidden.shape[1] + 1):
+        read, state = decoder.step(memory, state, decoder.embedding(before))
+        before = decoder.log_probs(read).argmax(-1)
+        ended |= before.cpu() == EOS
+        if ended.all():
+            break
+        for i in (~ended).nonzero()[:, 0].tolist():
+            letters[i].append(int(before[i]))
+        ended |= lengths.cpu() <= length
+    return letters
+
+
+@torch.no_grad()
 def evaluate(decoder: AttentionDecoder, dev: list[Encoded], texts: list[str]) -> tuple[float, float]:
     """-> loss a frame, word error rate of greedy decoding."""
     decoder.eval()
     losses = [decoder.loss(b.hidden.float(), b.lengths, b.letters, b.spoken).item() for b in dev]
-    spelled = [letters for b in dev for letters in decoder.greedy(b.hidden.float(), b.lengths)]
+    spelled = [letters for b in dev for letters in greedy(decoder, b.hidden.float(), b.lengths)]
     decoder.train()
     return float(np.mean(losses)), rate(*word_errors(texts, [decoder.alphabet.decode(s) for s in spelled]))
 
@@ -161,6 +180,14 @@ def run(options: argparse.Namespace) -> None:
     }
     save_attention(model, target, notes | results | {"command": "python -m recipes.attention.train"})
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; copy it beside the encoder's checkpoint")
+
+
+def save_attention(model: JointModel, path: Path, card: dict) -> None:
+    """Write the attention decoder alone, fp16, with the fingerprint of the encoder it was trained on."""
+    decoder = model.attention
+    assert decoder, "the model has no attention decoder"
+    head = {"format": FORMAT, "options": vars(decoder.options), "card": card}
+    write_weights(decoder.state_dict(), path, True, head | {"encoder": fingerprint(model)})
 
 
 def main() -> None:

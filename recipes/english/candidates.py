@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr.align.segment import SHARE
-from asr.attention.joint import JointModel
-from asr.attention.rescoring import AttentionJudge
-from asr.language.rnn_network import PACKAGED, RnnLanguageModel, load
+from asr.attention.joint import AttentionJudge, JointModel
+from asr.language.rnn import PACKAGED, RnnScorer, load
 from asr.model.streaming import Posteriors
 from asr.score import errors
 from asr.search.decoder import Decoder, DecoderOptions, letter_scores
@@ -80,7 +79,7 @@ class Lister:
         known.update(zip(new, letter_scores(self.posteriors[i][0], new, self.model.alphabet)))
         return np.array([known[text] for text in texts])
 
-    def _recurrent(self, rnn: RnnLanguageModel, texts: list[str]) -> np.ndarray:
+    def _recurrent(self, rnn: RnnScorer, texts: list[str]) -> np.ndarray:
         new = [text for text in texts if text not in self._by_rnn]
         self._by_rnn.update(zip(new, rnn.ln_probability(new)))
         return np.array([self._by_rnn[text] for text in texts])

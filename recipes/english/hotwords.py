@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.language.ngram_file import load as load_ngram
+from asr.language.ngram import load as load_ngram
 from asr.model.checkpoint import MODELS
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors

@@ -21,10 +21,8 @@ import numpy as np
 
 from asr.commands.terminal import say
 from asr.language.counts import count
-from asr.language.grams import Grams, finished
-from asr.language.kneser_ney import estimate, prune
-from asr.language.ngram import SPECIAL, NgramModel, perplexity
-from asr.language.ngram_file import load, save
+from asr.language.kneser_ney import Grams, estimate, finished, prune
+from asr.language.ngram import SPECIAL, NgramModel, load, perplexity, save
 from asr.language.numbered_text import Vocabulary, frequencies, number_words
 from recipes.language_model.mixture import fitted, likelihoods, mix
 from recipes.language_model.older_text import manifest_texts

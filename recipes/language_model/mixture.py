@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from asr.language.grams import Grams, opened, renormalised
-from asr.language.ngram import END, SPECIAL, NgramError, NgramModel
+from asr.language.kneser_ney import Grams, renormalised
+from asr.language.ngram import END, SPECIAL, START, NgramError, NgramModel
 
 ROUNDS = 100  # of expectation and maximisation, at most
 
@@ -73,6 +73,36 @@ def same_words(models: Sequence[NgramModel]) -> tuple[list[str], list[list[Grams
     words = list(dict.fromkeys(word for model in models for word in model.words))
     number = {word: i for i, word in enumerate(words)}
     return words, [_renumbered(opened(m), np.array([number[w] for w in m.words]), len(words)) for m in models]
+
+
+def opened(model: NgramModel) -> list[Grams]:
+    """The n-grams of a finished model. How often each is met is what the model itself expects."""
+    levels: list[Grams] = []
+    size = len(model.words)
+    for level in model.levels:
+        context = np.repeat(np.arange(len(level.first) - 1, dtype=np.int32), np.diff(level.first))
+        prob, backoff = np.exp(level.log_prob.astype(np.float64)), np.exp(level.backoff.astype(np.float64))
+        if not levels:
+            prob[START] = 0.0
+            share = prob.copy()
+            share[START] = prob[END]  # a sentence begins as often as it ends
+            levels.append(Grams(context, level.word.astype(np.int32), context, share, prob, backoff))
+            continue
+        below = levels[-1]
+        suffix = level.word.astype(np.int32)
+        if len(levels) > 1:
+            keys = below.context.astype(np.int64) * size + below.word
+            suffix = _places_of(keys, below.suffix[context].astype(np.int64) * size + level.word)
+        levels.append(Grams(context, level.word.astype(np.int32), suffix, below.share[context] * prob, prob, backoff))
+    return levels
+
+
+def _places_of(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Rows of the wanted ones in sorted keys; looked up in order, which is far kinder to a large table."""
+    order = np.argsort(wanted)
+    found = np.empty(len(wanted), np.int32)
+    found[order] = np.searchsorted(keys, wanted[order])
+    return found
 
 
 def _renumbered(levels: Sequence[Grams], new_id: np.ndarray, size: int) -> list[Grams]:

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from asr.files import atomic_write_bytes
+from asr.language.ngram import load as load_ngram
 from asr.language.ngram import log_prob
-from asr.language.ngram_file import load as load_ngram
-from asr.language.rnn_network import PACKAGED, load
+from asr.language.rnn import PACKAGED, load
 from asr.model.onnx import load_model
 from asr.score import interval, rate, word_errors
 from asr.search.decoder import Decoder, DecoderOptions
@@ -55,7 +54,6 @@ def main() -> None:
     parser.add_argument("--rnn", type=Path, default=PACKAGED)
     parser.add_argument("--candidates", type=int, default=16)
     options = parser.parse_args()
-    torch.set_num_threads(1)
     if not options.lists.exists():
         atomic_write_bytes(options.lists, json.dumps(decode(options.manifest, options.every)).encode())
     lists = features(json.loads(options.lists.read_text()), options.rnn, options.candidates)

@@ -20,7 +20,7 @@ import torch
 
 from asr.commands.terminal import say
 from asr.language.ngram import END, SPECIAL, NgramModel
-from asr.language.ngram_file import load as load_ngram
+from asr.language.ngram import load as load_ngram
 from asr.language.rnn_network import ROWS, UNKNOWN, LanguageOptions, RnnLanguageModel, load, save
 from asr.model.checkpoint import MODELS
 from asr.training.language_model import LanguageTraining, train, vocabulary

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from asr.written.tagger import AHEAD, CASES, CHUNK, LOWER, MARKS, PAUSES, TaggerOptions
+from asr.written.tagger import AHEAD, CASES, CHUNK, LOWER, MARKS, PAUSES
 from recipes.punctuation.text import UNKNOWN
 
 CASE_WEIGHT = 0.5  # of the loss of capitals
+
+
+@dataclass(frozen=True)
+class TaggerOptions:
+    """What rebuilds a tagger, beside its vocabulary."""
+
+    size: int = 96  # of a word's vector
+    rows: int = 16_384  # vectors of pieces of words
+    hidden: int = 256  # of the forward layer
+    ahead: int = 192  # of the layer that looks ahead
+    above: int = 256  # of the forward layer on both
+    dropout: float = 0.1  # in training
 
 
 class TaggerNetwork(nn.Module):

@@ -22,9 +22,9 @@ from asr.commands.terminal import say
 from asr.model.checkpoint import write_weights
 from asr.training.fit import Muon, Plan, Progress, Schedule, fit, resume, save_state
 from asr.training.language_model import write_log
-from asr.written.tagger import FORMAT, MARKS, NONE, TaggerOptions, Vocabulary
+from asr.written.tagger import FORMAT, MARKS, NONE, Vocabulary
 from recipes.punctuation.batches import SHARES, Batch, Texts, read
-from recipes.punctuation.network import TaggerNetwork, loss_of
+from recipes.punctuation.network import TaggerNetwork, TaggerOptions, loss_of
 from recipes.punctuation.text import UNKNOWN
 
 LISTED = 21_000  # words with a vector of their own

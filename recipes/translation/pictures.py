@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.attention.seq2seq import Output
-from asr.attention.vocabulary import BEGIN
+from asr.attention.seq2seq import BEGIN, Output
 from asr.errors import Error
 
 Interval = tuple[float, float, float]  # the value, and both ends of its 95 % interval

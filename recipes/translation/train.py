@@ -15,11 +15,10 @@ from pathlib import Path
 import torch
 
 from asr.attention.seq2seq import KINDS, Seq2SeqOptions
-from asr.attention.seq2seq_network import Seq2SeqNetwork
-from asr.attention.vocabulary import subwords
 from asr.errors import Error
 from recipes.seq2seq import Seq2SeqTraining, train
 from recipes.translation.data import read_pairs, split
+from recipes.translation.network import Seq2SeqNetwork, subwords
 
 PIECES = 3000  # of each language
 SIZE, ENERGY, DROPOUT = 192, 96, 0.1  # of symbols' vectors and of each GRU; of the network that compares

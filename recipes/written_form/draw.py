@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from asr.written.lexicon import MONTH_DAYS, NAMED_UNITS, UNITS
+from asr.written.stretches import MONTH_DAYS, NAMED_UNITS, UNITS
 from recipes.written_form import say
 from recipes.written_form.say import Item
 

@@ -21,8 +21,8 @@ from random import Random
 from asr.attention.seq2seq import Seq2Seq
 from asr.files import each_line
 from asr.text import normalise
-from asr.written.lexicon import MONTHS, NUMBER_WORDS, SCALES
 from asr.written.numbers import Dates, NumberWriter
+from asr.written.stretches import MONTHS, NUMBER_WORDS, SCALES
 from recipes.written_form.data import DATES, filled, templates, words_of, written
 from recipes.written_form.mine import mine
 from recipes.written_form.say import Item

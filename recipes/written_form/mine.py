@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from asr.text import normalise
-from asr.written.lexicon import MONTH_DAYS, MONTHS, NAMED_UNITS, ORDINALS, SCALES, UNITS, VALUES
-from asr.written.stretches import AFTER_NUMBER
+from asr.written.stretches import AFTER_NUMBER, MONTH_DAYS, MONTHS, NAMED_UNITS, ORDINALS, SCALES, UNITS, VALUES
 from recipes.written_form import say
 from recipes.written_form.say import Item
 

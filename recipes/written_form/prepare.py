@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -18,8 +18,8 @@ from zlib import crc32
 
 from asr.files import each_line
 from asr.text import normalise
-from asr.written.stretches import CLOSED, stretches
-from asr.written.symbols import source, target
+from asr.written.numbers import KEEP, SPACE, placed, source
+from asr.written.stretches import CLOSED, MONTHS, UNITS, stretches
 from recipes.written_form.data import DATES, Example, examples, mixture, words_of
 from recipes.written_form.mine import Sentence, mine
 
@@ -28,6 +28,11 @@ LINES = 15_000  # that hold something to mine, of each file
 PLAIN = 4_000  # without, of each file
 PAIRS, HELD_OUT = 500_000, 4_000
 SHARDS = 4
+_UNITS = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
+_SYMBOL = re.compile(
+    rf"[ap]\.m\.|o'clock|(?<=[\dn] )(?:{_UNITS})(?![A-Za-z])|°[CF]|{'|'.join(MONTHS)}|(?<=\d)(?:st|nd|rd|th)\b"
+    r"|[a-z']+|."
+)
 
 
 def sentences(file: Path, rng: Random) -> Iterator[tuple[str, Sentence]]:
@@ -59,6 +64,36 @@ def names(sentences: list[Sentence]) -> list[str]:
     """Words of three to ten letters, for addresses."""
     found = {word for s in sentences for word in words_of(s)[0] if 3 <= len(word) <= 10 and word.isalpha()}
     return sorted(found - CLOSED)
+
+
+def target(text: str, words: Sequence[str]) -> list[str]:
+    """Symbols of the text of a stretch. Raises ValueError where it holds a word that the stretch lacks."""
+    if text == " ".join(words):
+        return [KEEP]
+    places = {word: place for place, word in placed(words).items()}
+    out: list[str] = []
+    at = 0
+    for symbol in _SYMBOL.findall(text):
+        if symbol == " ":
+            out.append(SPACE)
+        elif re.fullmatch(r"[a-z']{1,}", symbol) and symbol not in ("st", "nd", "rd", "th", "s", "o'clock", *UNITS):
+            parts, at = _parts(symbol, words, at)
+            out += [places.get(part, part) for part in parts]
+        else:
+            out.append(symbol)
+    return out
+
+
+def _parts(text: str, words: Sequence[str], at: int) -> tuple[list[str], int]:
+    """Letters as the words of the stretch, from the ``at``-th on, that were written together."""
+    for start in [*range(at, len(words)), *range(at)]:
+        for end in range(start + 1, len(words) + 1):
+            joined = "".join(words[start:end])
+            if joined == text:
+                return list(words[start:end]), end
+            if not text.startswith(joined):
+                break
+    raise ValueError(f"{text} is not among the words")
 
 
 def symbols(example: Example, known: frozenset[str]) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from random import Random
 
 from num2words import num2words
 
-from asr.written.lexicon import CURRENCIES, MONTHS, ONES, SCALES, UNITS
+from asr.written.stretches import CURRENCIES, MONTHS, ONES, SCALES, UNITS
 
 
 @dataclass(frozen=True)

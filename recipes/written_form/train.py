@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from asr.attention.seq2seq import Seq2SeqOptions
-from asr.attention.seq2seq_network import Seq2SeqNetwork
-from asr.attention.vocabulary import Vocabulary
+from asr.attention.seq2seq import Seq2SeqOptions, Vocabulary
 from recipes.seq2seq import Pair, Seq2SeqTraining, train
+from recipes.translation.network import Seq2SeqNetwork
 
 OPTIONS = Seq2SeqOptions(embedding=96, hidden=192, energy=96, dropout=0.1, smoothing=0.0, forget=0.0)
 HELD_OUT = 500

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from asr.attention.base import Decoder, Memory, State, shifted
-from asr.attention.seq2seq import FORMAT, Seq2Seq, Seq2SeqOptions
-from asr.attention.vocabulary import EOS, UNKNOWN, Vocabulary
+from asr.attention.decoder import Decoder, Memory, State, shifted
+from asr.attention.search import EOS
+from asr.attention.seq2seq import BEGIN, FORMAT, SPECIAL, UNKNOWN, Seq2Seq, Seq2SeqOptions, Vocabulary
+from asr.errors import Error
 from asr.model.checkpoint import write_weights
 from asr.model.network.recurrent import LatencyControlled, recurrent
+from asr.text import learn_pieces
 
 
 class TextDecoder(Decoder):
@@ -109,3 +114,19 @@ class Seq2SeqNetwork(nn.Module):
         sides = {name: (v.symbols[2:], v.scores) for name, v in (("source", self.source), ("target", self.target))}
         head = {"format": FORMAT, "options": asdict(self.options), "card": card}
         write_weights(self.state_dict(), Path(path), True, head | sides)
+
+
+def characters(texts: Iterable[str], least: int = 1) -> Vocabulary:
+    """The characters that are in texts so often at least, the most frequent first."""
+    counts = Counter(chain.from_iterable(texts))
+    return Vocabulary([c for c, n in counts.most_common() if n >= least])
+
+
+def subwords(texts: Iterable[str], size: int) -> Vocabulary:
+    """At most ``size`` pieces of words, learnt by sentencepiece; all characters among them. Raises asr.errors.Error."""
+    words = [BEGIN + word for text in texts for word in text.split()]
+    letters = sorted({c for word in words for c in word})
+    if size < 2 * len(letters) or not words:
+        raise Error(f"{size} subwords of {len(words)} words are too few: take {max(2, 2 * len(letters))} or more")
+    scores = learn_pieces(words, size - len(SPECIAL), letters, longest=16)
+    return Vocabulary(list(scores), list(scores.values()))
