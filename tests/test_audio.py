@@ -214,7 +214,7 @@ def test_times_are_those_of_the_picture(write):
 def test_a_video_without_sound(tmp_path):
     path = str(tmp_path / "a.mp4")
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1", path], check=True)
-    assert "matches no streams" in error_of(path)
+    assert "is not audio: ffmpeg finds pictures or text" in error_of(path)
 
 
 @needs_ffmpeg
@@ -369,7 +369,7 @@ def test_garbage_within_a_file(write):
         file.seek(os.path.getsize(path) // 2)
         file.write(os.urandom(2000))
     got, fault = collect(path)
-    assert "it is damaged" in fault and 3 * RATE < len(got) < 6 * RATE
+    assert "it is damaged" in fault and len(got) > (9 * RATE if shutil.which("ffmpeg") else 3 * RATE)
 
 
 @needs_ffmpeg

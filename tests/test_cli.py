@@ -169,7 +169,7 @@ def test_a_damaged_checkpoint_and_one_of_another_version(capsys, tmp_path):
 def test_an_output_folder_that_cannot_be_written(capsys, tmp_path):
     (tmp_path / "file").touch()
     status, _, err = run(capsys, "--output", tmp_path / "file" / "out", CLIPS[0])
-    assert status == 1 and "cannot be written" in err
+    assert status == 2 and "cannot be written" in err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny disk takes root")

@@ -225,7 +225,7 @@ class FFmpegDecoder:
         lines = [re.sub(r"^\[.*?\] ", "", line) for line in log.splitlines()] or ["no reason given"]
         if not self.frames and not self._begin:
             if "matches no streams" in lines[0]:
-                raise AudioError(f"{self._name} has no sound, only pictures")
+                raise AudioError(f"{self._name} is not audio: ffmpeg finds pictures or text in it, but no sound")
             reason = lines[0].removeprefix(f"file:{self._path}: ").rstrip(".")
             raise AudioError(f"{self._name} is not audio that soundfile or ffmpeg can read ({reason})")
         told = "partial file|ended prematurely|truncated|Input/output error|buffer exhausted"
