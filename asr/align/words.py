@@ -204,14 +204,14 @@ def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
 
 def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
     """The edges (W, 2), those beside a pause moved to where it begins or ends."""
-    moved, symbols = edges.copy(), STRIDE * extents
+    moved, symbols, words = edges.copy(), STRIDE * extents, STRIDE * edges.astype(int)
     loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
     for k in range(len(edges) + 1):  # before word k
         first, last = k == 0, k == len(edges)
         if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE_FRAMES:
             continue
         around = symbols[max(0, k - 1) : k + 1]
-        level = min(loudness[a:b].max(initial=-np.inf) for a, b in around)
+        level = min(loudness[a:b].max(initial=-np.inf) for a, b in words[max(0, k - 1) : k + 1])
         begin = 0 if first else around[0, 0] + STRIDE  # each word keeps a frame
         end = len(loudness) if last else around[-1, 1] - STRIDE
         quiet = begin + _longest_quiet(loudness[begin:end], level)
