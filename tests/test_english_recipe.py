@@ -6,16 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from test_training import LEXICON, write_corpus
 
 from asr.cli import main
 from asr.errors import Error
+from asr.model.checkpoint import ModelOptions
 from asr.model.network.checkpoint import load_network
+from asr.model.network.ctc import CTCModel
 from asr.search import decoder, lexicon
 from asr.search.lexicon import packaged
 from asr.training import acoustic
 from asr.training.config import read_config, read_lexicon, read_noises
 from recipes.english import evaluate
+from recipes.english.grow import grow
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +166,21 @@ def test_the_configuration_of_the_packaged_model():
     model, training, augment = read_config(Path("recipes/english/config.toml"), LEXICON)
     assert model.phonemes == LEXICON.phonemes and training.stages[-1].decay and augment.noise > 0
     assert any(s.streaming > 0 for s in training.stages)
+
+
+@pytest.mark.parametrize("layers", [3, 4])
+def test_a_grown_model_begins_with_what_the_small_one_knows(layers):
+    torch.manual_seed(3)
+    small = CTCModel(ModelOptions(hidden=16, layers=3, channels=4, phonemes=("AA", "B"), deep_phonemes=True)).eval()
+    large = grow(small, layers, 20).eval()
+    frames, lengths = torch.randn(2, 60, small.options.frontend.n_mels), torch.tensor([60, 41])
+    before, after = small.encode(frames, lengths)[0], large.encode(frames, lengths)[0]
+    assert len(after) == layers
+    for old, new in zip(before, after):
+        known = torch.cat([new[..., :16], new[..., 20:36]], -1)
+        assert torch.corrcoef(torch.stack([old.flatten(), known.flatten()]))[0, 1] > 0.98
+    if layers == 3:
+        assert torch.allclose(small.letters(before), large.letters(after), atol=0.2)
+        assert torch.allclose(small.phonemes(before), large.phonemes(after), atol=0.2)
+    with pytest.raises(ValueError, match="it does not shrink"):
+        grow(large, 3, 16)
