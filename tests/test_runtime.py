@@ -179,7 +179,7 @@ assert main(["score", sys.argv[2], sys.argv[2]]) == 0
 print(text)
 """
     written = without_torch(code, CLIP, tmp_path / "text.txt")
-    assert "in the American " in written and written.lower().endswith(" american war of independents.")
+    assert "in the American " in written and written.lower().endswith(" american war of independence.")
 
 
 def test_a_microphone_a_wake_word_and_the_server_without_torch():

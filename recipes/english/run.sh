@@ -25,13 +25,21 @@ torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english
     --start-from "$work/run/model.safetensors" --out "$work/crf" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
-# and on by consistency: two views of each utterance agree; the mean with the weights before is what is packaged
+# and on by consistency: two views of each utterance agree
 torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/consistency.toml \
     --start-from "$work/crf/model.safetensors" --out "$work/consistency" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
+# a larger model that begins with the mean of these two: four layers of 384 instead of three of 320
 python -m recipes.english.package "$(ls "$work"/consistency/update-*.safetensors | tail -n 1)" \
-    --mean "$work/crf/model.safetensors" "$data/speech/train.jsonl" asr/models/english.safetensors
+    --mean "$work/crf/model.safetensors" "$data/speech/train.jsonl" "$work/small.safetensors"
+python -m recipes.english.grow "$work/small.safetensors" "$work/begin.safetensors" --layers 4 --hidden 384
+torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/grown.toml \
+    --start-from "$work/begin.safetensors" --out "$work/grown" \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
+python -m recipes.english.package "$(ls "$work"/grown/update-*.safetensors | tail -n 1)" \
+    "$data/speech/train.jsonl" asr/models/english.safetensors --int8
 python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"
 python -m recipes.wake_words.heard
