@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asr.written import WrittenOptions
     from asr.written.writer import Writer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _HOMES = {
     "DecoderOptions": "asr.search.options",
     "Listener": "asr.live",
