@@ -18,7 +18,7 @@ from asr.align.words import loudness
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
 from asr.model.checkpoint import DEFAULT
-from asr.model.interface import STRIDE, AcousticModel, Latency
+from asr.model.interface import STRIDE, AcousticModel, Latency, Loaded
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors, encode
 from asr.search.base import Hypothesis
@@ -77,8 +77,10 @@ class Piece:
         return self.frames[self.lead : self.lead + self.span.end - self.span.start]
 
 
-class Recognizer:
+class Recognizer(Loaded):
     """An acoustic model, a voice activity detector and a search, ready for any number of files."""
+
+    pickled = "a recogniser that asr.load has given"
 
     def __init__(self, model: AcousticModel, aligner: WordAligner, options: RecognizerOptions = RecognizerOptions()):
         self.model, self.aligner, self.options = model, aligner, options
@@ -95,14 +97,6 @@ class Recognizer:
         from asr.written.writer import Writer
 
         return Writer.load(self.options.written)
-
-    loaded_from: tuple | None = None  # the arguments of `load`, where it was that
-
-    def __reduce__(self) -> tuple:
-        """For pickle: another process loads the same model again. Raises TypeError for a recogniser put together."""
-        if self.loaded_from is None:
-            raise TypeError("only a recogniser that asr.load has given can be pickled")
-        return load, self.loaded_from
 
     @classmethod
     def of(cls, model: AcousticModel, card: dict, options: RecognizerOptions = RecognizerOptions()) -> Recognizer:
@@ -224,5 +218,5 @@ def load(
 
         weight = recognizer.decoder.weights.given["attention"]
         recognizer.judge = AttentionJudge.load(model, weight, options.latency, threads)
-    recognizer.loaded_from = model, options, threads
+    recognizer.loaded_by = load, (model, options, threads)
     return recognizer

@@ -94,12 +94,13 @@ class AcousticModel(Protocol):
 
 
 class Loaded:
-    """What a model owes to pickle: another process loads it again."""
+    """What is loaded owes to pickle: another process loads it again."""
 
     loaded_by: tuple | None = None  # the function that did it, and its arguments
+    pickled = "a model that was loaded from a file"  # what can be
 
     def __reduce__(self) -> tuple:
-        """Raises TypeError for a model that was put together."""
+        """Raises TypeError for what was put together."""
         if self.loaded_by is None:
-            raise TypeError("only a model that was loaded from a file can be pickled")
+            raise TypeError(f"only {self.pickled} can be pickled")
         return self.loaded_by
