@@ -52,8 +52,9 @@ def placed(name: str, small: Tensor, large: Tensor, old: int, new: int) -> Tenso
     if small.shape == large.shape:
         return small
     if "norms" in name:  # the new units are nearly silent, which makes the deviation over all units smaller
-        out = torch.full_like(large, float(name.endswith("weight")))
-        return _in_columns(out[None], small[None] * (old / new) ** 0.5 if out.any() else small[None], old, new)[0]
+        gain = name.endswith("weight")
+        out = torch.full_like(large, float(gain))
+        return _in_columns(out[None], small[None] * ((old / new) ** 0.5 if gain else 1.0), old, new)[0]
     out = NEW * large
     if "wards." in name:  # a recurrent layer: its gates one under the other
         for part, rows in zip(small.split(old), out.split(new)):
