@@ -15,9 +15,8 @@ from typing import IO
 import numpy as np
 import soundfile
 
-from asr.audio.cut import is_counted, is_cut
+from asr.audio.containers import PartFile, is_counted, is_cut
 from asr.audio.features import SAMPLE_RATE, AudioError, clean_samples
-from asr.audio.joined import PartFile
 from asr.audio.quiet import quiet_codecs
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most

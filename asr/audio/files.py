@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from asr.audio.containers import Part, PartFile, parts
 from asr.audio.decoders import (
     PIECE,
     UNKNOWN,
@@ -29,7 +30,6 @@ from asr.audio.decoders import (
     probe,
 )
 from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE
-from asr.audio.joined import Part, PartFile, parts
 from asr.audio.quiet import quiet_codecs
 
 STDIN = "-"

@@ -1,7 +1,8 @@
-"""Where in a file its recordings lie: one for nearly all files, several where files were joined end to end.
+"""What the bytes of a file tell: where its recordings lie, and whether it promises more than it holds.
 
-Most decoders stop at the end of the first recording, and trust the length in a WAV header even where a program that
-writes into a pipe could not know it.
+Nearly all files hold one recording; several where files were joined end to end. Most decoders stop at the end of the
+first, trust the length in a WAV header even where a program that writes into a pipe could not know it, and take what is
+there for all of it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from typing import IO
 RIFF, EBML, SEGMENT = b"RIFF", b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _UNKNOWN_SIZES = 0, 0x80000000  # beside those from 0x7fff0000 and 0xffff0000 on: "until the end"
 _XING_OFFSETS = 36, 21, 13, 38, 23, 15  # bytes from the start of an mp3 frame to its Xing header, by its kind
+SLACK = 64  # bytes a header may be wrong by before the file counts as cut off
+_OPEN = 0x7FFF0000  # bits of a size that means "until the end": a little under 2 or 4 GB
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # begins the object that has the file's size
+_OGG_END = 4  # the bit that marks the last page of a stream
 
 _WITH_BIT_3 = b"".join(re.escape(bytes([value])) for value in range(256) if value & 8)
 _BEGINNINGS = [  # of files of one kind each, long enough that sound does not hold them by chance
@@ -101,13 +106,6 @@ class PartFile(io.RawIOBase):
         return len(data)
 
 
-def _found(data: mmap.mmap, mark: bytes) -> Iterator[int]:
-    at = data.find(mark)
-    while at >= 0:
-        yield at
-        at = data.find(mark, at + 1)
-
-
 def _ogg(data: mmap.mmap, size: int) -> Iterator[int]:
     """Pages that begin a stream and do not follow another such page: RFC 3533."""
     at, began = 0, False
@@ -156,9 +154,9 @@ def _mp4(data: mmap.mmap, size: int) -> Iterator[int]:
 
 def _mp3(data: mmap.mmap) -> Iterator[int]:
     """Frames with a Xing header: each is the first of a file."""
-    for at in sorted([*_found(data, b"Xing"), *_found(data, b"Info")]):
+    for found in re.finditer(b"Xing|Info", data):
         for offset in _XING_OFFSETS:
-            frame = at - offset
+            frame = found.start() - offset
             if frame >= 0 and data[frame] == 0xFF and data[frame + 1] & 0xE6 == 0xE2:  # the mark of a frame, layer III
                 yield frame
                 break
@@ -206,3 +204,93 @@ def _is_chunk(data: mmap.mmap, at: int, size: int) -> bool:
         return at == size
     name, length = data[at : at + 4], struct.unpack_from("<I", data, at + 4)[0]
     return all(32 <= c < 127 for c in name) and at + 8 + length <= size + 1
+
+
+# Is a file's end missing?
+
+
+def is_cut(file: IO[bytes] | PartFile, log: str = "") -> bool:
+    """Do the headers of a seekable file tell of bytes that are not there, or is its end missing?
+
+    log: what libsndfile says of them. Of wav, aiff, au and their kin it says "data : 320000 (should be 159978)".
+    """
+    if "Last page lacks an end-of-stream bit" in log:  # Ogg
+        return True
+    sizes = re.findall(r"(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", log)
+    if any(int(real) + SLACK < int(size) and int(size) & _OPEN != _OPEN for size, real in sizes):
+        return True
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(1 << 16) or b""
+    beginnings = {b"caff": _caf, b"OggS": _cut_ogg, b"RIFF": _avi, b"Crea": _voc, b"NIST": _sphere}
+    return beginnings.get(head[:4], _asf)(file, head, size)
+
+
+def _caf(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    at = 8
+    while at + 12 <= len(head):
+        length = int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
+        if head[at : at + 4] == b"data" or length < 0:
+            return at + 12 + length > size
+        at += 12 + length
+    return False
+
+
+def _asf(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    """wma and wmv."""
+    properties = head.find(_ASF_PROPERTIES)
+    return properties >= 0 and int.from_bytes(head[properties + 40 : properties + 48], "little") > size
+
+
+def _cut_ogg(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    """The last page is whole and says that it is the last."""
+    file.seek(max(0, size - (1 << 17)))  # a page has 65,307 bytes at most
+    tail = file.read(1 << 17) or b""
+    page = tail.rfind(b"OggS")
+    if page < 0 or page + 27 > len(tail):
+        return True
+    lengths = tail[page + 27 : page + 27 + tail[page + 26]]
+    return not tail[page + 5] & _OGG_END or page + 27 + tail[page + 26] + sum(lengths) > len(tail)
+
+
+def _avi(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    """One list after the other, of up to 1 GB; 0: its writer could not go back to it."""
+    at = 0
+    while head[8:11] == b"AVI" and at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name != b"RIFF" or not length:
+            return False
+        at += 8 + length + length % 2
+    return at > size + SLACK
+
+
+def _voc(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    """Blocks; the last has the number 0 and nothing else."""
+    at = int.from_bytes(head[20:22], "little")
+    while at + 4 <= size:
+        file.seek(at)
+        block = file.read(4)
+        if not block[0]:
+            return False
+        at += 4 + int.from_bytes(block[1:], "little")
+    return at > size
+
+
+def _sphere(file: IO[bytes] | PartFile, head: bytes, size: int) -> bool:
+    """NIST's .sph, not compressed: samples of a known number and width behind a header of text."""
+    fields = dict(re.findall(rb"^(\w+) -i (\d+)", head[:1024], re.MULTILINE))
+    named = [int(fields.get(name, 0)) for name in (b"sample_count", b"sample_n_bytes", b"channel_count")]
+    compressed = re.search(rb"^sample_coding .*(embedded|shorten)", head[:1024], re.MULTILINE)
+    header = int(head[8:16]) if head[8:16].strip().isdigit() else 0
+    return not compressed and header + named[0] * named[1] * (named[2] or 1) > size + SLACK
+
+
+def is_counted(file: IO[bytes] | PartFile) -> bool:
+    """Does an mp3 carry a Xing header? Without one, its number of frames is a guess."""
+    file.seek(0)
+    head = file.read(10) or b""
+    tag = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0))) + 10
+    file.seek(tag if head.startswith(b"ID3") else 0)
+    start = file.read(256) or b""
+    return b"Xing" in start or b"Info" in start
