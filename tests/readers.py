@@ -21,7 +21,7 @@ from asr.files import TextError, read_lines
 from asr.language import arpa, kneser_ney, ngram
 from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError
-from asr.model.network.checkpoint import load_network, save_model
+from asr.model.network.ctc import load_network, save_model
 from asr.search.hotwords import HotwordError, read_commands, read_hotwords
 from asr.search.lexicon import Lexicon, LexiconError
 from asr.training import corpora

@@ -15,7 +15,7 @@ from asr.audio import Recording
 from asr.cli import main
 from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import save_model
+from asr.model.network.ctc import save_model
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions

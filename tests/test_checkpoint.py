@@ -17,8 +17,7 @@ from asr.audio.features import LogMelOptions
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import CheckpointError, ModelOptions, load_weights, locate, store_int8, update_card
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import load_network, save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network, save_model
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import load_model
 from asr.model.streaming import encode

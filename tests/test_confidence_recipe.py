@@ -8,7 +8,7 @@ import pytest
 
 from asr.align.segment import ALIGNED, FEATURES, HEARD, RECOGNISED, Confidence
 from asr.model.checkpoint import locate, update_card
-from asr.model.network.checkpoint import load_network
+from asr.model.network.ctc import load_network
 from asr.training.data import Utterance
 from recipes.english.calibration import area_under_roc, calibration_error
 from recipes.english.confidence import as_card

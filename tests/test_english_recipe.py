@@ -12,8 +12,7 @@ from test_training import LEXICON, write_corpus
 from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import ModelOptions
-from asr.model.network.checkpoint import load_network
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network
 from asr.search import decoder, lexicon
 from asr.search.lexicon import packaged
 from asr.training import acoustic

@@ -15,8 +15,7 @@ from asr.cli import main
 from asr.commands.export import HEAD, LAYERS, SUBSAMPLING, export
 from asr.errors import Error
 from asr.model.checkpoint import ModelOptions
-from asr.model.network.checkpoint import load_network, save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network, save_model
 from asr.model.onnx import session
 from wakeword.detector import FORMAT, VERSION, DetectorError, load
 from wakeword.export import ExportError as WakeError

@@ -15,8 +15,7 @@ from asr.model import onnx as runtime
 from asr.model.checkpoint import ModelOptions, load_weights, store_int8
 from asr.model.compiled import CompiledModel
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, save_model
 from asr.model.network.recurrent import KINDS
 from asr.model.onnx import OnnxModel, load_model
 from asr.model.streaming import Chunk, StreamingEncoder, encode

@@ -20,7 +20,7 @@ from asr.attention.search import EOS
 from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import MODELS, AttentionOptions, CheckpointError, ModelOptions, read_weights
-from asr.model.network.checkpoint import save_model
+from asr.model.network.ctc import save_model
 from asr.training.config import read_config
 from asr.training.data import Utterance
 from recipes.attention import train as recipe

@@ -16,7 +16,7 @@ from asr.audio.features import SAMPLE_RATE
 from asr.cli import main
 from asr.errors import Error
 from asr.model.checkpoint import update_card
-from asr.model.network.checkpoint import load_network
+from asr.model.network.ctc import load_network
 from asr.training import acoustic
 from asr.training.config import as_toml, from_a_model, from_nothing, read_config
 from asr.training.corpora import hold_out, usable

@@ -17,8 +17,7 @@ from asr.attention.joint import JointModel
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import load_network
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network
 from asr.search.lexicon import Lexicon
 from asr.training import acoustic, config, fit
 from asr.training.acoustic import train

@@ -14,8 +14,7 @@ from asr.cli import main
 from asr.errors import Error
 from asr.language import kneser_ney
 from asr.model.checkpoint import ModelOptions
-from asr.model.network.checkpoint import load_network, save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network, save_model
 from asr.model.onnx import load_model
 from asr.model.streaming import encode
 from asr.search.base import greedy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import asr
 from asr.model.checkpoint import CheckpointError, locate, update_card
-from asr.model.network.checkpoint import load_network
+from asr.model.network.ctc import load_network
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.options import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
 from recipes.english import tune

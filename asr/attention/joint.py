@@ -24,8 +24,7 @@ from asr.model.checkpoint import (
     read_weights,
 )
 from asr.model.interface import Latency
-from asr.model.network.checkpoint import rebuilt, tensors
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, rebuilt, tensors
 from asr.search.base import Hypothesis
 
 FORMAT = "asr-attention"
@@ -50,7 +49,7 @@ class JointModel(CTCModel):
 
 
 def load_joint(name: str | Path = DEFAULT) -> tuple[JointModel, dict]:
-    """As asr.model.network.checkpoint.load_network, with the decoder that was trained with it, if there is one."""
+    """As asr.model.network.ctc.load_network, with the decoder that was trained with it, if there is one."""
     options, weights, card = load_weights(name)
     return rebuilt(JointModel, options, weights, name), card
 

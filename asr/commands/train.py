@@ -154,7 +154,7 @@ class Judged:
 
 def finetune(options: argparse.Namespace) -> int:
     from asr.attention.joint import load_joint
-    from asr.model.network.checkpoint import save_model
+    from asr.model.network.ctc import save_model
     from asr.training.config import from_a_model, read_config, read_noises
     from asr.training.corpora import hold_out
     from asr.training.fit import ranks

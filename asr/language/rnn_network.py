@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from asr.language.rnn import EOS, FORMAT, PACKAGED, UNKNOWN
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
-from asr.model.network.checkpoint import tensors
+from asr.model.network.ctc import tensors
 from asr.model.network.recurrent import State, recurrent
 
 NARROWEST = 16  # a vector's elements

@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from asr.files import atomic_write_bytes
-from asr.model.network.checkpoint import save_model
-from asr.model.network.ctc import CTCModel, ctc_loss
+from asr.model.network.ctc import CTCModel, ctc_loss, save_model
 from asr.model.network.encoder import FULL
 from asr.score import rate, word_errors
 from asr.search.lexicon import Lexicon

@@ -21,8 +21,7 @@ from asr.attention.joint import JointModel, load_joint
 from asr.errors import Error
 from asr.files import atomic_write_bytes
 from asr.model.interface import AcousticModel, Latency
-from asr.model.network.checkpoint import save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, save_model
 from asr.model.streaming import Posteriors, encode
 from asr.search.lexicon import Lexicon
 from asr.text import learn

@@ -26,8 +26,7 @@ from asr.attention.joint import FORMAT, JointModel, fingerprint
 from asr.attention.search import EOS
 from asr.errors import Error
 from asr.model.checkpoint import AttentionOptions, read_weights, write_weights
-from asr.model.network.checkpoint import load_network, tensors
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, load_network, tensors
 from asr.score import rate, word_errors
 from asr.training.acoustic import RunLog
 from asr.training.augment import Augmenter

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from asr.attention.joint import load_joint
-from asr.model.network.checkpoint import save_model
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, save_model
 
 NEW = 0.3  # new units begin with their random weights times this
 

@@ -15,7 +15,7 @@ import torch
 
 from asr.attention.joint import load_joint
 from asr.model.checkpoint import store_int8
-from asr.model.network.checkpoint import save_model
+from asr.model.network.ctc import save_model
 from asr.training.data import read_manifest, read_samples
 from asr.training.run import log_priors, spread
 

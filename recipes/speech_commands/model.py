@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.model.checkpoint import CheckpointError, damaged, read_weights, write_weights
-from asr.model.network.checkpoint import tensors
+from asr.model.network.ctc import tensors
 from wakeword.train import TriggerModel, TriggerOptions
 
 FORMAT = "asr-keywords"

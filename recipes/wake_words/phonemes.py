@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asr.model.network.checkpoint import load_network, save_model
+from asr.model.network.ctc import load_network, save_model
 from wakeword.phonemes import WEIGHTS
 
 CARD = {
