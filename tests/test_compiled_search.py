@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
-from asr.search import compiled
+from asr.search import decoder
 from asr.search.base import LexiconOptions
-from asr.search.compiled import CompiledSearch, words_search
 from asr.search.hotwords import Hotword, HotwordScorer
-from asr.search.words import LexiconSearch
+from asr.search.tree import LexiconSearch
+from asr.search.words import CompiledSearch
 from tests.test_lexicon import LEXICON, PHONEMES, SENTENCES, random_log_probs
 
-pytestmark = pytest.mark.skipif(compiled.native is None, reason="installed without a compiler")
+pytestmark = pytest.mark.skipif(decoder.native is None, reason="installed without a compiler")
 WITH_NEW = [*LEXICON, ("sepp", "S EH P"), ("bats", "B AA T S")]
 HOTWORDS = HotwordScorer([Hotword("pear tea", 5.0), Hotword("sepp", 8.0), Hotword("pear tree bee", 3.0)])
 # Of words that sound alike one is always the likelier: of two that are equally likely each search may keep another.
@@ -87,6 +87,6 @@ def test_an_error_in_a_hotword_comes_through(monkeypatch):
 
 
 def test_it_is_chosen_where_it_can_be(monkeypatch):
-    assert words_search(MODELS[2]) is CompiledSearch
-    monkeypatch.setattr(compiled, "native", None)
-    assert words_search(MODELS[2]) is LexiconSearch
+    assert decoder.words_search(MODELS[2]) is CompiledSearch
+    monkeypatch.setattr(decoder, "native", None)
+    assert decoder.words_search(MODELS[2]) is LexiconSearch

@@ -17,7 +17,7 @@ from asr.search.base import SearchOptions
 from asr.search.hotwords import Hotword, HotwordError, HotwordScorer, read_commands, read_hotwords
 from asr.search.letters import UNLISTED_LN, HotwordLanguageModel, LetterSearch
 from asr.search.lexicon import compounds, guess
-from asr.search.words import LexiconSearch
+from asr.search.tree import LexiconSearch
 from asr.text import Alphabet
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.native import search as native
-from asr.search.lexicon import LetterToSound, Lexicon, guess, letter_to_sound
+from asr.search.letter_to_sound import LetterToSound, letter_to_sound
+from asr.search.lexicon import Lexicon, LexiconError, Pronunciations, guess, open_packed
 from asr.search.lexicon import packaged as lexicon
-from asr.search.pronunciations import LexiconError, Pronunciations, open_packed
 from recipes.language_model.letter_to_sound import aligned, distance, first_costs, paired
 from recipes.language_model.lexicon import acronyms, both_ways, save
 from recipes.language_model.spoken import spell

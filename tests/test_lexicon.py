@@ -20,7 +20,7 @@ from asr.search.decoder import Decoder
 from asr.search.hotwords import Hotword
 from asr.search.lexicon import Lexicon, LexiconError, packaged
 from asr.search.options import DecoderOptions
-from asr.search.words import LexiconSearch
+from asr.search.tree import LexiconSearch
 from recipes.language_model.lexicon import inflected
 
 PHONEMES = ("AA", "B", "EH", "IY", "P", "R", "S", "T")

@@ -12,7 +12,7 @@ from asr.language.kneser_ney import TrainingOptions, train
 from asr.search.base import Greedy, LexiconOptions, SearchOptions
 from asr.search.decoder import Decoder, DecoderOptions
 from asr.search.letters import LetterSearch
-from asr.search.words import LexiconSearch
+from asr.search.tree import LexiconSearch
 from asr.text import Alphabet
 
 ALPHABET = Alphabet("ab ")

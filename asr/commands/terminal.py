@@ -205,8 +205,7 @@ def add_say_how(p: argparse.ArgumentParser) -> None:
 
 def say_how(options: argparse.Namespace) -> int:
     from asr.search.hotwords import spelt
-    from asr.search.lexicon import Lexicon, packaged
-    from asr.search.pronunciations import LexiconError
+    from asr.search.lexicon import Lexicon, LexiconError, packaged
 
     own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
     words = [word for text in options.words for word in spelt(text, repr(text)).split()]

@@ -1,16 +1,36 @@
-"""N-grams in as few bits as they need, which are looked up where they lie: in memory, or in a mapped file."""
+"""N-grams in as few bits as they need, which are looked up where they lie: in memory, or in a mapped file.
+
+Of a mapped file only what is looked up comes into memory. Its arrays lie in an uncompressed .npz, laid so that they are
+used where they lie.
+"""
 
 from __future__ import annotations
 
+import mmap
+import struct
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
+
+from asr.files import atomic_write
 
 EXACT = 32  # bits of a float32 that is stored as it is
 CODE = 8  # bits of the number of a float32 in a table
 BLOCK = 64  # n-grams that share an entry of `ranks`
 PADDING = 9  # bytes after the last field, so that eight and one more can be read anywhere
+ALIGNED = 64  # bytes that every array of a file begins at a multiple of
+UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, EOFError, struct.error, zipfile.BadZipFile, RuntimeError,
+    NotImplementedError, SyntaxError, TokenError,
+)  # fmt: skip
+_LOCAL_HEADER = 30  # bytes, before the name
+_LONGEST_HEAD = 1024  # bytes of an array's own header
 
 
 @dataclass(frozen=True)
@@ -226,3 +246,45 @@ def quantise(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     table = np.zeros(256, np.float32)
     table[1 : len(means) + 1] = means
     return np.where(values == 0.0, 0, codes).astype(np.uint8), table
+
+
+def store(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the file; np.load reads it as well."""
+    with atomic_write(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            _store(file, f"{name}.npy", np.ascontiguousarray(array))
+
+
+def _store(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """The gap before the aligned data is an extra field, which readers of zip files skip."""
+    npy = BytesIO()
+    np.lib.format.write_array(npy, array, version=(1, 0))
+    assert file.fp
+    before = file.fp.tell() + _LOCAL_HEADER + len(name) + 4 + npy.tell() - array.nbytes
+    gap = -before % ALIGNED
+    info = zipfile.ZipInfo(name)
+    info.extra = struct.pack("<HH", 0xA5A5, gap) + bytes(gap)
+    file.writestr(info, npy.getvalue())
+
+
+def mapped(path: Path | str) -> dict[str, np.ndarray]:
+    """The arrays by name. Raises OSError, or one of UNREADABLE for what is no such file."""
+    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return {x.filename.removesuffix(".npy"): _array(archive, x, data) for x in archive.infolist()}
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: memoryview) -> np.ndarray:
+    if info.compress_type != zipfile.ZIP_STORED:  # an older version's, or another program's
+        with archive.open(info) as member:
+            return np.lib.format.read_array(member)
+    name, extra = struct.unpack_from("<HH", data, info.header_offset + _LOCAL_HEADER - 4)
+    start = info.header_offset + _LOCAL_HEADER + name + extra
+    head = BytesIO(data[start : start + _LONGEST_HEAD])
+    np.lib.format.read_magic(head)
+    shape, _, kind = np.lib.format.read_array_header_1_0(head)
+    return np.frombuffer(data, kind, int(np.prod(shape)), start + head.tell()).reshape(shape)
+
+
+def text_array(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, np.uint8)

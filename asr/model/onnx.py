@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.audio.features import LogMel
-from asr.model import graphs
 from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate, multiplied
 from asr.model.compiled import CompiledModel
-from asr.model.graphs import Graph
 from asr.model.interface import Loaded
 from asr.model.streaming import encode
 from asr.native import encoder as native
@@ -20,12 +18,16 @@ from asr.text import alphabet_of
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+    from asr.model.graphs import Graph, Weights
+
 
 class OnnxModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden), of LSTM cells two."""
 
-    def __init__(self, options: ModelOptions, weights: graphs.Weights, threads: int | None = None):
+    def __init__(self, options: ModelOptions, weights: Weights, threads: int | None = None):
         """threads: of the processor; None: one. Raises KeyError, ValueError where weights are missing or misshapen."""
+        from asr.model import graphs
+
         self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
         self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
         self._subsampling = session(graphs.subsampling(options, weights), threads)
@@ -98,7 +100,7 @@ def session(graph: Graph | Path, threads: int | None = None) -> InferenceSession
     options.log_severity_level = 4
     try:
         content = graph.read_bytes() if isinstance(graph, Path) else graph.model(inside=False)
-        if isinstance(graph, Graph):  # the weights are not copied
+        if not isinstance(graph, Path):  # the weights are not copied
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in graph.weights.values()]
             options.add_external_initializers(list(graph.weights), values)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -165,13 +165,6 @@ class PrefixBeamSearch(Search, Generic[E]):
     def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
         """(T, V): what is searched, without the prior."""
 
-    def _checked(self, log_probs: np.ndarray) -> np.ndarray:
-        width = len(self.alphabet)
-        if log_probs.ndim != 2 or log_probs.shape[1] != width:
-            shape = log_probs.shape
-            raise ValueError(f"log-probabilities have the shape {shape}; this alphabet needs (frames, {width})")
-        return log_probs
-
     @abstractmethod
     def _step(self, beam: Sequence[E], blank: float, symbols: list[tuple[int, float]]) -> list[E]:
         """One frame: every prefix stays (blank, or its last symbol again) or grows by a symbol."""
@@ -190,6 +183,14 @@ class PrefixBeamSearch(Search, Generic[E]):
         floor = max(top * math.exp(-self.options.width), sys.float_info.min)
         kept = [e for e in entries[: self.options.beam] if _total(e) >= floor]
         return [self._scaled(e, e.in_blank / top, e.in_symbol / top) for e in kept], math.log(top)
+
+
+def checked(log_probs: np.ndarray, alphabet: Alphabet) -> np.ndarray:
+    """Raises ValueError for log-probabilities of another width than the alphabet's."""
+    shape, width = log_probs.shape, len(alphabet)
+    if len(shape) != 2 or shape[1] != width:
+        raise ValueError(f"log-probabilities have the shape {shape}; this alphabet needs (frames, {width})")
+    return log_probs
 
 
 def _total(entry: Entry) -> float:

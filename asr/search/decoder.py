@@ -6,24 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from asr.language.ngram import NgramModel
 from asr.language.ngram import load as load_ngram
-from asr.language.open import CharacterLanguage, open_ngrams
 from asr.language.rnn import PACKAGED, RnnScorer
 from asr.language.rnn import load as load_recurrent
 from asr.model.checkpoint import MODELS
 from asr.model.interface import AcousticModel
+from asr.native import search as native
 from asr.search.base import Greedy, Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions
-from asr.search.compiled import words_search
 from asr.search.ctc_paths import ctc_scores
 from asr.search.hotwords import CommandSet, Hotword, HotwordScorer
 from asr.search.lexicon import Lexicon, LexiconError, packaged
 from asr.search.options import DecoderOptions, weights_for
+from asr.search.words import MAX_ORDER, CompiledSearch, WordSearch
 from asr.text import LETTERS, Alphabet
+
+if TYPE_CHECKING:
+    from asr.language.open import CharacterLanguage
 
 LANGUAGE = "english-lm.npz"  # packaged beside the acoustic models, or not
 MAX_SCORE_GAP_LN = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
@@ -69,7 +72,7 @@ class Decoder:
             return "greedy"
         if not self.lm:
             return "letters alone"
-        if isinstance(self.lm, CharacterLanguage):
+        if not isinstance(self.lm, NgramModel):
             return "characters"
         return "lexicon" if self._lexicon else "letters"
 
@@ -155,6 +158,8 @@ def decoder(
     """
     if not labels or labels[0]:
         raise LexiconError('the labels are those of all columns, the blank "" first: reorder the columns if need be')
+    from asr.language.open import open_ngrams
+
     model = open_ngrams(lm) if isinstance(lm, (str, Path)) else lm
     expected = tuple(Hotword(word) if isinstance(word, str) else word for word in hotwords)
     options = replace(options, hotwords=expected)
@@ -205,6 +210,15 @@ def _word_search(
     return words_search(lm)(phonemes, lexicon, lm, wanted, log_prior, hotwords)
 
 
+def words_search(lm: NgramModel) -> type[WordSearch]:
+    """Compiled, where that can be."""
+    if native is not None and lm.order <= MAX_ORDER:
+        return CompiledSearch
+    from asr.search.tree import LexiconSearch
+
+    return LexiconSearch
+
+
 def letter_scores(log_probs: np.ndarray, texts: list[str], alphabet: Alphabet) -> list[float]:
     """ln probability of each text by CTC over the letters (T, V); very low for a text that does not fit."""
     return np.maximum(ctc_scores(log_probs, [alphabet.encode(t) for t in texts]), -1e6).tolist()
@@ -223,6 +237,8 @@ def _language(name: str | None) -> NgramModel | CharacterLanguage | None:
     """The packaged model, if there is one; or that of a file. Raises NgramError, LanguageError."""
     if name is None:
         return load_ngram(MODELS / LANGUAGE) if (MODELS / LANGUAGE).exists() else None
+    from asr.language.open import open_ngrams
+
     return open_ngrams(name)
 
 

@@ -19,6 +19,7 @@ from asr.search.base import (
     PrefixBeamSearch,
     SearchOptions,
     SearchState,
+    checked,
     common_prefix,
 )
 from asr.search.hotwords import HotwordScorer, HotwordState
@@ -133,7 +134,7 @@ class LetterSearch(PrefixBeamSearch[Path]):
         return Partial(tuple(self.alphabet.decode(symbols).split()), sum(map(bool, finished)))
 
     def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
-        return self._checked(letters) - self._prior
+        return checked(letters, self.alphabet) - self._prior
 
     def _step(self, beam: Sequence[Path], blank: float, symbols: list[tuple[int, float]]) -> list[Path]:
         after: dict[int, Path] = {}  # by the number of the prefix

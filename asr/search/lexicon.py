@@ -1,41 +1,132 @@
 """How words are pronounced: a lexicon of words and phonemes, and what is done with words that it lacks.
 
-These are acronyms, two words of the lexicon, or pronounced by a model of letters and phonemes: an n-gram over pairs of
-a letter and the phonemes that it stands for, "x:K_S", trained on a lexicon whose words are cut into such pairs (joint
-sequences: Bisani & Ney 2008). recipes/language_model/letter_to_sound.py makes it.
+These are acronyms, two words of the lexicon, or pronounced by their letters (asr.search.letter_to_sound). A lexicon may
+lie in arrays, sorted and in numbers, as the prefix tree wants it, and in a file of these that opens at once.
 """
 
 from __future__ import annotations
 
+import json
 import lzma
 import re
+import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 
-from asr.language.ngram import NgramModel, State, load
+from asr.errors import Error
+from asr.language.packed import UNREADABLE, mapped
 from asr.model.checkpoint import MODELS
-from asr.native import search as native
-from asr.search.pronunciations import LexiconError, Pronunciation, Pronunciations, open_packed
+
+Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 
 PACKAGED = MODELS / "english-lexicon.npz"  # or not
-LETTER_TO_SOUND = MODELS / "english-letter-to-sound.npz"
+FORMAT, VERSION = "pronunciation lexicon", 1
+MAX_PHONEMES = 255  # of a word
 MAX_GUESSES = 6  # pronunciations of a word
 MIN_PART_LETTERS = 3  # letters of a word within a compound: "snow" + "boy"
-BEAM = 8  # beginnings of a word that are kept at each letter
-LEAST_LN = 4.0  # ways so much less likely than the first are not given
 MAX_ACRONYM_LETTERS = 5  # of a word that is also tried letter by letter
-LETTER_NAMES = {
-    "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
-    "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N", "o": "OW", "p": "P IY", "q": "K Y UW",
-    "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW", "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S",
-    "y": "W AY", "z": "Z IY",
-}  # fmt: skip
 # words of English begin so; what does not, as "hdmi" and "gpu", is rather spelt than read
 _READABLE = re.compile("(s?[cpt][hlr]?|sp?[lmnqw]|[bfg][lr]|[dkpt]r|[dt]w|[gkp]n|[gprsw]h|[dt]hr?|[^aeiouy]?)[aeiouy]")
 _STRESS = str.maketrans("", "", "012")
+
+
+class LexiconError(Error, ValueError):
+    """A lexicon cannot be used, with the reason in a sentence."""
+
+
+@dataclass(frozen=True)
+class Pronunciations:
+    """Of a lexicon, sorted by phonemes, then by word."""
+
+    phonemes: tuple[str, ...]
+    words: list[str]  # each once
+    word: np.ndarray  # (P,) int64: which of the words each pronunciation is of
+    rank: np.ndarray  # (P,) uint8: its place among those of its word, the usual one first
+    said: np.ndarray  # (phonemes of all,) uint8, by number from 1
+    first: np.ndarray  # (P + 1,) int64: where each begins in `said`
+
+    @classmethod
+    def of(cls, phonemes: Sequence[str], pairs: Iterable[Pronunciation]) -> Pronunciations:
+        """Of pairs in any order; one that is listed twice is kept once. Raises LexiconError for other phonemes."""
+        number = {p: i for i, p in enumerate(phonemes, start=1)}
+        ways: dict[str, dict[bytes, None]] = {}
+        try:
+            for word, said in pairs:
+                ways.setdefault(word, {})[bytes([number[p] for p in said.split()])] = None
+        except KeyError as missing:
+            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
+        ranked = [(said, word, rank) for word, each in ways.items() for rank, said in enumerate(each)]
+        rows = sorted(row for row in ranked if 0 < len(row[0]) <= MAX_PHONEMES)
+        words = list(dict.fromkeys(word for _, word, _ in rows))
+        place = {word: i for i, word in enumerate(words)}
+        return cls(
+            tuple(phonemes),
+            words,
+            np.array([place[word] for _, word, _ in rows], np.int64),
+            np.array([min(rank, 255) for *_, rank in rows], np.uint8),
+            np.frombuffer(b"".join(said for said, *_ in rows), np.uint8),
+            np.cumsum([0, *(len(said) for said, *_ in rows)], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each of the words stands."""
+        return dict(zip(self.words, range(len(self.words))))
+
+    def heard(self) -> list[str]:
+        """The phonemes that occur."""
+        return [self.phonemes[code - 1] for code in np.unique(self.said).tolist()]
+
+    def spelt(self, row: int) -> str:
+        """A pronunciation as text."""
+        return " ".join([self.phonemes[code - 1] for code in self.said[self.first[row] : self.first[row + 1]].tolist()])
+
+    def strings(self) -> list[str]:
+        """Each pronunciation with a character for each phoneme, that of its number."""
+        text, first = self.said.tobytes().decode("latin-1"), self.first.tolist()
+        return [text[a:b] for a, b in zip(first, first[1:])]
+
+    def with_phonemes(self, phonemes: Sequence[str]) -> Pronunciations:
+        """The same in the numbers of other phonemes. Raises LexiconError where one that occurs is not among them."""
+        if tuple(phonemes) == self.phonemes:
+            return self
+        number = {p: i for i, p in enumerate(phonemes, start=1)}
+        if missing := [p for p in self.heard() if p not in number]:
+            raise LexiconError(f"the lexicon has the phoneme {missing[0]!r}, the acoustic model has not")
+        table = np.array([0, *(number.get(p, 0) for p in self.phonemes)], np.uint8)
+        return replace(self, phonemes=tuple(phonemes), said=table[self.said])._sorted(np.arange(len(self)))
+
+    def overridden(self, own: Pronunciations) -> Pronunciations:
+        """The same, but words of the other, which has the same phonemes, are pronounced as that says alone."""
+        old, new = np.array(self.words), np.array(own.words)
+        kept = np.flatnonzero(~np.isin(old, new)[self.word])
+        both = replace(
+            self,
+            words=[*self.words, *own.words],
+            word=np.concatenate([self.word, own.word + len(self.words)]),
+            rank=np.concatenate([self.rank, own.rank]),
+            said=np.concatenate([self.said, own.said]),
+            first=np.concatenate([self.first, own.first[1:] + self.first[-1]]),
+        )
+        return both._sorted(np.append(kept, np.arange(len(self), len(both))))
+
+    def _sorted(self, rows: np.ndarray) -> Pronunciations:
+        """These rows alone, by phonemes, then by place of the word."""
+        length = np.diff(self.first)[rows]
+        table = np.zeros((len(rows), max(1, int(length.max(initial=1)))), np.uint8)
+        inside = np.arange(table.shape[1]) < length[:, None]
+        table[inside] = self.said[(self.first[rows][:, None] + np.arange(table.shape[1]))[inside]]
+        order = np.lexsort((self.word[rows], table.view(f"S{table.shape[1]}").reshape(-1)))
+        first = np.append(0, np.cumsum(length[order]))
+        rows, said = rows[order], table[order][inside[order]]
+        return replace(self, word=self.word[rows], rank=self.rank[rows], said=said, first=first)
 
 
 EMPTY = Pronunciations.of((), ())
@@ -68,13 +159,24 @@ class Lexicon(Mapping[str, list[str]]):
     @classmethod
     def parse(cls, lines: Iterable[str], name: str = "the lexicon") -> Lexicon:
         """The lines of a file; name: what to call it. Raises LexiconError."""
-        return cls(_parsed(lines, name))
+        found = cls()
+        for number, line in enumerate(lines, start=1):
+            line = line.partition("#")[0].strip()
+            if not line or line.startswith(";;;"):
+                continue
+            word, _, said = line.partition("\t" if "\t" in line else " ")
+            if not said.strip():
+                raise LexiconError(f"{name}, line {number}, is not a word and its phonemes: write word<TAB>phonemes")
+            way = " ".join(said.translate(_STRESS).split())
+            found._own.setdefault(re.sub(r"\(\d+\)$", "", word.strip()).lower(), []).append(way)
+        return found
 
     @property
     def phonemes(self) -> tuple[str, ...]:
         """All that occur, sorted."""
-        packed = [self._packed.phonemes[code - 1] for code in np.unique(self._packed.said).tolist()]
-        return tuple(sorted({*packed, *(p for ways in self._own.values() for way in ways for p in way.split())}))
+        return tuple(
+            sorted({*self._packed.heard(), *(p for ways in self._own.values() for way in ways for p in way.split())})
+        )
 
     def pairs(self) -> Iterator[Pronunciation]:
         """All pronunciations of all words."""
@@ -95,10 +197,7 @@ class Lexicon(Mapping[str, list[str]]):
         return found
 
     def with_guesses(self, texts: Iterable[str]) -> Lexicon:
-        """The same, and of words of the texts that it lacks the likeliest guess.
-
-        Raises LexiconError where that has phonemes that no word of the lexicon has.
-        """
+        """With the likeliest guess of each word that it lacks. Raises LexiconError for phonemes that no word has."""
         lacking = sorted({word for text in texts for word in text.split() if word not in self})
         guesses, known = {word: self.ways(word)[0] for word in lacking}, set(self.phonemes)
         for word, way in guesses.items():
@@ -119,19 +218,21 @@ class Lexicon(Mapping[str, list[str]]):
         """The same, and where each way comes from: what the lexicon lacks may be an acronym, spelt or read."""
         if word in self:
             return [(way, "lexicon") for way in self[word]]
+        from asr.search.letter_to_sound import letter_by_letter
+
         read = [(way, "by its spelling") for way in guess(word, self)]
         if not 1 < len(word) <= MAX_ACRONYM_LETTERS or "'" in word:
             return read
-        spelt = [(" ".join(LETTER_NAMES[c] for c in word), "letter by letter")]
+        spelt = [(letter_by_letter(word), "letter by letter")]
         return spelt + read if self.is_spelt(word) else read + spelt
 
     def is_spelt(self, word: str) -> bool:
-        """True for an acronym that is read letter by letter: it is short, begins as no word does, and is not listed
-        otherwise.
-        """
+        """True for an acronym that is read letter by letter: short, beginning as no word does, not listed otherwise."""
         if not 1 < len(word) <= MAX_ACRONYM_LETTERS or "'" in word or _READABLE.match(word):
             return False
-        return word not in self or self[word][0] == " ".join(LETTER_NAMES[c] for c in word)
+        from asr.search.letter_to_sound import letter_by_letter
+
+        return word not in self or self[word][0] == letter_by_letter(word)
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -164,19 +265,29 @@ def packaged() -> Lexicon:
     return Lexicon(packed=open_packed(PACKAGED)) if PACKAGED.exists() else Lexicon()
 
 
-def _parsed(lines: Iterable[str], name: str) -> Iterator[Pronunciation]:
-    for number, line in enumerate(lines, start=1):
-        line = line.partition("#")[0].strip()
-        if not line or line.startswith(";;;"):
-            continue
-        word, _, said = line.partition("\t" if "\t" in line else " ")
-        if not said.strip():
-            raise LexiconError(f"{name}, line {number}, is not a word and its phonemes: write word<TAB>phonemes")
-        yield re.sub(r"\(\d+\)$", "", word.strip()).lower(), " ".join(said.translate(_STRESS).split())
+def open_packed(path: Path | str) -> Pronunciations:
+    """What recipes.language_model.lexicon wrote. Raises LexiconError for anything else."""
+    try:
+        arrays = mapped(path)
+        header = json.loads(bytes(arrays["header"]))
+        words = zlib.decompress(bytes(arrays["words"])).decode().split("\n")
+        first = np.concatenate([[0], np.cumsum(arrays["length"], dtype=np.int64)])
+        phonemes, word, said = tuple(header["phonemes"]), arrays["word"].astype(np.int64), arrays["said"]
+        whole = len(word) == len(first) - 1 == len(arrays["rank"]) and first[-1] == len(said)
+        inside = word.max(initial=0) < len(words) and said.min(initial=1) > 0 and said.max(initial=1) <= len(phonemes)
+        if (header["format"], header["version"]) != (FORMAT, VERSION) or not whole or not inside:
+            raise ValueError
+        return Pronunciations(phonemes, words, word, arrays["rank"], said, first)
+    except FileNotFoundError:
+        raise LexiconError(f"there is no lexicon {path}") from None
+    except (*UNREADABLE, OSError, zlib.error):
+        raise LexiconError(f"{path} is damaged or not a lexicon of this program") from None
 
 
 def guess(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:
     """Pronunciations ("P EH R") of a lower-case word, likeliest first. lexicon: those of the words it has."""
+    from asr.search.letter_to_sound import letter_to_sound
+
     found = [f"{a} {b}" for first, last in compounds(word, lexicon)[:1] for a in lexicon[first] for b in lexicon[last]]
     return list(dict.fromkeys([*found, *(said for said, _ in letter_to_sound().ways([word])[0])]))[:MAX_GUESSES]
 
@@ -186,65 +297,3 @@ def compounds(word: str, lexicon: Container[str]) -> list[tuple[str, str]]:
     cuts = range(MIN_PART_LETTERS, len(word) - MIN_PART_LETTERS + 1)
     pairs = [(word[:i], word[i:]) for i in cuts if word[:i] in lexicon and word[i:] in lexicon]
     return sorted(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))
-
-
-def pair(letter: str, phonemes: Iterable[str]) -> str:
-    """A letter and what it stands for, as a token of the model: "x:K_S"; "b:" is silent."""
-    return f"{letter}:{'_'.join(phonemes)}"
-
-
-class LetterToSound:
-    """Pronounces words by an n-gram model of pairs."""
-
-    def __init__(self, model: NgramModel):
-        self._model = model
-        self._phonemes = [word.partition(":")[2].replace("_", " ") for word in model.words]
-        self._pairs: dict[str, list[int]] = {}  # of each letter
-        for i, word in enumerate(model.words[3:], start=3):
-            self._pairs.setdefault(word[0], []).append(i)
-
-    def ways(self, words: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """Of each word its pronunciations and their ln probabilities, the likeliest first; at least one."""
-        known = ["".join(c for c in word if c in self._pairs) for word in words]
-        return [self._told_apart(word, ways) for word, ways in zip(known, self._searched(known))]
-
-    def _searched(self, words: Sequence[str]) -> Sequence[Iterable[tuple[float, list[int]]]]:
-        if native is None:
-            return [self._search(word) for word in words]
-        number = {letter: i for i, letter in enumerate(self._pairs)}
-        letters = np.array([number[c] for word in words for c in word], np.uint8)
-        pairs = [np.array(each, np.int32) for each in self._pairs.values()]
-        starts = [np.cumsum([0, *map(len, lists)], dtype=np.int64) for lists in (words, pairs)]
-        return native.spell(self._model.native, letters, starts[0], np.concatenate(pairs), starts[1], BEAM)
-
-    def _search(self, word: str) -> list[tuple[float, list[int]]]:
-        """As native/spelling.h, twenty times slower: (ln probability, pairs), best first."""
-        places: list[tuple[float, State, list[int]]] = [(0.0, self._model.start(), [])]
-        for letter in word:
-            grown = []
-            for score, state, before in places:
-                for token in self._pairs[letter]:
-                    more, after = self._model.score(state, self._model.words[token])
-                    grown.append((score + more, after, [*before, token]))
-            places = sorted(grown, key=lambda place: -place[0])[:BEAM]
-        ended = [(score + self._model.end(state), pairs) for score, state, pairs in places]
-        return sorted(ended, key=lambda end: -end[0])
-
-    def _told_apart(self, word: str, ways: Iterable[tuple[float, list[int]]]) -> list[tuple[str, float]]:
-        """Each pronunciation once, by its likeliest pairs; of a word of silent letters the first that sounds."""
-        found: dict[str, float] = {}
-        for score, tokens in ways:
-            said = " ".join(filter(None, (self._phonemes[token] for token in tokens)))
-            if said:
-                found.setdefault(said, score)
-        if not found:
-            loud = [self._phonemes[token] for letter in word or "a" for token in self._pairs[letter]]
-            found = {next(filter(None, loud), "AH"): -np.inf}
-        best = max(found.values())
-        return [(said, score) for said, score in found.items() if score >= best - LEAST_LN]
-
-
-@cache
-def letter_to_sound() -> LetterToSound:
-    """The packaged model. Raises NgramError where it is missing."""
-    return LetterToSound(load(LETTER_TO_SOUND))

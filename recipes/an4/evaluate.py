@@ -29,7 +29,7 @@ from asr.search.base import LexiconOptions, SearchOptions, greedy
 from asr.search.decoder import letter_scores
 from asr.search.letters import LetterSearch
 from asr.search.lexicon import Pronunciation
-from asr.search.words import LexiconSearch
+from asr.search.tree import LexiconSearch
 from asr.training import corpora
 from asr.training.config import read_lexicon
 from asr.training.corpora import hold_out

@@ -17,7 +17,7 @@ from pathlib import Path
 from asr.commands.terminal import say
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.language.ngram import load, save
-from asr.search.lexicon import LetterToSound, pair
+from asr.search.letter_to_sound import LetterToSound, pair
 from recipes.language_model.lexicon import read_cmudict
 
 Chunk = tuple[str, ...]  # the phonemes of a letter

@@ -24,9 +24,10 @@ import numpy as np
 
 from asr.commands.terminal import say
 from asr.files import each_line
-from asr.language.ngram import SPECIAL, NgramModel, load, store, text_array
-from asr.search.lexicon import LETTER_NAMES, MAX_ACRONYM_LETTERS, compounds, letter_to_sound
-from asr.search.pronunciations import FORMAT, VERSION, Pronunciations
+from asr.language.ngram import SPECIAL, NgramModel, load
+from asr.language.packed import store, text_array
+from asr.search.letter_to_sound import LETTER_NAMES, letter_to_sound
+from asr.search.lexicon import FORMAT, MAX_ACRONYM_LETTERS, VERSION, Pronunciations, compounds
 
 Ways = dict[str, list[list[str]]]  # of each word its pronunciations
 
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def save(coded: Pronunciations, path: Path, licence: str) -> None:
-    """Write the file that asr.search.pronunciations.open_packed opens. licence: of the pronunciations, whole."""
+    """Write the file that asr.search.lexicon.open_packed opens. licence: of the pronunciations, whole."""
     header = {"format": FORMAT, "version": VERSION, "phonemes": list(coded.phonemes), "licence": licence}
     arrays = {
         "header": text_array(json.dumps(header).encode()),
