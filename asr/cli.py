@@ -69,7 +69,9 @@ def with_settings(parser: Any, words: Sequence[str]) -> list[str]:
     Raises UsageError.
     """
     at = next((i for i, word in enumerate(words) if word in commands_of(parser)), len(words))
-    given = _given(words[:at], "--settings")
+    asked = argparse.ArgumentParser(add_help=False)
+    asked.add_argument("--settings", nargs="?")
+    given = asked.parse_known_args(words[:at])[0].settings
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / parser.prog
     path = Path(given) if given else folder / "settings.toml"
     if not given and not path.is_file():
@@ -86,16 +88,6 @@ def with_settings(parser: Any, words: Sequence[str]) -> list[str]:
         parser, table = commands_of(parser)[words[at]].load(), table.get(words[at], {})
         at += 1
     return [*words[:at], *_as_words(parser, table, path), *words[at:]]
-
-
-def _given(words: Sequence[str], option: str) -> str | None:
-    """What the last of the words "--option VALUE" or "--option=VALUE" say, the option's name perhaps cut short."""
-    found = None
-    for word, following in zip(words, [*words[1:], None]):
-        name, equals, value = word.partition("=")
-        if len(name) > 2 and option.startswith(name):
-            found = value if equals else following
-    return found
 
 
 def _as_words(parser: argparse.ArgumentParser, table: Mapping[str, Any], path: Path) -> Iterator[str]:

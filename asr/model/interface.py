@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asr.audio.features import FRAMES_PER_SECOND, LogMel, LogMelOptions
+from asr.audio.features import FRAMES_PER_SECOND, LogMel
+from asr.model.checkpoint import ModelOptions
 from asr.text import Alphabet
 
 STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
@@ -44,17 +45,6 @@ class Latency:
         return 40 * (self.chunk + self.ahead)
 
 
-class Options(Protocol):
-    """What rebuilds an acoustic model, as far as others ask for it."""
-
-    @property
-    def frontend(self) -> LogMelOptions: ...
-
-    @property
-    def phonemes(self) -> tuple[str, ...]:
-        """Of the second head; empty without one."""
-
-
 Layers = Any  # the forward state of each layer of one stream: an engine's own
 
 
@@ -65,7 +55,7 @@ class AcousticModel(Protocol):
     """
 
     @property
-    def options(self) -> Options: ...
+    def options(self) -> ModelOptions: ...
 
     @property
     def alphabet(self) -> Alphabet: ...

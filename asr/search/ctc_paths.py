@@ -43,20 +43,17 @@ class Lattice:
         scores: np.ndarray,
         log_probs: np.ndarray,
         low: int = 0,
-        entry: float = -np.inf,
         combine: np.ufunc = np.maximum,
         steps: np.ndarray | None = None,
     ) -> Iterator[np.ndarray]:
         """The scores (ln) of the states low, low + 1, ... after each frame; the next frame overwrites them.
 
         scores: before the first frame of log_probs (T, V). combine: maximum for the best path, logaddexp for all.
-        entry: the score of the state before them, at any frame.
         steps (T, len(scores)) int8 takes the number of states that the best path steps over to get to each: 0, 1 or 2.
         """
         here = slice(low, low + len(scores))
         columns, skip = self.columns[here], self.skip[here]
         padded = np.full(len(columns) + 2, -np.inf, scores.dtype)  # two states in front
-        padded[1] = entry
         now = padded[2:]
         now[:] = scores
         for t, row in enumerate(log_probs):
