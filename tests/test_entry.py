@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from asr import cli
 from asr.errors import Error
 from wakeword import cli as wakeword_cli
 
+CLIP = Path(__file__).parent / "data" / "doctorate.opus"
 PROGRAMS = {"asr": cli, "wakeword": wakeword_cli}
 
 
@@ -47,6 +49,17 @@ def test_the_help_of_a_command_imports_that_command_only():
     assert "asr.commands.transcribe" in imported
     others = {"align", "attention", "data", "export", "finetune", "listen", "lm", "score", "train"}
     assert not imported & {*(f"asr.commands.{name}" for name in others), "asr.serve.command", "torch"}
+
+
+def test_a_clip_crosses_few_files():
+    """What is transcribed for the first time is found in 35 files, those that only say what a folder is not counted."""
+    done = python(
+        f"import sys; from asr.cli import main; main(['transcribe', {str(CLIP)!r}])\n"
+        "files = {str(getattr(m, '__file__', '')) for name, m in sys.modules.items() if name.split('.')[0] == 'asr'}\n"
+        "print(*sorted(f for f in files if f.endswith('.py') and not f.endswith('__init__.py')))"
+    )
+    text, files = done.stdout.splitlines()
+    assert text.startswith("I have") and "asr/search/words.py" in files and len(files.split()) <= 35
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
