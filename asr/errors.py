@@ -6,4 +6,4 @@ class Error(Exception):
 
 
 class UsageError(Error, ValueError):
-    """One sentence: what is wrong with a command line or with the arguments of a call."""
+    """One sentence: what is wrong with a command line, the arguments of a call, or a file that they name."""

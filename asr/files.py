@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from asr.errors import Error
+from asr.errors import Error, UsageError
 from asr.text import normalise
 
 STDIN = "-"
@@ -32,11 +32,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
 
 
-class TextError(Error, ValueError):
-    """A text cannot be read, with the reason in a sentence."""
-
-
-def read_text(path: str | Path, fails: type[Error] = TextError) -> str:
+def read_text(path: str | Path, fails: type[Error] = UsageError) -> str:
     """A whole text file, or standard input (-). Raises the error, of one sentence."""
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
@@ -52,29 +48,29 @@ def _name(path: str | Path) -> str:
 
 
 def each_line(path: str) -> Iterator[str]:
-    """The lines of a file or of standard input (-) that are not empty, stripped, as they are read. Raises TextError."""
+    """The lines of a file or of standard input (-) that are not empty, stripped, as they come. Raises UsageError."""
     found = False
     for line in whole_lines(path):
         if text := line.strip():
             found = True
             yield text
     if not found:
-        raise TextError(f"{_name(path)} holds no text: give sentences, one a line")
+        raise UsageError(f"{_name(path)} holds no text: give sentences, one a line")
 
 
 def whole_lines(path: str) -> Iterator[str]:
-    """The lines of a file or of standard input (-), each with its end, as they are read. Raises TextError."""
+    """The lines of a file or of standard input (-), each with its end, as they are read. Raises UsageError."""
     name, number = _name(path), 0
     try:
         with _opened(path) as file:
             for number, line in enumerate(file, start=1):
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except OSError as error:
-        raise TextError(f"cannot read {name}: {error.strerror}") from None
+        raise UsageError(f"cannot read {name}: {error.strerror}") from None
     except (lzma.LZMAError, EOFError):
-        raise TextError(f"{name} is cut off or no xz file: compress it again") from None
+        raise UsageError(f"{name} is cut off or no xz file: compress it again") from None
     except UnicodeDecodeError:
-        raise TextError(f"{name}, line {number}, is not UTF-8 text: convert it, for example with iconv") from None
+        raise UsageError(f"{name}, line {number}, is not UTF-8 text: convert it, for example with iconv") from None
 
 
 def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:
@@ -84,15 +80,15 @@ def _opened(path: str) -> AbstractContextManager[Iterable[bytes]]:
 
 
 def read_lines(path: str) -> list[str]:
-    """As ``each_line``, all at once. Raises TextError."""
+    """As ``each_line``, all at once. Raises UsageError."""
     return list(each_line(path))
 
 
-def numbered_lines(path: str, what: str) -> list[tuple[int, str]]:
-    """The lines that are not empty, as they stand, with their numbers; what: they should be. Raises TextError."""
-    lines = [(n, line.removesuffix("\n")) for n, line in enumerate(whole_lines(path), start=1) if line.strip()]
+def numbered_lines(path: Path | str, what: str) -> list[tuple[int, str]]:
+    """The lines that are not empty, as they stand, with their numbers; what: they should be. Raises UsageError."""
+    lines = [(n, line.removesuffix("\n")) for n, line in enumerate(whole_lines(str(path)), start=1) if line.strip()]
     if not lines:
-        raise TextError(f"{_name(path)} holds no text: give {what}, one a line")
+        raise UsageError(f"{_name(path)} holds no text: give {what}, one a line")
     return lines
 
 
@@ -102,8 +98,8 @@ def as_spoken(line: str) -> str:
 
 
 def spoken(lines: Iterable[str]) -> list[str]:
-    """The lines that can be trained on, `as_spoken`. Raises TextError where there are none."""
+    """The lines that can be trained on, `as_spoken`. Raises UsageError where there are none."""
     found = [text for line in lines if (text := as_spoken(line))]
     if not found:
-        raise TextError(UNUSABLE)
+        raise UsageError(UNUSABLE)
     return found

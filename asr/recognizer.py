@@ -17,13 +17,13 @@ from asr.align.segment import WordAligner
 from asr.align.words import loudness
 from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
+from asr.errors import UsageError
 from asr.model.checkpoint import DEFAULT
 from asr.model.interface import STRIDE, AcousticModel, Latency, Loaded
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors, encode
 from asr.search.base import Hypothesis
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.options import WeightError
 from asr.transcript import Segment, Transcript
 from asr.written import WrittenOptions
 
@@ -211,7 +211,7 @@ def load(
     """
     search = options.decoder
     if options.attention and (search.beam == 1 or search.commands is not None):
-        raise WeightError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
+        raise UsageError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
     recognizer = Recognizer.of(*load_model(model, threads), options)
     if options.attention:
         from asr.attention.joint import AttentionJudge  # it brings torch with it

@@ -16,14 +16,13 @@ import soundfile
 
 from asr import audio
 from asr.commands.score_input import ScoreError, read_texts
-from asr.errors import Error
-from asr.files import TextError, read_lines
+from asr.errors import Error, UsageError
+from asr.files import read_lines
 from asr.language import arpa, kneser_ney, ngram
-from asr.language.ngram import NgramError
 from asr.model.checkpoint import CheckpointError
 from asr.model.network.ctc import load_network, save_model
-from asr.search.hotwords import HotwordError, read_commands, read_hotwords
-from asr.search.lexicon import Lexicon, LexiconError
+from asr.search.hotwords import read_commands, read_hotwords
+from asr.search.lexicon import Lexicon
 from asr.training import corpora
 from asr.training.config import read_config, read_lexicon
 from asr.training.data import ManifestError, read_manifest
@@ -164,12 +163,12 @@ READERS: dict[str, Reader] = {
     "arpa": Reader(
         lambda: _written(lambda p: arpa.write(_model(), p), ".arpa"),
         lambda p: ngram.log_prob(arpa.read(p), LINES[0]),
-        (NgramError,),
+        (UsageError,),
     ),
     "n-gram": Reader(
         lambda: _written(lambda p: ngram.save(_model(), p), ".npz"),
         lambda p: ngram.log_prob(ngram.load(p), LINES[0]),
-        (NgramError,),
+        (UsageError,),
     ),
     "checkpoint": Reader(lambda: _written(_acoustic, ".safetensors"), _heard, (CheckpointError,)),
     "recurrent": Reader(lambda: _written(_recurrent, ".safetensors"), _scored, (CheckpointError,)),
@@ -177,13 +176,15 @@ READERS: dict[str, Reader] = {
     "lexicon": Reader(
         lambda: {".txt": b"# words\npear\tP EH R\n", ".xz": lzma.compress(b"pear\tP EH R\napple\tAE P AH L\n")},
         Lexicon.read,
-        (LexiconError,),
+        (UsageError,),
     ),
     "cmudict": Reader(lambda: {".txt": b";;; x\npear  P EH1 R # x\npear(1)  P AE1 R\n"}, read_lexicon, (ValueError,)),
-    "hotwords": Reader(lambda: {".txt": b"snow boy\t6\npear\n"}, read_hotwords, (HotwordError,)),
-    "commands": Reader(lambda: {".txt": b"lights on\nlights off\n"}, read_commands, (HotwordError,)),
+    "hotwords": Reader(lambda: {".txt": b"snow boy\t6\npear\n"}, read_hotwords, (UsageError,)),
+    "commands": Reader(lambda: {".txt": b"lights on\nlights off\n"}, read_commands, (UsageError,)),
     "text": Reader(
-        lambda: {".txt": b"an apple\n", ".xz": lzma.compress(b"an apple\n")}, lambda p: read_lines(str(p)), (TextError,)
+        lambda: {".txt": b"an apple\n", ".xz": lzma.compress(b"an apple\n")},
+        lambda p: read_lines(str(p)),
+        (UsageError,),
     ),
     "configuration": Reader(lambda: {".toml": CONFIG.encode()}, lambda p: read_config(p, None), (Error,)),
     "websocket": Reader(lambda: {".json": json.dumps(START).encode()}, _start_message, (_Refused,)),

@@ -13,13 +13,14 @@ from asr import audio
 from asr.attention.joint import AttentionJudge, JointModel
 from asr.audio import Recording
 from asr.cli import main
+from asr.errors import UsageError
 from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
 from asr.model.network.ctc import save_model
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.base import Hypothesis
 from asr.search.decoder import DecoderOptions
-from asr.search.options import WeightError, Weights
+from asr.search.options import Weights
 
 DATA = Path(__file__).parent / "data"
 CLIPS = [json.loads(line) for line in (DATA / "clips.jsonl").open()]
@@ -83,7 +84,7 @@ def test_the_packaged_decoder_judges_real_speech():
 
 def test_a_search_is_needed_and_a_decoder(tmp_path):
     for decoder in (DecoderOptions(beam=1), DecoderOptions(commands=("yes",))):
-        with pytest.raises(WeightError, match="nothing to rescore"):
+        with pytest.raises(UsageError, match="nothing to rescore"):
             asr.load("english", RecognizerOptions(decoder, attention=True))
     save_model(JointModel(), tmp_path / "bare.safetensors", {})
     with pytest.raises(CheckpointError, match="bare.safetensors has no attention decoder"):

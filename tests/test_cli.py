@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio.vad import SpeechDetector, VadError
+from asr.audio.vad import SpeechDetector
 from asr.cli import main
 from asr.commands import transcribe
 from asr.commands.terminal import Bar
+from asr.errors import UsageError
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.hotwords import Hotword, HotwordError
+from asr.search.hotwords import Hotword
 from asr.text import normalise
 
 DATA = Path(__file__).parent / "data"
@@ -147,7 +148,7 @@ def test_what_cannot_start_says_why(capsys, arguments, sentence):
 
 def test_a_damaged_voice_activity_detector_is_one_sentence(capsys, monkeypatch, tmp_path):
     def load() -> None:
-        raise VadError("vad.safetensors is damaged")
+        raise UsageError("vad.safetensors is damaged")
 
     monkeypatch.setattr(SpeechDetector, "load", load)
     (tmp_path / "text").write_text("yes")
@@ -205,7 +206,7 @@ def test_no_beam_and_hotwords_without_a_search_are_refused():
     with pytest.raises(ValueError, match="one prefix at least"):
         DecoderOptions(beam=0)
     for other in ({"beam": 1}, {"commands": ("go",)}):
-        with pytest.raises(HotwordError, match="hotwords need a search"):
+        with pytest.raises(UsageError, match="hotwords need a search"):
             DecoderOptions(hotwords=(Hotword("zork"),), **other)
 
 

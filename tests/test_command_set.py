@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import asr
 from asr.cli import main
+from asr.errors import UsageError
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.hotwords import CommandSet, HotwordError, pronounced
+from asr.search.hotwords import CommandSet, pronounced
 from asr.search.lexicon import Lexicon
-from asr.search.options import WeightError, Weights
+from asr.search.options import Weights
 from asr.text import Alphabet
 
 DATA = Path(__file__).parent / "data"
@@ -70,7 +71,7 @@ def test_always_a_command_or_nothing(seed, sharpness):
 
 def test_unknown_words_are_pronounced_and_no_commands_refused():
     assert pronounced("go stahp", LEXICON_OF_ALL)[0].startswith("G OW S T")
-    with pytest.raises(HotwordError, match="no commands"):
+    with pytest.raises(UsageError, match="no commands"):
         CommandSet([], ALPHABET, PHONEMES, LEXICON_OF_ALL, 2.5)
 
 
@@ -102,7 +103,7 @@ def test_a_command_is_as_sure_as_a_given_word():
     assert transcript.text == first["text"]
     assert np.mean([w.confidence for s in transcript.segments for w in s.words]) > 0.8
     assert len(recognizer.decoder.pronounced(first["text"])) == len(first["text"].split())
-    with pytest.raises(WeightError, match="search \\(commands\\) has no weight called lm"):
+    with pytest.raises(UsageError, match="search \\(commands\\) has no weight called lm"):
         asr.load(options=asr.RecognizerOptions(replace(wanted, weights=Weights(lm=1.0))))
 
 

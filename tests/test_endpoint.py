@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.audio.vad import STEP, Segmenter, VadError
+from asr.audio.vad import STEP, Segmenter
 from asr.commands.listen import METER_FLOOR_DB, bar, level
+from asr.errors import UsageError
 from asr.live.stream import MAX_LAG_S, Pace
 from asr.live.utterance import EndpointOptions
 
@@ -71,7 +72,7 @@ def test_what_is_sure_stays_in_the_segment(runs, silence):
     ],
 )
 def test_settings_that_make_no_sense(settings, words):
-    with pytest.raises(VadError, match=words):
+    with pytest.raises(UsageError, match=words):
         EndpointOptions(**settings)
 
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.cli import main
+from asr.errors import UsageError
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.search.base import SearchOptions
-from asr.search.hotwords import Hotword, HotwordError, HotwordScorer, read_commands, read_hotwords
+from asr.search.hotwords import Hotword, HotwordScorer, read_commands, read_hotwords
 from asr.search.letters import UNLISTED_LN, HotwordLanguageModel, LetterSearch
 from asr.search.lexicon import compounds, guess
 from asr.search.tree import LexiconSearch
@@ -133,7 +134,7 @@ def test_every_word_can_be_pronounced(word):
 def test_bad_files_are_told_in_a_sentence(tmp_path, capsys, text, message):
     file = tmp_path / "words.txt"
     file.write_text(text, "utf-8")
-    with pytest.raises(HotwordError, match=message):
+    with pytest.raises(UsageError, match=message):
         read_hotwords(file)
     assert main(["transcribe", "x.wav", "--hotwords", str(file)]) == 2
     said = capsys.readouterr().err
@@ -159,7 +160,7 @@ def test_lists_come_from_pipes_standard_input_and_xz(tmp_path, monkeypatch):
 
 def test_hotwords_from_python_have_the_rules_of_the_file():
     assert "zork" in HotwordScorer([Hotword("Zork")])
-    with pytest.raises(HotwordError, match="'9 lives': the alphabet has no '9'"):
+    with pytest.raises(UsageError, match="'9 lives': the alphabet has no '9'"):
         HotwordScorer([Hotword("9 lives")])
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.errors import UsageError
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.native import search as native
 from asr.search.letter_to_sound import LetterToSound, letter_to_sound
-from asr.search.lexicon import Lexicon, LexiconError, Pronunciations, guess, open_packed
+from asr.search.lexicon import Lexicon, Pronunciations, guess, open_packed
 from asr.search.lexicon import packaged as lexicon
 from recipes.language_model.letter_to_sound import aligned, distance, first_costs, paired
 from recipes.language_model.lexicon import acronyms, both_ways, save
@@ -81,7 +82,7 @@ def test_other_phonemes_and_own_words():
         a, b = found.coded(order), expected.coded(order)
         assert a.strings() == b.strings()
         assert sorted(a.words[w] for w in a.word) == sorted(b.words[w] for w in b.word)
-    with pytest.raises(LexiconError, match="phoneme"):
+    with pytest.raises(UsageError, match="phoneme"):
         packed.coded(PHONEMES[1:])
 
 
@@ -90,9 +91,9 @@ def test_damaged_files_are_refused(tmp_path):
     data = (tmp_path / "a.npz").read_bytes()
     for broken in (b"", data[:100], data[:-40], b"PK" + bytes(200)):
         (tmp_path / "b.npz").write_bytes(broken)
-        with pytest.raises(LexiconError, match="damaged"):
+        with pytest.raises(UsageError, match="damaged"):
             open_packed(tmp_path / "b.npz")
-    with pytest.raises(LexiconError, match="no lexicon"):
+    with pytest.raises(UsageError, match="no lexicon"):
         open_packed(tmp_path / "none.npz")
 
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 import asr
 from asr.cli import main
+from asr.errors import UsageError
 from asr.language import arpa
 from asr.language.kneser_ney import TrainingOptions, train
 from asr.model.onnx import load_model
 from asr.search.base import LexiconOptions
 from asr.search.decoder import Decoder
 from asr.search.hotwords import Hotword
-from asr.search.lexicon import Lexicon, LexiconError, packaged
+from asr.search.lexicon import Lexicon, packaged
 from asr.search.options import DecoderOptions
 from asr.search.tree import LexiconSearch
 from recipes.language_model.lexicon import inflected
@@ -187,22 +188,22 @@ def test_the_prior_is_divided_out(lm):
     options = LexiconOptions(prior_weight=1.0)
     assert text_of(LexiconSearch(PHONEMES, LEXICON, lm, options), shy) == ""
     assert text_of(LexiconSearch(PHONEMES, LEXICON, lm, options, log_prior), shy).startswith("p")
-    with pytest.raises(LexiconError, match="prior"):
+    with pytest.raises(UsageError, match="prior"):
         LexiconSearch(PHONEMES, LEXICON, lm, options, log_prior[:3])
 
 
 def test_bad_lexicons_and_shapes(search, lm, tmp_path):
-    with pytest.raises(LexiconError, match="'OY'"):
+    with pytest.raises(UsageError, match="'OY'"):
         LexiconSearch(PHONEMES, [("boy", "B OY")], lm)
-    with pytest.raises(LexiconError, match="no words"):
+    with pytest.raises(UsageError, match="no words"):
         LexiconSearch(PHONEMES, [], lm)
-    with pytest.raises(LexiconError, match="no lexicon"):
+    with pytest.raises(UsageError, match="no lexicon"):
         Lexicon.read(tmp_path / "none.txt")
     (tmp_path / "bad.txt").write_text("pear\n")
-    with pytest.raises(LexiconError, match="TAB"):
+    with pytest.raises(UsageError, match="TAB"):
         Lexicon.read(tmp_path / "bad.txt")
     (tmp_path / "bad.txt.xz").write_text("pear")
-    with pytest.raises(LexiconError, match="damaged"):
+    with pytest.raises(UsageError, match="damaged"):
         Lexicon.read(tmp_path / "bad.txt.xz")
     with pytest.raises(ValueError, match="shape"):
         search(np.zeros((3, 5), np.float32))
@@ -275,9 +276,9 @@ def test_hotwords_are_pronounced_as_ones_own_lexicon_says():
     decoder = Decoder(model, card, options)
     assert decoder.pronounced("hdmi") == [[1 + model.options.phonemes.index(p) for p in "HH AH D M IY".split()]]
     assert decoder.pronounced("zork") != [] == decoder.pronounced("zorkmid")
-    with pytest.raises(LexiconError, match="has the phoneme 'Q'"):
+    with pytest.raises(UsageError, match="has the phoneme 'Q'"):
         Decoder(model, card, DecoderOptions(pronunciations=(("hdmi", "Q"),)))
-    with pytest.raises(LexiconError, match="no phonemes are searched"):
+    with pytest.raises(UsageError, match="no phonemes are searched"):
         Decoder(model, card, DecoderOptions(lexicon=False, pronunciations=(("hdmi", "HH"),)))
     commands = Decoder(model, card, DecoderOptions(commands=("hdmi",), pronunciations=(("hdmi", "HH AH D"),)))
     assert len(commands.pronounced("hdmi")[0]) == 3

@@ -10,10 +10,11 @@ import random
 import numpy as np
 import pytest
 
+from asr.errors import UsageError
 from asr.language import arpa
 from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
-from asr.language.ngram import SPECIAL, NgramError, load, log_prob, perplexity, save
-from asr.language.open import LanguageError, open_language, with_spoken_words
+from asr.language.ngram import SPECIAL, load, log_prob, perplexity, save
+from asr.language.open import open_language, with_spoken_words
 from asr.model.onnx import load_model
 from asr.search.decoder import Decoder
 from asr.search.options import DecoderOptions
@@ -152,23 +153,23 @@ GOOD = "\\data\\\nngram 1=2\nngram 2=1\n\n\\1-grams:\n-1 <s> 0\n-1 a 0\n\n\\2-gr
 def test_bad_arpa_files_are_refused(tmp_path, text, says):
     path = tmp_path / "bad.arpa"
     path.write_text(text)
-    with pytest.raises(NgramError, match=says):
+    with pytest.raises(UsageError, match=says):
         arpa.read(path)
 
 
 def test_unreadable_files(tmp_path, model):
-    with pytest.raises(NgramError, match="no ARPA file"):
+    with pytest.raises(UsageError, match="no ARPA file"):
         arpa.read(tmp_path / "none.arpa")
     (tmp_path / "latin.arpa").write_bytes(b"\\data\\\n\xe9\n")
-    with pytest.raises(NgramError, match="not UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         arpa.read(tmp_path / "latin.arpa")
-    with pytest.raises(NgramError, match="no language model"):
+    with pytest.raises(UsageError, match="no language model"):
         load(tmp_path / "none.npz")
     save(model, tmp_path / "a.npz")
     whole = (tmp_path / "a.npz").read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"text", whole[:400] + b"!" * 50 + whole[450:]):
         (tmp_path / "a.npz").write_bytes(damaged)
-        with pytest.raises(NgramError, match="damaged"):
+        with pytest.raises(UsageError, match="damaged"):
             load(tmp_path / "a.npz")
 
 
@@ -197,9 +198,9 @@ def test_states_with_the_same_future_are_equal(model):
 
 
 def test_no_words_and_bad_options():
-    with pytest.raises(NgramError, match="no words"):
+    with pytest.raises(UsageError, match="no words"):
         train(["", " "])
-    with pytest.raises(NgramError, match="may not fall"):
+    with pytest.raises(UsageError, match="may not fall"):
         train(["a"], TrainingOptions(min_counts=(1, 2, 1)))
 
 
@@ -223,7 +224,7 @@ def test_arpa_of_other_toolkits(tmp_path, packed):
     assert open_language(str(path)).knows("a")
     if packed:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(NgramError, match="cut off or damaged"):
+        with pytest.raises(UsageError, match="cut off or damaged"):
             arpa.read(path)
 
 
@@ -237,7 +238,7 @@ def test_words_in_capitals_are_read_as_the_recogniser_writes_them(caplog):
     first, second = (record.getMessage() for record in caplog.records)
     assert first.startswith("capitals: 2 of 10 words are read in lower case")
     assert "capitals: 3 of 10 words cannot be recognised" in second
-    with pytest.raises(LanguageError, match="no word of numbers can be recognised"):
+    with pytest.raises(UsageError, match="no word of numbers can be recognised"):
         with_spoken_words(train(["1 2 3"], TrainingOptions(order=1, min_word=1, min_counts=(1,))), "numbers")
     plain = train(["a tree"], TrainingOptions(order=1, min_word=1, min_counts=(1,)))
     assert with_spoken_words(plain, "plain") is plain and len(caplog.records) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.errors import UsageError
 from asr.language import kneser_ney, numbered_text
 from asr.language.counts import count
 from asr.language.kneser_ney import (
@@ -21,7 +22,7 @@ from asr.language.kneser_ney import (
     select,
     train,
 )
-from asr.language.ngram import SPECIAL, NgramError, NgramModel, load, log_prob, perplexity, save
+from asr.language.ngram import SPECIAL, NgramModel, load, log_prob, perplexity, save
 from asr.language.numbered_text import Vocabulary
 from asr.language.packed import pack, quantise, unpack
 from recipes.language_model.mixture import fitted, mix, opened, same_words
@@ -91,7 +92,7 @@ def test_killed_anywhere_it_goes_on(tmp_path, small, monkeypatch, after):
 
 def test_a_folder_of_other_settings_is_refused(tmp_path):
     counted(corpus(20), TrainingOptions(order=2), tmp_path)
-    with pytest.raises(NgramError, match="other settings"):
+    with pytest.raises(UsageError, match="other settings"):
         counted(corpus(20), TrainingOptions(order=3), tmp_path)
 
 
@@ -99,7 +100,7 @@ def test_lines_without_words_are_told_of(tmp_path):
     lines = ["a b", "12 13 14", "", "c"]
     found = counted(lines, TrainingOptions(order=2), tmp_path, prepare=lambda line: line.strip("1234 "))
     assert vars(found.unused) == {"read": 4, "lines": 2, "words": 3}
-    with pytest.raises(NgramError, match="no words"):
+    with pytest.raises(UsageError, match="no words"):
         counted(["", " "], TrainingOptions(), tmp_path / "none")
 
 
@@ -166,7 +167,7 @@ def test_weights_by_em():
 
 
 def test_models_of_different_orders_are_not_mixed():
-    with pytest.raises(NgramError, match="same order"):
+    with pytest.raises(UsageError, match="same order"):
         same_words([train(corpus(20), TrainingOptions(order=n)) for n in (2, 3)])
 
 

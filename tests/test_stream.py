@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import asr
 from asr import audio
 from asr.audio.features import SamplesError
+from asr.errors import UsageError
 from asr.live import Listener, ListenerOptions
-from asr.live.stream import Result, StreamError
+from asr.live.stream import Result
 from asr.live.utterance import EndpointOptions
 from asr.recognizer import Recognizer, RecognizerOptions
 from asr.search.decoder import DecoderOptions
@@ -181,10 +182,10 @@ def test_whole_numbers_are_scaled(greedy):
 
 def test_misuse_is_told(greedy):
     stream = Listener(greedy).stream()
-    with pytest.raises(StreamError, match="one channel"):
+    with pytest.raises(UsageError, match="one channel"):
         stream.feed(np.zeros((100, 2), np.float32))
     assert stream.feed(np.zeros(0, np.float32)) == stream.flush() == []
-    with pytest.raises(StreamError, match="ended"):
+    with pytest.raises(UsageError, match="ended"):
         stream.feed(np.zeros(100, np.float32))
 
 

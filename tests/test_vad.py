@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.audio.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector, VadError
+from asr.audio.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector
+from asr.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_damaged_weights_are_reported_in_one_sentence(tmp_path, content):
     path = tmp_path / "vad.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(VadError, match="holds no speech detector"):
+    with pytest.raises(UsageError, match="holds no speech detector"):
         SpeechDetector.load(path)
 
 
@@ -197,5 +198,5 @@ def test_long_speech_is_cut_in_its_deepest_dip_and_flagged():
     "wrong", [{"on": 0.2, "off": 0.4}, {"on": 1.5}, {"padding": 1.0, "min_silence": 0.5}, {"max_length": 1.0}]
 )
 def test_options_that_contradict_each_other_are_refused(wrong):
-    with pytest.raises(VadError):
+    with pytest.raises(UsageError):
         SegmenterOptions(**wrong)

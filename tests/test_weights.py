@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asr
+from asr.errors import UsageError
 from asr.model.checkpoint import CheckpointError, locate, update_card
 from asr.model.network.ctc import load_network
 from asr.search.decoder import Decoder, DecoderOptions
-from asr.search.options import DEFAULTS, NAMES, WeightError, Weights, read_weights, weights_for
+from asr.search.options import DEFAULTS, NAMES, Weights, read_weights, weights_for
 from recipes.english import tune
 from recipes.english.candidates import Candidates
 
@@ -48,7 +49,7 @@ def test_weights_are_read_as_they_are_written(weights):
     ],
 )
 def test_bad_weights_are_one_sentence(text, said):
-    with pytest.raises(WeightError, match=said) as caught:
+    with pytest.raises(UsageError, match=said) as caught:
         read_weights(text)
     assert "\n" not in str(caught.value)
 
@@ -59,7 +60,7 @@ def test_a_search_has_the_users_weights_or_the_cards_or_defaults():
     assert (found.lm, found.rnn, found.letters) == (2.0, 0.2, DEFAULTS["lexicon"].letters)
     assert weights_for("letters", Weights(), card) == DEFAULTS["letters"]
     assert weights_for("lexicon", Weights(), {}) == DEFAULTS["lexicon"]
-    with pytest.raises(WeightError, match="letters alone.* no weight called lm, only: prior, attention"):
+    with pytest.raises(UsageError, match="letters alone.* no weight called lm, only: prior, attention"):
         weights_for("letters alone", Weights(lm=1.0), card)
 
 

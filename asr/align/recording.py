@@ -12,7 +12,7 @@ import numpy as np
 
 from asr.align.segment import WordAligner
 from asr.align.words import Aligned, AlignError, Evidence, SymbolAlignment, align_symbols, around, spelt
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.model.streaming import Posteriors
 from asr.search.decoder import Decoder
 from asr.text import BLANK, normalise
@@ -24,10 +24,6 @@ MAX_LISTED = 3  # words named in a message
 NO_EVIDENCE = Evidence(-10.0, -10.0, -10.0, 1.0, -10.0, -10.0, 0.0, 0.0)  # speaks for a word that had no room
 
 
-class ScriptError(Error, ValueError):
-    """The text cannot be aligned; the message is one sentence for the user."""
-
-
 @dataclass(frozen=True)
 class Token:
     """A word as it is written, and the words that are said."""
@@ -37,7 +33,7 @@ class Token:
 
 
 def tokens(text: str) -> list[Token]:
-    """The words of a text; punctuation that stands alone is left out. Raises ScriptError."""
+    """The words of a text; punctuation that stands alone is left out. Raises UsageError."""
     found, wrong = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         for written in line.split():
@@ -47,12 +43,12 @@ def tokens(text: str) -> list[Token]:
                 found.append(Token(written, tuple(said)))
     if wrong:
         more = f" and {len(wrong) - MAX_LISTED} more" if len(wrong) > MAX_LISTED else ""
-        raise ScriptError(
+        raise UsageError(
             f"the text has what cannot be aligned: {', '.join(wrong[:MAX_LISTED])}{more}; "
             'write it in letters a to z as it is said, for example "twenty" for "20" and "and" for "&"'
         )
     if not found:
-        raise ScriptError("the text has no words: there is nothing to align")
+        raise UsageError("the text has no words: there is nothing to align")
     return found
 
 

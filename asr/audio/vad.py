@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.audio.features import BAD_SAMPLES, FRAMES_PER_SECOND, LogMel, clean_samples
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.numpy_gru import gru, sigmoid
 
 _log = logging.getLogger(__name__)
@@ -26,10 +26,6 @@ TENSORS = (
     *("gru.w_x", "gru.b_x", "gru.w_h", "gru.b_h"),  # (H, 3H) and (3H,): reset, update, new
     *("out.weight", "out.bias"),  # (H,), ()
 )
-
-
-class VadError(Error, ValueError):
-    """The weights cannot be used, or options contradict each other; the text says what to do."""
 
 
 class DetectorState(NamedTuple):
@@ -54,14 +50,14 @@ class SpeechDetector:
     @classmethod
     @cache
     def load(cls, path: Path = PACKAGED) -> SpeechDetector:
-        """Read the packaged weights, or those at ``path``. Raises VadError when they are damaged."""
+        """Read the packaged weights, or those at ``path``. Raises UsageError when they are damaged."""
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = json.loads((file.metadata() or {}).get("vad", "{}"))
                 return cls({name: file.get_tensor(name) for name in TENSORS}, metadata)
         except (OSError, SafetensorError, ValueError) as error:
             message = f"{path} holds no speech detector ({error}): reinstall, or name another file"
-            raise VadError(message) from error
+            raise UsageError(message) from error
 
     def start(self) -> DetectorState:
         hidden = np.zeros(len(self._t["gru.w_h"]), np.float32)
@@ -116,7 +112,7 @@ class VoiceActivity:
     """
 
     def __init__(self, frontend: LogMel, detector: SpeechDetector | None = None):
-        """Without a detector, the packaged one. Raises VadError when it is damaged."""
+        """Without a detector, the packaged one. Raises UsageError when it is damaged."""
         self._frontend, self._detector = frontend, detector or SpeechDetector.load()
 
     def over(self, blocks: Iterable[np.ndarray]) -> Iterator[Activity]:
@@ -154,7 +150,7 @@ class VoiceActivity:
 
 @dataclass(frozen=True)
 class SegmenterOptions:
-    """From probabilities of speech to segments: hysteresis, padding, cuts. Raises VadError."""
+    """From probabilities of speech to segments: hysteresis, padding, cuts. Raises UsageError."""
 
     on: float = 0.2  # speech begins at this probability
     off: float = 0.12  # and lasts while the probability stays above this one
@@ -165,11 +161,11 @@ class SegmenterOptions:
 
     def __post_init__(self):
         if not 0 < self.off <= self.on < 1:
-            raise VadError(f"voice activity needs 0 < off <= on < 1, not off={self.off}, on={self.on}")
+            raise UsageError(f"voice activity needs 0 < off <= on < 1, not off={self.off}, on={self.on}")
         if not 0 <= self.padding <= self.min_silence:
-            raise VadError("padding must lie between 0 and min_silence: it is taken from that silence")
+            raise UsageError("padding must lie between 0 and min_silence: it is taken from that silence")
         if self.max_length < 2 * (self.padding + self.min_silence) + 1:
-            raise VadError("max_length must leave room for 1 s of speech beside padding and min_silence")
+            raise UsageError("max_length must leave room for 1 s of speech beside padding and min_silence")
 
     @property
     def padding_steps(self) -> int:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, TextIO
 
 from asr import audio
-from asr.align.recording import ScriptError, Token, tokens
+from asr.align.recording import Token, tokens
 from asr.commands.terminal import add_model, fail, say
 from asr.files import read_text
 from asr.transcript import FORMATS, Segment, Transcript, Word, Writer
@@ -52,7 +52,7 @@ def align(options: argparse.Namespace) -> int:
     """Exit status 0 when the text was found in the audio, 1 when it was not or the audio is bad, 2 on a bad start."""
     if options.audio == options.text == audio.STDIN:
         return fail("audio and text cannot both be standard input: give one of them as a file")
-    script = tokens(read_text(options.text, ScriptError))
+    script = tokens(read_text(options.text))
     from asr.align.words import AlignError
     from asr.recognizer import load
 

@@ -35,10 +35,6 @@ _ONE = Lock()  # a worker does one file at a time, however many threads it has
 Outcome = Transcript | audio.AudioError
 
 
-class ClusterError(Error):
-    """A cluster cannot be used; the message is one sentence for the user."""
-
-
 @dataclass(frozen=True)
 class Order:
     """All that a worker needs to do what this machine would do."""
@@ -150,11 +146,11 @@ def _sorted(outcomes: Iterable[tuple[int, str, Outcome]]) -> Iterator[tuple[int,
 
 
 def connect(address: str, order: Order) -> Cluster:
-    """To the scheduler at HOST:PORT, whose workers have loaded the model by then. Raises ClusterError."""
+    """To the scheduler at HOST:PORT, whose workers have loaded the model by then. Raises Error."""
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise ClusterError("--cluster needs dask.distributed: pip install 'asr[cluster]'") from None
+        raise Error("--cluster needs dask.distributed: pip install 'asr[cluster]'") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in sentences
     try:
         # A Client waits without end for a first answer, and one that failed to start can lock up those after it.
@@ -163,9 +159,7 @@ def connect(address: str, order: Order) -> Cluster:
     except OSError:
         client = None
     if client is None:
-        raise ClusterError(
-            f"no scheduler answers at {address}: start one with `dask scheduler` and give the address it shows"
-        )
+        raise Error(f"no scheduler answers at {address}: start one with `dask scheduler` and give the address it shows")
     try:
         _prepare(client, order, address)
     except BaseException:
@@ -198,18 +192,18 @@ def model_path(model: str) -> str:
 
 
 def _prepare(client: Client, order: Order, address: str) -> None:
-    """See to it that scheduler and workers have this package, and the workers the model. Raises ClusterError."""
+    """See to it that scheduler and workers have this package, and the workers the model. Raises Error."""
     try:
         client.wait_for_workers(1, timeout=CONNECT)
     except TimeoutError:
-        raise ClusterError(f"the scheduler {address} has no workers: start some with `dask worker {address}`") from None
+        raise Error(f"the scheduler {address} has no workers: start some with `dask worker {address}`") from None
     version = "asr:__version__"  # asked for by the standard library's means: the package may be missing there
     _same({f"the scheduler {address}": _or_error(client.run_on_scheduler, pkgutil.resolve_name, version)})
     found = client.run(pkgutil.resolve_name, version, on_error="return")
     _same({f"the worker {worker}": other for worker, other in found.items()})
     for worker, error in client.run(prepare, order, on_error="return").items():
         if error:
-            raise ClusterError(f"the worker {worker} cannot begin: {_first_line(error)}")
+            raise Error(f"the worker {worker} cannot begin: {_first_line(error)}")
 
 
 def _or_error(function: Any, *arguments: Any) -> Any:
@@ -222,9 +216,9 @@ def _or_error(function: Any, *arguments: Any) -> Any:
 def _same(versions: dict[str, str | Exception]) -> None:
     for who, version in versions.items():
         if isinstance(version, ImportError):
-            raise ClusterError(f"{who} has no package `asr`: install asr {__version__} in its environment")
+            raise Error(f"{who} has no package `asr`: install asr {__version__} in its environment")
         if version != __version__:
-            raise ClusterError(f"{who} has asr {version}, this machine {__version__}: install the same on both")
+            raise Error(f"{who} has asr {version}, this machine {__version__}: install the same on both")
 
 
 def _first_line(error: object) -> str:

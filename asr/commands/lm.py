@@ -6,6 +6,7 @@ import argparse
 import itertools
 import math
 import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,16 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from asr.commands.terminal import positive, say
-from asr.files import STDIN, UNUSABLE, TextError, as_spoken, each_line, read_lines, spoken
+from asr.commands.terminal import number, positive, say
+from asr.errors import UsageError
+from asr.files import STDIN, UNUSABLE, as_spoken, each_line, read_lines, spoken
 from asr.language import arpa, kneser_ney, ngram
 from asr.language.counts import count
 from asr.language.ngram import NgramModel
 from asr.language.numbered_text import NoWords, Unused
-from asr.language.open import DEFAULT, LanguageError, open_language, per_token, sample, spaced
+from asr.language.open import DEFAULT, open_language, per_token, sample, spaced
 from asr.text import normalise
 
 LN10 = math.log(10)
+ABOVE_0 = number(sys.float_info.max, "not a number above 0")
 CHARACTERS = 6  # in the longest n-grams of a model of characters, by default
 NGRAM = ("order", "min_word", "min_counts", "max_ngrams", "work")  # options of one kind of model only
 RNN = ("cell", "hidden", "epochs")
@@ -44,7 +47,7 @@ def add_lm(p: argparse.ArgumentParser) -> None:
     speak.set_defaults(run=say_sentences)
     speak.add_argument("--count", type=positive, default=5, metavar="N", help="sentences (default: 5)")
     speak.add_argument("--words", type=positive, default=30, metavar="N", help="at most, or characters (default: 30)")
-    speak.add_argument("--temperature", type=_above_zero, default=1.0, metavar="T", help="below 1 tamer, above odder")
+    speak.add_argument("--temperature", type=ABOVE_0, default=1.0, metavar="T", help="below 1 tamer, above odder")
     speak.add_argument("--seed", type=int, metavar="N", help="the same sentences again")
     for q in (score, whole, speak):
         q.add_argument("--model", default=DEFAULT, metavar="NAME", help="packaged (english-lm, english-rnn) or a file")
@@ -69,7 +72,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     r.add_argument("--rnn", action="store_true", help="train one; the same command again goes on where it was stopped")
     r.add_argument("--cell", choices=("gru", "lstm", "peephole"), help="(default: gru)")
     r.add_argument("--hidden", type=positive, metavar="N", help="size of the state (default: 384)")
-    r.add_argument("--epochs", type=_above_zero, metavar="N", help="times through the text (default: 4)")
+    r.add_argument("--epochs", type=ABOVE_0, metavar="N", help="times through the text (default: 4)")
     p.set_defaults(run=train)
 
 
@@ -77,36 +80,27 @@ def _add_raw(p: argparse.ArgumentParser) -> None:
     p.add_argument("--raw", action="store_true", help="take text as it is, not lower-cased and cut to a-z and '")
 
 
-def _above_zero(text: str) -> float:
-    try:
-        if 0 < float(text) < math.inf:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-
-
 def train(options: argparse.Namespace) -> None:
     _check(options)
     if options.text.count(STDIN) > 1:
-        raise TextError("standard input can be read once only: name - once")
+        raise UsageError("standard input can be read once only: name - once")
     try:
         train_rnn(options) if options.rnn else train_ngram(options)
     except OSError as error:
-        raise TextError(f"cannot write {options.output}: {error.strerror}") from None
+        raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
 
 
 def _check(options: argparse.Namespace) -> None:
     """Before the work, not after it."""
     if others := _given(options, NGRAM if options.rnn else RNN):
         names = ", ".join("--" + name.replace("_", "-") for name in others)
-        raise LanguageError(f"{names}: not for {'a recurrent' if options.rnn else 'an n-gram'} model; leave it out")
+        raise UsageError(f"{names}: not for {'a recurrent' if options.rnn else 'an n-gram'} model; leave it out")
     path, wanted = options.output, (".safetensors",) if options.rnn else (".npz", ".arpa")
     if path.suffix not in wanted:
         kind = "a recurrent model" if options.rnn else "an n-gram model"
-        raise TextError(f"cannot write {kind} to {path}: give a name that ends in {' or '.join(wanted)}")
+        raise UsageError(f"cannot write {kind} to {path}: give a name that ends in {' or '.join(wanted)}")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise TextError(f"cannot write {path}: name a file in a folder that exists and can be written to")
+        raise UsageError(f"cannot write {path}: name a file in a folder that exists and can be written to")
 
 
 def _given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -126,10 +120,10 @@ def train_ngram(options: argparse.Namespace) -> None:
         try:
             counts = count(lines, made.order, made.vocabulary, Path(folder), _prepared(options))
         except NoWords:
-            raise TextError(UNUSABLE) from None
+            raise UsageError(UNUSABLE) from None
         model = kneser_ney.from_counts(counts, made)
     _say_unused(counts.unused, options.raw)
-    write_model(model, options.output)
+    (arpa.write if options.output.suffix == ".arpa" else ngram.save)(model, options.output)
     say(f"{options.output}: {_sizes(model)}, from {counts.unused.read - counts.unused.lines} lines")
 
 
@@ -143,11 +137,6 @@ def _say_unused(unused: Unused, raw: bool) -> None:
     if unused.lines:
         why = "nothing is left of them" if raw else "they hold digits, or no letters"
         say(f"{unused.lines} of {unused.read} lines left out, {unused.words} words: {why}")
-
-
-def write_model(model: NgramModel, path: Path) -> None:
-    """As the name of the file says."""
-    (arpa.write if path.suffix == ".arpa" else ngram.save)(model, path)
 
 
 def _sizes(model: NgramModel) -> str:

@@ -50,7 +50,6 @@ class Folder(Output):
                 self._targets[row["source"]] = row["result"]
 
     def claim(self, source: str, place: str) -> None:
-        """Give an input the name of its result: by its place (the path below the folder it was found in)."""
         key = _key(source)
         self._stamps[key] = _stamp(source)
         if key in self._targets and source != audio.STDIN:
@@ -72,7 +71,6 @@ class Folder(Output):
             number += 1
 
     def is_done(self, source: str) -> bool:
-        """Is there a whole result of this very input, unchanged, with the same settings?"""
         row = self._rows[self._targets[_key(source)]]
         return source != audio.STDIN and row == self._row(source) and (self._folder / row["result"]).is_file()
 

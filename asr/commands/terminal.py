@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.errors import UsageError
+
 if TYPE_CHECKING:
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
@@ -34,6 +36,21 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def number(most: float, otherwise: str) -> Callable[[str], float]:
+    """The type of an option for a number above 0. otherwise: what anything else, or more than the most, is said to be.
+
+    NaN is refused, and so is infinity.
+    """
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if 0 < (value := float(text)) <= most:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is {otherwise}")
+
+    return read
 
 
 def milliseconds(most: int) -> Callable[[str], float]:
@@ -149,26 +166,16 @@ def add_expectations(p: argparse.ArgumentParser) -> None:
     p.add_argument("--lexicon", metavar="FILE", help="how words are pronounced: lines of a word, a tab, phonemes")
     p.add_argument(
         "--rejection",
-        type=_threshold,
+        type=number(100, "not a threshold: give a number above 0, at most 100"),
         metavar="X",
         help="with --commands: how far speech may be from a command; less rejects more (default: 2.5)",
     )
 
 
-def _threshold(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a threshold: give a number above 0, at most 100")
-    return value
-
-
 def recognizer_options(
     options: argparse.Namespace, decoder: DecoderOptions | None = None, **others: Any
 ) -> RecognizerOptions:
-    """decoder: its other options; others: the recogniser's. Raises HotwordError, of one sentence."""
+    """decoder: its other options; others: the recogniser's. Raises UsageError, of one sentence."""
     from asr.recognizer import RecognizerOptions
     from asr.search.decoder import DecoderOptions
 
@@ -177,11 +184,11 @@ def recognizer_options(
 
 
 def _expectations(options: argparse.Namespace) -> dict[str, Any]:
-    from asr.search.hotwords import HotwordError, read_commands, read_hotwords
+    from asr.search.hotwords import read_commands, read_hotwords
     from asr.search.lexicon import Lexicon
 
     if options.rejection and not options.commands:
-        raise HotwordError("--rejection needs --commands FILE: it says what is none of the commands")
+        raise UsageError("--rejection needs --commands FILE: it says what is none of the commands")
     found: dict[str, Any] = {}
     if options.lexicon:
         found["pronunciations"] = tuple(Lexicon.read(options.lexicon).pairs())
@@ -205,13 +212,13 @@ def add_say_how(p: argparse.ArgumentParser) -> None:
 
 def say_how(options: argparse.Namespace) -> int:
     from asr.search.hotwords import spelt
-    from asr.search.lexicon import Lexicon, LexiconError, packaged
+    from asr.search.lexicon import Lexicon, packaged
 
     own = Lexicon.read(options.lexicon) if options.lexicon else Lexicon()
     words = [word for text in options.words for word in spelt(text, repr(text)).split()]
     if strange := [p for p in own.phonemes if p not in packaged().phonemes]:
         known = " ".join(packaged().phonemes)
-        raise LexiconError(f"{options.lexicon} has the phoneme {strange[0]!r}, which is none of {known}")
+        raise UsageError(f"{options.lexicon} has the phoneme {strange[0]!r}, which is none of {known}")
     lexicon = packaged().overridden(own)
     for word in words:
         for way, source in lexicon.explained(word):

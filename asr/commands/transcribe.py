@@ -243,13 +243,13 @@ def _load(options: argparse.Namespace):
 
 
 def _decoder(options: argparse.Namespace) -> DecoderOptions:
-    """Raises asr.search.options.WeightError."""
+    """Raises asr.errors.UsageError."""
     from asr.search.decoder import DecoderOptions
-    from asr.search.options import WeightError, Weights, read_weights
+    from asr.search.options import Weights, read_weights
 
     weights = read_weights(options.weights) if options.weights else Weights()
     if weights.attention is not None and not options.rescore:
-        raise WeightError("the weight of attention needs --rescore attention")
+        raise UsageError("the weight of attention needs --rescore attention")
     search = options.beam, not options.no_lm, not options.letters, options.n_best
     return DecoderOptions(*search, language=options.lm, weights=weights)
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.files import atomic_write
-from asr.language.ngram import NEVER, SPECIAL, NgramError, NgramModel
+from asr.language.ngram import NEVER, SPECIAL, NgramModel
 from asr.language.packed import Level
 
 LN10 = math.log(10)
@@ -47,7 +48,7 @@ def write(model: NgramModel, path: Path | str) -> None:
 def read(path: Path | str) -> NgramModel:
     """Read an ARPA file, plain or packed by gzip, bzip2 or xz.
 
-    Raises NgramError, with the place, if it is cut off or contradicts itself.
+    Raises UsageError, with the place, if it is cut off or contradicts itself.
     """
     try:
         with open(path, "rb") as file:
@@ -55,13 +56,13 @@ def read(path: Path | str) -> NgramModel:
         with opened(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
             return _Reader(lines, path).model()
     except FileNotFoundError:
-        raise NgramError(f"there is no ARPA file {path}") from None
+        raise UsageError(f"there is no ARPA file {path}") from None
     except (gzip.BadGzipFile, EOFError, lzma.LZMAError, zlib.error):
-        raise NgramError(f"{path} is cut off or damaged: unpack it to see how far it goes") from None
+        raise UsageError(f"{path} is cut off or damaged: unpack it to see how far it goes") from None
     except OSError as error:
-        raise NgramError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise NgramError(f"{path} is not UTF-8 text: convert it, or check that it is an ARPA file") from None
+        raise UsageError(f"{path} is not UTF-8 text: convert it, or check that it is an ARPA file") from None
 
 
 class _Reader:
@@ -77,13 +78,13 @@ class _Reader:
                 break
         else:
             fault = f"{self._path} is no ARPA file, it has no line \\data\\"
-            raise NgramError(f"{fault}: `asr lm train` makes one from text")
+            raise UsageError(f"{fault}: `asr lm train` makes one from text")
         sizes = self._sizes()
         levels = [self._level(n, size, n == len(sizes)) for n, size in enumerate(sizes, start=1)]
         return NgramModel(list(self._ids), levels)
 
-    def _fail(self, why: str) -> NgramError:
-        return NgramError(f"{self._path}: {why}: the ARPA file is cut off or damaged")
+    def _fail(self, why: str) -> UsageError:
+        return UsageError(f"{self._path}: {why}: the ARPA file is cut off or damaged")
 
     def _next(self) -> tuple[int, str]:
         """The next line that is not empty, and its number."""

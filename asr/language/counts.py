@@ -60,7 +60,7 @@ def count(
 ) -> Counts:
     """Count all n-grams up to an order. work: a folder for this text and these settings alone, made when missing.
 
-    prepare: done to every line first. Raises NgramError if there are no words, or the folder belongs to other settings.
+    prepare: done to every line first. Raises UsageError if there are no words, or the folder belongs to other settings.
     """
     pieces = number_words(lines, work, prepare, piece)
     claim(work / "settings.json", {"order": order, **_settings(vocabulary)})

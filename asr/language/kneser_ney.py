@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.language.counts import CountedLevel, Counts, count
-from asr.language.ngram import NEVER, START, NgramError, NgramModel
+from asr.language.ngram import NEVER, START, NgramModel
 from asr.language.numbered_text import Vocabulary
 from asr.language.packed import Level
 
@@ -123,9 +124,9 @@ class TrainingOptions:
     max_ngrams: int | None = None  # prune to about this many n-grams longer than one word
 
     def __post_init__(self):
-        """Raises NgramError."""
+        """Raises UsageError."""
         if self.order < 1 or list(self.min_counts) != sorted(self.min_counts):
-            raise NgramError("the order of an n-gram model is at least 1, and min_counts may not fall")
+            raise UsageError("the order of an n-gram model is at least 1, and min_counts may not fall")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -133,7 +134,7 @@ class TrainingOptions:
 
 
 def train(lines: Iterable[str], options: TrainingOptions = TrainingOptions()) -> NgramModel:
-    """Train on normalised sentences, one a line. Raises NgramError if there are no words."""
+    """Train on normalised sentences, one a line. Raises UsageError if there are no words."""
     with tempfile.TemporaryDirectory() as work:
         return from_counts(count(lines, options.order, options.vocabulary, Path(work)), options)
 

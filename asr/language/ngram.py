@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.language.packed import EXACT, UNREADABLE, Level, PackedLevel, mapped, packed, store, text_array
 
 UNKNOWN, START, END = 0, 1, 2  # the ids of
@@ -27,10 +27,6 @@ ARRAYS = {
     "backoff_table": np.float32,
 }  # fmt: skip
 State = tuple[int, ...]
-
-
-class NgramError(Error, ValueError):
-    """A language model cannot be read or trained, with the reason in a sentence."""
 
 
 class _Shared(Mapping[str, int]):
@@ -211,7 +207,7 @@ def save(model: NgramModel, path: Path | str) -> None:
 
 
 def load(path: Path | str) -> NgramModel:
-    """Map what `save` wrote. Raises NgramError for anything else."""
+    """Map what `save` wrote. Raises UsageError for anything else."""
     try:
         arrays = mapped(path)
         header = json.loads(bytes(arrays["header"]))
@@ -219,18 +215,18 @@ def load(path: Path | str) -> NgramModel:
             return _version_1(arrays, header["order"])
         if header["format"] != FORMAT or header["version"] != VERSION:
             version = f"version {header['version']} of the {header['format']} format"
-            raise NgramError(f"{path} is {version}; this program reads versions up to {VERSION}: train it anew")
+            raise UsageError(f"{path} is {version}; this program reads versions up to {VERSION}: train it anew")
         words = zlib.decompress(bytes(arrays["words"])).decode().split("\n")
         levels = [_level(arrays, n, about) for n, about in enumerate(header["levels"], start=1)]
         if not levels or levels[0].size != len(words):
             raise ValueError
         return NgramModel(words, levels)
     except FileNotFoundError:
-        raise NgramError(f"there is no language model {path}") from None
-    except NgramError:
+        raise UsageError(f"there is no language model {path}") from None
+    except UsageError:
         raise
     except (*UNREADABLE, OSError, zlib.error):
-        raise NgramError(f"{path} is damaged or not a language model of this program") from None
+        raise UsageError(f"{path} is damaged or not a language model of this program") from None
 
 
 def _version_1(arrays: dict[str, np.ndarray], order: int) -> NgramModel:

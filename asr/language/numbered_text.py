@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.files import atomic_write
-from asr.language.ngram import END, SPECIAL, START, UNKNOWN, NgramError
+from asr.language.ngram import END, SPECIAL, START, UNKNOWN
 
 PIECE = 1 << 24  # tokens counted at a time; most of the memory goes with it
 BATCH = 1 << 14  # lines looked up at a time
@@ -22,7 +23,7 @@ FORMAT = 1  # of the files in the work folder
 _BREAK = "\0"  # stands for the end of a line among its words
 
 
-class NoWords(NgramError):
+class NoWords(UsageError):
     """Of a text that has none."""
 
 
@@ -61,7 +62,7 @@ def claim(note: Path, settings: dict) -> None:
     if not note.exists():
         write_json(note, settings)
     elif json.loads(note.read_text()) != settings:
-        raise NgramError(f"{note.parent} holds counts made with other settings: name another folder, or remove it")
+        raise UsageError(f"{note.parent} holds counts made with other settings: name another folder, or remove it")
 
 
 def number_words(lines: Iterable[str], work: Path, prepare: Callable[[str], str] = str, piece: int = PIECE) -> int:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.language import ngram
 from asr.language.ngram import END, SPECIAL, START, UNKNOWN, NgramModel
-from asr.model.checkpoint import MODELS, CheckpointError
+from asr.model.checkpoint import MODELS
 from asr.text import LETTERS, folded
 
 SPACE_TOKEN = "\u2581"  # the token that stands for a space; all others are single characters
@@ -73,10 +73,6 @@ class CharacterLanguage:
             score, state = self.model.score(state, c)
             total += score
         return total, state
-
-
-class LanguageError(Error, ValueError):
-    """A language model cannot be found, opened or trained, with the reason in a sentence."""
 
 
 class Language(Protocol):
@@ -158,27 +154,25 @@ class CharacterNgrams(NgramLanguage):
 
 
 def open_language(name: str, raw: bool = False) -> Language:
-    """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors. Raises LanguageError, NgramError.
+    """A packaged model's name or a file: ARPA, .npz, or the RNN's safetensors.
 
     raw: leave the words of n-grams as they are, where they are not written as the recogniser writes words.
+    Raises CheckpointError, UsageError.
     """
     packaged = [p for p in (MODELS / f"{name}.npz", MODELS / f"{name}.safetensors") if p.is_file()]
     path = packaged[0] if packaged else Path(name)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in (*MODELS.glob("*-lm.npz"), *MODELS.glob("*-rnn.safetensors"))))
-        raise LanguageError(f"no language model called {name!r}: give a file or a packaged model ({known})")
+        raise UsageError(f"no language model called {name!r}: give a file or a packaged model ({known})")
     try:
         with open(path, "rb") as file:
             first = file.read(9)
     except OSError as error:
-        raise LanguageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
     if first[8:] == b"{" and not first.startswith(b"PK"):
         from asr.language.rnn_network import load  # it brings torch with it
 
-        try:
-            return load(path)
-        except CheckpointError as error:
-            raise LanguageError(str(error)) from None
+        return load(path)
     if first.startswith(b"PK"):
         model = ngram.load(path)
     else:
@@ -191,10 +185,10 @@ def open_language(name: str, raw: bool = False) -> Language:
 
 
 def open_ngrams(name: str | Path) -> NgramModel | CharacterLanguage:
-    """For a search in letters or words: a model over words or characters. Raises LanguageError, NgramError."""
+    """For a search in letters or words: a model over words or characters. Raises UsageError."""
     found = open_language(str(name))
     if not isinstance(found, NgramLanguage):
-        raise LanguageError(f"{name} is a recurrent model: the search takes n-grams, as `asr lm train` makes them")
+        raise UsageError(f"{name} is a recurrent model: the search takes n-grams, as `asr lm train` makes them")
     return CharacterLanguage(found.model) if isinstance(found, CharacterNgrams) else found.model
 
 
@@ -202,7 +196,7 @@ def with_spoken_words(model: NgramModel, name: str) -> NgramModel:
     """The model with its words in lower case, plain apostrophes and no accents, as the recogniser writes words.
 
     Where several become one, the word that is so already stays, or else the likeliest. What was changed, and how many
-    words cannot be recognised, is logged as a warning. Raises LanguageError where that is all of them.
+    words cannot be recognised, is logged as a warning. Raises UsageError where that is all of them.
     """
     words, likeliest = list(model.words), np.argsort(-model.unigrams.log_prob, kind="stable").tolist()
     taken = {word for word in words if _sayable(word)}
@@ -214,7 +208,7 @@ def with_spoken_words(model: NgramModel, name: str) -> NgramModel:
     changed = sum(a != b for a, b in zip(words, model.words))
     useless = [word for word in words[len(SPECIAL) :] if not _sayable(word) and word != SPACE_TOKEN]
     if not taken:
-        raise LanguageError(f"no word of {name} can be recognised: they have to be written in letters a to z, as said")
+        raise UsageError(f"no word of {name} can be recognised: they have to be written in letters a to z, as said")
     if changed:
         _log.warning("%s: %d of %d words are read in lower case and without accents", name, changed, len(words))
     if useless:

@@ -42,7 +42,7 @@ class Listener:
         yield from stream.flush()
 
     def feed(self, streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[list[Result]]:
-        """The next block of each of several streams -> the results of each. Raises StreamError, SamplesError."""
+        """The next block of each of several streams -> the results of each. Raises UsageError, SamplesError."""
         return feed_streams(self.encoder, streams, blocks)
 
     def flush(self, streams: Sequence[Stream]) -> list[list[Result]]:

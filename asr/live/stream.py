@@ -15,7 +15,7 @@ import numpy as np
 
 from asr.audio.features import BAD_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer, clean_samples
 from asr.audio.vad import Segmenter, Span, VoiceActivity
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.live.utterance import ListenerOptions, Utterance
 from asr.model.interface import Latency
 from asr.model.streaming import Chunk, EncoderState, Posteriors, StreamingEncoder
@@ -30,10 +30,6 @@ PAUSE_FRAMES = 20  # frames of silence after which the words so far are judged a
 PACE_WINDOW_S = 10.0  # s of sound over which the real-time factor is averaged
 MAX_LAG_S = 1.0  # s of lag that are worth a line
 _log = logging.getLogger(__name__)
-
-
-class StreamError(Error, ValueError):
-    """A stream was given what it cannot use; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +93,11 @@ class Stream:
         self._context: Context | None = None  # of the text so far, once something is written
 
     def feed(self, samples: np.ndarray) -> list[Result]:
-        """The next block, (n,) at 16 kHz of any n: float32 in -1..1, or int16. Raises StreamError, SamplesError."""
+        """The next block, (n,) at 16 kHz of any n: float32 in -1..1, or int16. Raises UsageError, SamplesError."""
         return feed_streams(self._encoder, [self], [samples])[0]
 
     def flush(self) -> list[Result]:
-        """The stream's end: the results of what is still open. Raises StreamError."""
+        """The stream's end: the results of what is still open. Raises UsageError."""
         return feed_streams(self._encoder, [self], [np.zeros(0, np.float32)], last=True)[0]
 
     def work(self, samples: np.ndarray, last: bool = False) -> Work:
@@ -126,12 +122,12 @@ class Stream:
         return self._frames.end / FRAMES_PER_SECOND
 
     def accept(self, samples: np.ndarray) -> np.ndarray:
-        """The next block as it is worked on: clean samples (n,) float32. Raises StreamError, SamplesError."""
+        """The next block as it is worked on: clean samples (n,) float32. Raises UsageError, SamplesError."""
         if self._ended:
-            raise StreamError("this stream has ended: begin another one")
+            raise UsageError("this stream has ended: begin another one")
         samples, bad = clean_samples(samples)
         if samples.ndim != 1:
-            raise StreamError(f"a block has the shape {samples.shape}: give one channel, (n,) at 16 kHz")
+            raise UsageError(f"a block has the shape {samples.shape}: give one channel, (n,) at 16 kHz")
         if bad and not self.bad_samples:
             _log.warning(BAD_SAMPLES)
         self.bad_samples += bad
@@ -215,7 +211,7 @@ def feed_streams(
 ) -> list[list[Result]]:
     """The next block of each of several streams of this encoder -> the results of each.
 
-    last: the streams end with these blocks. Raises StreamError, asr.audio.features.SamplesError.
+    last: the streams end with these blocks. Raises UsageError, asr.audio.features.SamplesError.
     """
     blocks = [stream.accept(block) for stream, block in zip(streams, blocks)]
     results: list[list[Result]] = [[] for _ in streams]

@@ -12,7 +12,8 @@ import numpy as np
 from asr.align.segment import WordAligner
 from asr.align.words import AlignError, loudness
 from asr.audio.features import FRAMES_PER_SECOND
-from asr.audio.vad import SegmenterOptions, VadError
+from asr.audio.vad import SegmenterOptions
+from asr.errors import UsageError
 from asr.model.interface import FRAME_SECONDS, STRIDE
 from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder
 from asr.search.base import Partial
@@ -26,7 +27,7 @@ MAX_UNSTABLE_STEPS = 250  # steps without stable words over which the letters ar
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """When a sentence has ended. Raises VadError where the times contradict each other."""
+    """When a sentence has ended. Raises UsageError where the times contradict each other."""
 
     nothing: float = 5.0  # s without a word, since the start or the last sentence, that are told once; inf: never
     silence: float = 0.6  # s of silence after speech that end a sentence
@@ -35,12 +36,12 @@ class EndpointOptions:
 
     def __post_init__(self):
         if not (self.nothing > 0 and 0.04 <= self.silence < math.inf):
-            raise VadError("endpoints need a time above 0 s without a word, and a silence of at least 0.04 s")
+            raise UsageError("endpoints need a time above 0 s without a word, and a silence of at least 0.04 s")
         if not 0 <= self.pre_roll <= 10:
-            raise VadError(f"the pre-roll must lie between 0 and 10 s, not at {self.pre_roll:g} s")
+            raise UsageError(f"the pre-roll must lie between 0 and 10 s, not at {self.pre_roll:g} s")
         least = 1 + 2 * (self._padding + self.silence)
         if not least <= self.too_long <= 300:
-            raise VadError(f"with these endpoints a sentence may last {least:g} to 300 s, not {self.too_long:g} s")
+            raise UsageError(f"with these endpoints a sentence may last {least:g} to 300 s, not {self.too_long:g} s")
 
     @property
     def _padding(self) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.language.ngram import NgramModel
 from asr.language.ngram import load as load_ngram
 from asr.language.rnn import PACKAGED, RnnScorer
@@ -20,7 +21,7 @@ from asr.native import search as native
 from asr.search.base import Greedy, Hypothesis, LanguageModel, LexiconOptions, Partial, Search, SearchOptions
 from asr.search.ctc_paths import ctc_scores
 from asr.search.hotwords import CommandSet, Hotword, HotwordScorer
-from asr.search.lexicon import Lexicon, LexiconError, packaged
+from asr.search.lexicon import Lexicon, packaged
 from asr.search.options import DecoderOptions, weights_for
 from asr.search.words import MAX_ORDER, CompiledSearch, WordSearch
 from asr.text import LETTERS, Alphabet
@@ -49,7 +50,7 @@ class Decoder:
     def __init__(self, model: AcousticModel, card: dict, options: DecoderOptions):
         """card: of the model, with ln of each head's mean output over speech and with weights; {} does without.
 
-        Raises CheckpointError, WeightError, NgramError, LanguageError, LexiconError, HotwordError of the modules here.
+        Raises CheckpointError, UsageError.
         """
         self.alphabet, self.options = model.alphabet, options
         self._priors = {head: np.array(values, np.float32) for head, values in card.get("log_priors", {}).items()}
@@ -157,7 +158,7 @@ def decoder(
     model over words is needed. lm: a model or its file, ARPA or .npz. Raises asr.Error.
     """
     if not labels or labels[0]:
-        raise LexiconError('the labels are those of all columns, the blank "" first: reorder the columns if need be')
+        raise UsageError('the labels are those of all columns, the blank "" first: reorder the columns if need be')
     from asr.language.open import open_ngrams
 
     model = open_ngrams(lm) if isinstance(lm, (str, Path)) else lm
@@ -167,7 +168,7 @@ def decoder(
         weights = weights_for("letters" if model else "letters alone", options.weights, {}).given
         return _letter_search(Alphabet(labels[1:]), model, options, weights)
     if not isinstance(model, NgramModel):
-        raise LexiconError("a search in a lexicon needs an n-gram model over words: give lm=")
+        raise UsageError("a search in a lexicon needs an n-gram model over words: give lm=")
     words = Lexicon((word, way) for word, ways in lexicon.items() for way in ways)
     return _word_search(labels[1:], model, words, (), options, weights_for("lexicon", options.weights, {}).given)
 
@@ -228,13 +229,13 @@ def _lexicon(phonemes: Sequence[str], own: Lexicon) -> Lexicon:
     """The packaged lexicon with one's own pronunciations; an empty one where the model hears no phonemes."""
     if strange := [p for p in own.phonemes if p not in phonemes]:
         known = f"it has {' '.join(phonemes)}" if phonemes else "no phonemes are searched"
-        raise LexiconError(f"your lexicon has the phoneme {strange[0]!r}, the acoustic model has not: {known}")
+        raise UsageError(f"your lexicon has the phoneme {strange[0]!r}, the acoustic model has not: {known}")
     return packaged().overridden(own) if phonemes else Lexicon()
 
 
 @cache
 def _language(name: str | None) -> NgramModel | CharacterLanguage | None:
-    """The packaged model, if there is one; or that of a file. Raises NgramError, LanguageError."""
+    """The packaged model, if there is one; or that of a file. Raises UsageError."""
     if name is None:
         return load_ngram(MODELS / LANGUAGE) if (MODELS / LANGUAGE).exists() else None
     from asr.language.open import open_ngrams

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asr.errors import Error
-from asr.files import TextError, numbered_lines
+from asr.errors import UsageError
+from asr.files import numbered_lines
 from asr.model.streaming import Posteriors
 from asr.search.base import Hypothesis, Partial, Search
 from asr.search.ctc_paths import ctc_scores
@@ -30,10 +30,6 @@ MAX_WEIGHT = 50.0  # ln
 MAX_PRONUNCIATIONS = 8  # of a command
 NO_COMMAND = Hypothesis("", 0.0, 0.0, 0.0)
 HotwordState = tuple[str, ...]  # the words of a phrase that have been said
-
-
-class HotwordError(Error, ValueError):
-    """Hotwords or commands cannot be used; one sentence names the line."""
 
 
 class Hotword(NamedTuple):
@@ -105,10 +101,10 @@ class CommandSet(Search):
     def __init__(
         self, commands: Sequence[str], alphabet: Alphabet, phonemes: Sequence[str], lexicon: Lexicon, threshold: float
     ):
-        """Raises HotwordError where there are no commands. phonemes: () to judge by the letters alone."""
+        """Raises UsageError where there are no commands. phonemes: () to judge by the letters alone."""
         self.commands = list(dict.fromkeys(commands))
         if not self.commands:
-            raise HotwordError("there are no commands to choose from: give at least one")
+            raise UsageError("there are no commands to choose from: give at least one")
         self.threshold = threshold
         self._letters = [alphabet.encode(command) for command in self.commands]
         column = {p: i for i, p in enumerate(phonemes, start=1)}
@@ -154,16 +150,16 @@ def pronounced(command: str, lexicon: Lexicon) -> list[str]:
 
 
 def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:
-    """A word or phrase a line, perhaps TAB and its weight. Raises HotwordError."""
+    """A word or phrase a line, perhaps TAB and its weight. Raises UsageError."""
     found = []
-    for number, line in _lines(path, "hotwords"):
+    for number, line in numbered_lines(path, "hotwords"):
         text, _, weight = line.partition("\t")
         try:
             value = float(weight) if weight.strip() else DEFAULT_WEIGHT
         except ValueError:
             value = -1.0
         if not 0 < value <= MAX_WEIGHT:
-            raise HotwordError(
+            raise UsageError(
                 f"{path}, line {number}: {weight.strip()!r} is not a weight: "
                 f"give a number above 0, at most {MAX_WEIGHT:g}"
             )
@@ -172,23 +168,15 @@ def read_hotwords(path: Path | str) -> tuple[Hotword, ...]:
 
 
 def read_commands(path: Path | str) -> tuple[str, ...]:
-    """A command a line. Raises HotwordError."""
-    return tuple(spelt(line, f"{path}, line {number}") for number, line in _lines(path, "commands"))
+    """A command a line. Raises UsageError."""
+    return tuple(spelt(line, f"{path}, line {number}") for number, line in numbered_lines(path, "commands"))
 
 
 def spelt(text: str, where: str) -> str:
-    """Lower case, single spaces. Raises HotwordError where the text has symbols that the alphabet lacks."""
+    """Lower case, single spaces. Raises UsageError where the text has symbols that the alphabet lacks."""
     found = " ".join(text.lower().replace("\u2019", "'").split())
     strange = sorted({c for c in found if c not in LETTERS})
     if strange or not any(c.isalpha() for c in found):
         what = f"the alphabet has no {' '.join(map(repr, strange))}" if strange else "there is no word"
-        raise HotwordError(f"{where}: {what}: write words as they are spoken, with letters a to z and apostrophes")
+        raise UsageError(f"{where}: {what}: write words as they are spoken, with letters a to z and apostrophes")
     return found
-
-
-def _lines(path: Path | str, what: str) -> list[tuple[int, str]]:
-    """The lines that are not empty, with their numbers."""
-    try:
-        return numbered_lines(str(path), what)
-    except TextError as error:
-        raise HotwordError(str(error)) from None

@@ -89,5 +89,5 @@ class LetterToSound:
 
 @cache
 def letter_to_sound() -> LetterToSound:
-    """The packaged model. Raises NgramError where it is missing."""
+    """The packaged model. Raises UsageError where it is missing."""
     return LetterToSound(load(PACKAGED))

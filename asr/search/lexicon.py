@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.language.packed import UNREADABLE, mapped
 from asr.model.checkpoint import MODELS
 
@@ -34,10 +34,6 @@ _READABLE = re.compile("(s?[cpt][hlr]?|sp?[lmnqw]|[bfg][lr]|[dkpt]r|[dt]w|[gkp]n
 _STRESS = str.maketrans("", "", "012")
 
 
-class LexiconError(Error, ValueError):
-    """A lexicon cannot be used, with the reason in a sentence."""
-
-
 @dataclass(frozen=True)
 class Pronunciations:
     """Of a lexicon, sorted by phonemes, then by word."""
@@ -51,14 +47,14 @@ class Pronunciations:
 
     @classmethod
     def of(cls, phonemes: Sequence[str], pairs: Iterable[Pronunciation]) -> Pronunciations:
-        """Of pairs in any order; one that is listed twice is kept once. Raises LexiconError for other phonemes."""
+        """Of pairs in any order; one that is listed twice is kept once. Raises UsageError for other phonemes."""
         number = {p: i for i, p in enumerate(phonemes, start=1)}
         ways: dict[str, dict[bytes, None]] = {}
         try:
             for word, said in pairs:
                 ways.setdefault(word, {})[bytes([number[p] for p in said.split()])] = None
         except KeyError as missing:
-            raise LexiconError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
+            raise UsageError(f"the lexicon has the phoneme {missing}, the acoustic model has not") from None
         ranked = [(said, word, rank) for word, each in ways.items() for rank, said in enumerate(each)]
         rows = sorted(row for row in ranked if 0 < len(row[0]) <= MAX_PHONEMES)
         words = list(dict.fromkeys(word for _, word, _ in rows))
@@ -94,12 +90,12 @@ class Pronunciations:
         return [text[a:b] for a, b in zip(first, first[1:])]
 
     def with_phonemes(self, phonemes: Sequence[str]) -> Pronunciations:
-        """The same in the numbers of other phonemes. Raises LexiconError where one that occurs is not among them."""
+        """The same in the numbers of other phonemes. Raises UsageError where one that occurs is not among them."""
         if tuple(phonemes) == self.phonemes:
             return self
         number = {p: i for i, p in enumerate(phonemes, start=1)}
         if missing := [p for p in self.heard() if p not in number]:
-            raise LexiconError(f"the lexicon has the phoneme {missing[0]!r}, the acoustic model has not")
+            raise UsageError(f"the lexicon has the phoneme {missing[0]!r}, the acoustic model has not")
         table = np.array([0, *(number.get(p, 0) for p in self.phonemes)], np.uint8)
         return replace(self, phonemes=tuple(phonemes), said=table[self.said])._sorted(np.arange(len(self)))
 
@@ -145,20 +141,20 @@ class Lexicon(Mapping[str, list[str]]):
     def read(cls, path: Path | str) -> Lexicon:
         """A file of lines "word phonemes", .xz or plain: CMUdict's format, or a tab after the word.
 
-        Raises LexiconError. Stress digits are dropped, "word(2)" is a further pronunciation; # and ;;; begin comments.
+        Raises UsageError. Stress digits are dropped, "word(2)" is a further pronunciation; # and ;;; begin comments.
         """
         opened = lzma.open if str(path).endswith(".xz") else open
         try:
             with opened(path, "rt", encoding="utf-8-sig") as file:
                 return cls.parse(file, str(path))
         except FileNotFoundError:
-            raise LexiconError(f"there is no lexicon {path}") from None
+            raise UsageError(f"there is no lexicon {path}") from None
         except (OSError, lzma.LZMAError, EOFError, UnicodeDecodeError):
-            raise LexiconError(f"{path} is damaged or not a lexicon: expected text, word<TAB>phonemes") from None
+            raise UsageError(f"{path} is damaged or not a lexicon: expected text, word<TAB>phonemes") from None
 
     @classmethod
     def parse(cls, lines: Iterable[str], name: str = "the lexicon") -> Lexicon:
-        """The lines of a file; name: what to call it. Raises LexiconError."""
+        """The lines of a file; name: what to call it. Raises UsageError."""
         found = cls()
         for number, line in enumerate(lines, start=1):
             line = line.partition("#")[0].strip()
@@ -166,7 +162,7 @@ class Lexicon(Mapping[str, list[str]]):
                 continue
             word, _, said = line.partition("\t" if "\t" in line else " ")
             if not said.strip():
-                raise LexiconError(f"{name}, line {number}, is not a word and its phonemes: write word<TAB>phonemes")
+                raise UsageError(f"{name}, line {number}, is not a word and its phonemes: write word<TAB>phonemes")
             way = " ".join(said.translate(_STRESS).split())
             found._own.setdefault(re.sub(r"\(\d+\)$", "", word.strip()).lower(), []).append(way)
         return found
@@ -183,7 +179,7 @@ class Lexicon(Mapping[str, list[str]]):
         return ((word, way) for word in self for way in self[word])
 
     def coded(self, phonemes: Sequence[str]) -> Pronunciations:
-        """As arrays, in the numbers of these phonemes. Raises LexiconError for another one."""
+        """As arrays, in the numbers of these phonemes. Raises UsageError for another one."""
         own = Pronunciations.of(phonemes, ((word, way) for word, ways in self._own.items() for way in ways))
         if not len(self._packed):
             return own
@@ -197,12 +193,12 @@ class Lexicon(Mapping[str, list[str]]):
         return found
 
     def with_guesses(self, texts: Iterable[str]) -> Lexicon:
-        """With the likeliest guess of each word that it lacks. Raises LexiconError for phonemes that no word has."""
+        """With the likeliest guess of each word that it lacks. Raises UsageError for phonemes that no word has."""
         lacking = sorted({word for text in texts for word in text.split() if word not in self})
         guesses, known = {word: self.ways(word)[0] for word in lacking}, set(self.phonemes)
         for word, way in guesses.items():
             if not known.issuperset(way.split()):
-                raise LexiconError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
+                raise UsageError(f"the lexicon lacks {word!r} and phonemes that it may have: add it to the lexicon")
         return self.overridden(Lexicon(guesses.items()))
 
     def pronounce(self, text: str) -> list[str] | None:
@@ -266,7 +262,7 @@ def packaged() -> Lexicon:
 
 
 def open_packed(path: Path | str) -> Pronunciations:
-    """What recipes.language_model.lexicon wrote. Raises LexiconError for anything else."""
+    """What recipes.language_model.lexicon wrote. Raises UsageError for anything else."""
     try:
         arrays = mapped(path)
         header = json.loads(bytes(arrays["header"]))
@@ -279,9 +275,9 @@ def open_packed(path: Path | str) -> Pronunciations:
             raise ValueError
         return Pronunciations(phonemes, words, word, arrays["rank"], said, first)
     except FileNotFoundError:
-        raise LexiconError(f"there is no lexicon {path}") from None
+        raise UsageError(f"there is no lexicon {path}") from None
     except (*UNREADABLE, OSError, zlib.error):
-        raise LexiconError(f"{path} is damaged or not a lexicon of this program") from None
+        raise UsageError(f"{path} is damaged or not a lexicon of this program") from None
 
 
 def guess(word: str, lexicon: Mapping[str, Sequence[str]]) -> list[str]:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 
-from asr.errors import Error
+from asr.errors import UsageError
 from asr.model.checkpoint import CheckpointError
 from asr.search.base import LexiconOptions, SearchOptions
-from asr.search.hotwords import Hotword, HotwordError
+from asr.search.hotwords import Hotword
 from asr.search.lexicon import Pronunciation
-
-
-class WeightError(Error, ValueError):
-    """Weights cannot be read or used; the text is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,11 @@ class DecoderOptions:
     pronunciations: tuple[Pronunciation, ...] = ()  # of one's own, which count instead of the packaged lexicon's
 
     def __post_init__(self) -> None:
-        """Raises ValueError, HotwordError."""
+        """Raises ValueError."""
         if self.beam is not None and self.beam < 1:
             raise ValueError(f"a search keeps one prefix at least, not {self.beam}: give a beam of 1 or more")
         if self.hotwords and (self.beam == 1 or self.commands is not None):
-            raise HotwordError("hotwords need a search: give a beam above 1, and no commands")
+            raise UsageError("hotwords need a search: give a beam above 1, and no commands")
 
 
 NAMES = tuple(field.name for field in fields(Weights))
@@ -76,11 +72,11 @@ DEFAULTS = {  # of each search, by asr.search.base.Search.name
 
 
 def weights_for(search: str, wanted: Weights, card: dict) -> Weights:
-    """All that a search needs. Raises CheckpointError, or WeightError where something is wanted that it lacks."""
+    """All that a search needs. Raises CheckpointError, or UsageError where something is wanted that it lacks."""
     default = DEFAULTS[search]
     if strange := sorted(wanted.given.keys() - default.given.keys()):
         known = ", ".join(default.given) or "none"
-        raise WeightError(f"the search ({search}) has no weight called {strange[0]}, only: {known}")
+        raise UsageError(f"the search ({search}) has no weight called {strange[0]}, only: {known}")
     try:
         tuned = Weights(**{name: float(value) for name, value in card.get("weights", {}).get(search, {}).items()})
     except (AttributeError, TypeError, ValueError):
@@ -92,12 +88,12 @@ def weights_for(search: str, wanted: Weights, card: dict) -> Weights:
 
 
 def read_weights(text: str) -> Weights:
-    """ "lm=1.2,rnn=0" -> Weights. Raises WeightError."""
+    """ "lm=1.2,rnn=0" -> Weights. Raises UsageError."""
     found = {}
     for part in text.split(","):
         name, _, value = (x.strip() for x in part.partition("="))
         if name not in NAMES:
-            raise WeightError(f"no weight is called {name!r}: give {', '.join(NAMES)}, for example lm=1.2,rnn=0")
+            raise UsageError(f"no weight is called {name!r}: give {', '.join(NAMES)}, for example lm=1.2,rnn=0")
         found[name] = _number(name, value)
     return Weights(**found)
 
@@ -109,5 +105,5 @@ def _number(name: str, text: str) -> float:
         value = math.nan
     least = {"word": -100.0, "lm": 0.01}.get(name, 0.0)
     if not least <= value <= 100:
-        raise WeightError(f"{text!r} is no weight for {name}: give a number from {least:g} to 100")
+        raise UsageError(f"{text!r} is no weight for {name}: give a number from {least:g} to 100")
     return value

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.language.ngram import UNKNOWN, NgramModel
 from asr.native import search as native
 from asr.search.base import Hypothesis, LexiconOptions, Partial, Search, checked
 from asr.search.hotwords import HotwordScorer, HotwordState
-from asr.search.lexicon import Lexicon, LexiconError, Pronunciation
+from asr.search.lexicon import Lexicon, Pronunciation
 from asr.text import Alphabet
 
 MAX_ORDER = 8  # of a language model
@@ -43,17 +44,17 @@ class WordSearch(Search):
         log_prior: np.ndarray | None = None,
         hotwords: HotwordScorer = HotwordScorer(),
     ):
-        """Raises LexiconError for a phoneme that is not among these, no words at all, or a prior of another shape."""
+        """Raises UsageError for a phoneme that is not among these, no words at all, or a prior of another shape."""
         self.alphabet, self.lm, self.hotwords = Alphabet(phonemes), lm, hotwords
         self.options: LexiconOptions = options
         if log_prior is not None and np.shape(log_prior) != (len(self.alphabet),):
-            raise LexiconError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
+            raise UsageError(f"the prior has the shape {np.shape(log_prior)}, not ({len(self.alphabet)},)")
         self._log_prior = log_prior
         self._rarest = float(lm.unigrams.log_prob[3:].min(initial=0.0))
         self.said = lexicon if isinstance(lexicon, Lexicon) else Lexicon(lexicon)
         self._coded = self.said.coded(phonemes)
         if not len(self._coded):
-            raise LexiconError("the lexicon has no words: give at least one pronunciation")
+            raise UsageError("the lexicon has no words: give at least one pronunciation")
 
     def _scores(self, letters: np.ndarray, phonemes: np.ndarray | None) -> np.ndarray:
         """Of the phonemes; where a model has one head, they are given alone."""

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from asr.errors import UsageError
 from asr.language.kneser_ney import Grams, renormalised
-from asr.language.ngram import END, SPECIAL, START, NgramError, NgramModel
+from asr.language.ngram import END, SPECIAL, START, NgramModel
 
 ROUNDS = 100  # of expectation and maximisation, at most
 
@@ -21,7 +22,7 @@ ROUNDS = 100  # of expectation and maximisation, at most
 def mix(models: Sequence[Sequence[Grams]], weights: Sequence[float], by_history: bool = True) -> list[Grams]:
     """One model of all n-grams of the models, which share a vocabulary and an order. weights: of each, above 0."""
     if len({len(levels) for levels in models}) != 1 or len({len(levels[0]) for levels in models}) != 1:
-        raise NgramError("models are mixed that have the same order and the same words")
+        raise UsageError("models are mixed that have the same order and the same words")
     shares = np.asarray(weights, float) / np.sum(weights)
     size = len(models[0][0])
     context = np.zeros(size, np.int32)
@@ -66,10 +67,10 @@ def mix(models: Sequence[Sequence[Grams]], weights: Sequence[float], by_history:
 def same_words(models: Sequence[NgramModel]) -> tuple[list[str], list[list[Grams]]]:
     """One vocabulary, and the models' n-grams in it; a model gives no probability to a word that it lacks.
 
-    Raises NgramError where the models' orders differ.
+    Raises UsageError where the models' orders differ.
     """
     if len({model.order for model in models}) != 1:
-        raise NgramError("only models of the same order can be mixed: train them with the same --order")
+        raise UsageError("only models of the same order can be mixed: train them with the same --order")
     words = list(dict.fromkeys(word for model in models for word in model.words))
     number = {word: i for i, word in enumerate(words)}
     return words, [_renumbered(opened(m), np.array([number[w] for w in m.words]), len(words)) for m in models]
