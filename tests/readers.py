@@ -121,7 +121,8 @@ def _start_message(path: Path) -> None:
 
 
 def _wyoming(path: Path) -> None:
-    from asr.serve.wyoming import EventError, read_event
+    from asr.serve.live import FormatError
+    from asr.serve.wyoming import read_event
 
     async def all_events() -> None:
         reader = asyncio.StreamReader()
@@ -132,7 +133,7 @@ def _wyoming(path: Path) -> None:
 
     try:
         asyncio.run(all_events())
-    except (EventError, asyncio.IncompleteReadError) as error:
+    except (FormatError, asyncio.IncompleteReadError) as error:
         raise _Refused(str(error)) from None
 
 

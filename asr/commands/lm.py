@@ -17,11 +17,11 @@ import numpy as np
 
 from asr.commands.terminal import number, positive, say
 from asr.errors import UsageError
-from asr.files import STDIN, UNUSABLE, as_spoken, each_line, read_lines, spoken
+from asr.files import STDIN, as_spoken, each_line, read_lines, spoken
 from asr.language import arpa, kneser_ney, ngram
 from asr.language.counts import count
 from asr.language.ngram import NgramModel
-from asr.language.numbered_text import NoWords, Unused
+from asr.language.numbered_text import Unused
 from asr.language.open import DEFAULT, open_language, per_token, sample, spaced
 from asr.text import normalise
 
@@ -117,10 +117,7 @@ def train_ngram(options: argparse.Namespace) -> None:
     made = kneser_ney.TrainingOptions(**given)
     with nullcontext(work) if work else TemporaryDirectory() as folder:
         lines = itertools.chain.from_iterable(map(each_line, options.text))
-        try:
-            counts = count(lines, made.order, made.vocabulary, Path(folder), _prepared(options))
-        except NoWords:
-            raise UsageError(UNUSABLE) from None
+        counts = count(lines, made.order, made.vocabulary, Path(folder), _prepared(options))
         model = kneser_ney.from_counts(counts, made)
     _say_unused(counts.unused, options.raw)
     (arpa.write if options.output.suffix == ".arpa" else ngram.save)(model, options.output)

@@ -14,17 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import UsageError
-from asr.files import atomic_write
+from asr.files import UNUSABLE, atomic_write
 from asr.language.ngram import END, SPECIAL, START, UNKNOWN
 
 PIECE = 1 << 24  # tokens counted at a time; most of the memory goes with it
 BATCH = 1 << 14  # lines looked up at a time
 FORMAT = 1  # of the files in the work folder
 _BREAK = "\0"  # stands for the end of a line among its words
-
-
-class NoWords(UsageError):
-    """Of a text that has none."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def number_words(lines: Iterable[str], work: Path, prepare: Callable[[str], str]
             write_json(note, asdict(unused))
         k += 1
     if len(numbers) == len(SPECIAL) + 1:
-        raise NoWords("there are no words to train a language model on")
+        raise UsageError(UNUSABLE)
     write_json(work / "pieces.json", k)
     return k
 

@@ -25,7 +25,7 @@ ENCODINGS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # name: type of a 
 
 
 class FormatError(Error):
-    """One sentence: what is wrong with a client's audio format."""
+    """One sentence: what is wrong with a client's audio format, or with its messages."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 from asr import __version__
 from asr.audio import SAMPLE_RATE
-from asr.errors import Error
 from asr.live.stream import Result
 from asr.serve import Network
 from asr.serve.engine import HTTPError
@@ -36,10 +35,6 @@ LANGUAGE = "en"
 ENCODINGS = {2: "s16le", 4: "s32le"}  # by the width of a sample in bytes
 CLOSING_S = 5.0  # s in which the last of an answer must be read
 MAX_EVENT_BYTES = 1_000_000  # of an event's data, and of its payload
-
-
-class EventError(Error):
-    """The stream does not hold Wyoming's events, or too large ones."""
 
 
 class WyomingServer(AsyncServer):
@@ -98,7 +93,7 @@ class Connection(AsyncEventHandler):
             while event := await self._next():
                 await self.handle_event(event)
             await self._end(stopped=True)
-        except (EventError, FormatError, SessionError, HTTPError) as error:
+        except (FormatError, SessionError, HTTPError) as error:
             with suppress(OSError):
                 await self._answer(ErrorAnswer(str(error)))
                 self.writer.write_eof()
@@ -156,7 +151,7 @@ class Connection(AsyncEventHandler):
     def _names(self) -> list[str]:
         known, wanted = self._service.detectors, self._request.names
         if wanted is not None and not isinstance(wanted, list):
-            raise EventError("names must be a list")
+            raise FormatError("names must be a list")
         return [name for name in known if not wanted or name in wanted]
 
     async def _hear(self, event: Event) -> None:
@@ -238,22 +233,22 @@ class _BoundedReader:
         try:
             return await self._reader.readline()
         except ValueError:  # a line may be as long as the reader's limit: 64 KiB
-            raise EventError("a line is too long to be an event") from None
+            raise FormatError("a line is too long to be an event") from None
 
     async def readexactly(self, count: int) -> bytes:
         if count > MAX_EVENT_BYTES:
-            raise EventError(f"an event may hold {MAX_EVENT_BYTES} bytes of sound or data, and this one has {count}")
+            raise FormatError(f"an event may hold {MAX_EVENT_BYTES} bytes of sound or data, and this one has {count}")
         return await self._reader.readexactly(count)
 
 
 async def read_event(reader: asyncio.StreamReader) -> Event | None:
-    """The next event; None at the end. Raises EventError, asyncio.IncompleteReadError."""
+    """The next event; None at the end. Raises FormatError, asyncio.IncompleteReadError."""
     try:
         event = await async_read_event(_BoundedReader(reader))
     except (AttributeError, LookupError, RecursionError, TypeError):  # the package trusts the JSON that it gets
-        raise EventError("this is no event of Wyoming's") from None
+        raise FormatError("this is no event of Wyoming's") from None
     if event and not (isinstance(event.type, str) and isinstance(event.data, dict)):
-        raise EventError("this is no event of Wyoming's")
+        raise FormatError("this is no event of Wyoming's")
     return event
 
 

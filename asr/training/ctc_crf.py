@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from asr.text import BLANK
+from asr.model.network.ctc import ctc_losses
 
 DISCOUNT = 0.75  # of absolute discounting
 TINY = 1e-30  # probabilities below this count as this
@@ -60,11 +60,7 @@ class CtcCrf:
         log_probs (B, T', N) natural log, lengths (B,) frames of each utterance, targets: the phonemes of each.
         An utterance with too few frames for its targets counts as 0.
         """
-        flat = torch.tensor([i for target in targets for i in target], dtype=torch.long, device=log_probs.device)
-        sizes = torch.tensor([len(target) for target in targets], device=log_probs.device)
-        ctc = nn.functional.ctc_loss(
-            log_probs.transpose(0, 1), flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True
-        )
+        ctc = ctc_losses(log_probs, lengths, targets)
         prior = torch.tensor([self._log_prior(target) for target in targets], device=log_probs.device)
         denominator = log_denominator(log_probs, lengths, self._trigram.to(log_probs.device))
         crf = ((denominator + ctc - prior) * (ctc > 0)).sum()

@@ -181,11 +181,15 @@ def tensors(weights: dict[str, np.ndarray]) -> dict[str, Tensor]:
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
     """-ln probability of the targets, a frame: log_probs (B, T', V), T' of each."""
+    return ctc_losses(log_probs, lengths, targets).sum() / lengths.sum()
+
+
+def ctc_losses(log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
+    """The same of each (B,), over all of its frames; 0 where these are too few."""
     log_probs = log_probs.transpose(0, 1)  # (T', B, V)
     flat = torch.tensor([i for t in targets for i in t], dtype=torch.long, device=log_probs.device)
     sizes = torch.tensor([len(t) for t in targets], device=log_probs.device)
-    loss = nn.functional.ctc_loss(log_probs, flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True)
-    return loss.sum() / lengths.sum()
+    return nn.functional.ctc_loss(log_probs, flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True)
 
 
 def divergence(log_probs: Tensor, lengths: Tensor) -> Tensor:
