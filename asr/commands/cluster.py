@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CONNECT = 10.0  # s to wait for the scheduler, and for its first worker
 TRIES = 3  # of a file that fails
 WINDOW = 1_000  # files handed out at a time
+SILENCE_S = 5.0  # s without any result after which it is asked whether the workers are still there
 _ONE = Lock()  # a worker does one file at a time, however many threads it has
 
 Outcome = Transcript | audio.AudioError
@@ -53,6 +54,7 @@ class Task:
     number: int  # in the order given
     source: str
     tried: tuple[str, ...] = ()  # the workers that have failed with it
+    where: frozenset[str] = frozenset()  # those that may do it; empty: any
 
 
 class Cluster:
@@ -79,20 +81,22 @@ class Cluster:
         """In the order in which they come: each source with its number."""
         from distributed import CancelledError, wait
 
-        running = self._begun(sources, WINDOW)
+        running = dict(self._start(Task(*one)) for one in islice(sources, WINDOW))
         while running:
             try:
-                done = wait(list(running), return_when="FIRST_COMPLETED").done
+                done = wait(list(running), timeout=SILENCE_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                running = dict(self._kept(future, task) for future, task in running.items())
+                continue
             except CancelledError:  # the scheduler has gone
                 done = {future for future in running if future.cancelled()}
             for future in done:
                 task = running.pop(future)
                 outcome, worker = _outcome(future, task.source)
                 if worker and len(task.tried) + 1 < TRIES and self._connected:
-                    task = replace(task, tried=(*task.tried, worker))
-                    running[self._start(task)] = task
+                    running.update([self._start(replace(task, tried=(*task.tried, worker)))])
                     continue
-                running |= self._begun(sources, 1 if self._connected else 0)
+                running.update(self._start(Task(*one)) for one in islice(sources, 1 if self._connected else 0))
                 yield task.number, task.source, outcome
         yield from ((number, source, _gone(source)) for number, source in sources)
 
@@ -100,16 +104,19 @@ class Cluster:
     def _connected(self) -> bool:
         return self._client.status == "running"
 
-    def _begun(self, sources: Iterator[tuple[int, str]], most: int) -> dict[Future, Task]:
-        """The next tasks, handed out."""
-        tasks = [Task(*one) for one in islice(sources, most)]
-        return {self._start(task): task for task in tasks}
-
-    def _start(self, task: Task) -> Future:
-        """By any worker; one that failed before by those that have not tried it, while there are some."""
+    def _start(self, task: Task) -> tuple[Future, Task]:
+        """By any worker; one that failed before by those that have not tried it, where there are some."""
         others = sorted(set(self._client.nthreads()) - set(task.tried)) if task.tried else []
-        where: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
-        return self._client.submit(transcribe, self._order, os.path.abspath(task.source), pure=False, **where)
+        where = {"workers": others} if others else {}
+        future = self._client.submit(transcribe, self._order, os.path.abspath(task.source), pure=False, **where)
+        return future, replace(task, where=frozenset(others))
+
+    def _kept(self, future: Future, task: Task) -> tuple[Future, Task]:
+        """The same; a task whose workers have all gone is given to any."""
+        if not task.where or not self._connected or task.where & set(self._client.nthreads()):
+            return future, task
+        future.cancel()
+        return self._start(task)
 
 
 def _outcome(future: Future, source: str) -> tuple[Outcome, str]:
