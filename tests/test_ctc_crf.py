@@ -12,7 +12,7 @@ from asr.model.network.ctc import ctc_loss
 from asr.search.lexicon import Lexicon
 from asr.text import collapse
 from asr.training.config import as_toml, read_config
-from asr.training.ctc_crf import CtcCrf, log_denominator, phoneme_trigram
+from asr.training.ctc_crf import CtcCrf, _LogDenominator, log_denominator, phoneme_trigram
 
 N = 4  # symbols, the blank among them
 LENGTHS = torch.tensor([4, 3, 1])
@@ -52,10 +52,11 @@ def test_the_trigram_is_a_distribution_and_prefers_what_was_seen(trigram):
     assert seen[1, 2, 3] > 0.8 and seen[1, 2, 1] < 0.1 and seen[2, 3, 0] > 0.8
 
 
-def test_the_denominator_and_its_gradient_are_those_of_every_path(trigram):
+@pytest.mark.parametrize("way", [log_denominator, _LogDenominator.apply], ids=["as training", "torch"])
+def test_the_denominator_and_its_gradient_are_those_of_every_path(way, trigram):
     log_probs, scale = outputs(), torch.tensor([1.0, 2.0, -1.0])
     expected = torch.stack([by_every_path(row[:n], trigram) for row, n in zip(log_probs, LENGTHS)])
-    got = log_denominator(log_probs, LENGTHS, torch.from_numpy(trigram))
+    got = way(log_probs, LENGTHS, torch.from_numpy(trigram))
     assert torch.allclose(got, expected, atol=1e-5)
     (gradient,) = torch.autograd.grad((got * scale).sum(), log_probs)
     (by_autograd,) = torch.autograd.grad((expected * scale).sum(), log_probs)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from asr.model.network.recurrent import GRU, KINDS, LatencyControlled, PeepholeLSTM, _Sequence, recurrent
+from asr.model.network.recurrent import GRU, KINDS, LatencyControlled, PeepholeLSTM, _Compiled, _Sequence, recurrent
+from asr.native import training as native
 
 torch.set_num_threads(1)
 
@@ -193,3 +194,16 @@ def test_the_gru_pass_for_training_has_torchs_results_and_gradients():
     assert y.dtype == torch.float32 and torch.equal(state[0], y[:, -1])
     for found, grad in zip(gradients(x, h, layer, y), wanted):
         torch.testing.assert_close(found, grad, atol=0.02 * float(grad.abs().max()) + 0.01, rtol=0.05)
+
+
+@pytest.mark.skipif(not (native and native.HAS_TILES), reason="needs a processor with matrix tiles, and a compiler")
+@pytest.mark.parametrize("batch", [1, 16, 37, 50])
+def test_by_matrix_tiles_a_training_pass_has_the_same_results(batch):
+    torch.manual_seed(batch)
+    layer, x = GRU(7, 64), torch.randn(batch, 9, 7, requires_grad=True)
+    h = torch.randn(1, batch, 64, requires_grad=True)
+    expected, _ = nn.GRU.forward(layer, x, h)
+    y = _Compiled.apply(x, h[0], *layer.parameters(), torch.bfloat16)
+    torch.testing.assert_close(y, expected, atol=0.02, rtol=0)
+    for found, grad in zip(gradients(x, h, layer, y), gradients(x, h, layer, expected)):
+        assert (found - grad).norm() < 0.01 * grad.norm()

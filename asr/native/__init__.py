@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from asr.native import encoder as encoder
     from asr.native import search as search
+    from asr.native import training as training
 
-SOURCES = {"search": 4, "encoder": 1}  # as in their .cpp: which calls the compiled parts answer to
+SOURCES = {"search": 4, "encoder": 1, "training": 1}  # as in their .cpp: which calls the compiled parts answer to
 
 
 def __getattr__(name: str) -> ModuleType | None:

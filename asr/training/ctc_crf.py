@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from asr.model.network.ctc import ctc_losses
+from asr.native import training as native
 
 DISCOUNT = 0.75  # of absolute discounting
 TINY = 1e-30  # probabilities below this count as this
@@ -71,8 +72,28 @@ class CtcCrf:
 
 
 def log_denominator(log_probs: Tensor, lengths: Tensor, trigram: Tensor) -> Tensor:
-    """ln of the sum over all phoneme sequences (B,), of log_probs (B, T', N), lengths (B,), trigram (N, N, N)."""
-    return _LogDenominator.apply(log_probs, lengths, trigram)
+    """ln of the sum over all phoneme sequences (B,), of log_probs (B, T', N), lengths (B,), trigram (N, N, N).
+
+    On the CPU compiled code takes a tenth of the time (asr/native/ctc_crf.h).
+    """
+    compiled = native and log_probs.device.type == "cpu" and log_probs.shape[2] <= native.MAX_SYMBOLS
+    return (_Compiled if compiled else _LogDenominator).apply(log_probs, lengths, trigram)
+
+
+class _Compiled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, log_probs: Tensor, lengths: Tensor, trigram: Tensor) -> Tensor:
+        probs, total = log_probs.detach().float().exp(), torch.empty(len(lengths))
+        occupied = torch.empty_like(probs)
+        given = probs, lengths.int(), trigram.float(), total, occupied
+        native.log_denominator(probs.shape, *(x.contiguous().numpy() for x in given))
+        ctx.save_for_backward(occupied)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (occupied,) = ctx.saved_tensors
+        return occupied * gradient[:, None, None], None, None
 
 
 class _LogDenominator(torch.autograd.Function):

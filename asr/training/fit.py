@@ -244,20 +244,36 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient; a closure is not called."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                rule = self._muon if group["rows"] else self._adam
-                p.add_(rule(p, p.grad, group), alpha=-group["lr"])
+        """Update every weight that has a gradient; a closure is not called.
 
-    def _muon(self, p: Tensor, gradient: Tensor, group: dict) -> Tensor:
+        Of several processes each makes a share of the matrices orthogonal, and gives the others what it found.
+        """
+        rank, world = ranks()
+        matrices, updates = [], []
+        groups = [(number, group, p) for number, group in enumerate(self.param_groups) for p in group["params"]]
+        for number, group, p in groups:
+            if p.grad is None:
+                continue
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            if group["rows"]:  # the two matrices of a layer, which may differ in size, go to one process
+                matrices.append((group["lr"], p))
+                updates.append(self._muon(p, p.grad, group, number // 2 % world == rank))
+            else:
+                p.add_(self._adam(p, p.grad, group), alpha=-group["lr"])
+        if matrices and world > 1:
+            flat = torch.cat([update.flatten() for update in updates])
+            distributed.all_reduce(flat)
+            updates = list(flat.split([p.numel() for _, p in matrices]))
+        for (rate, p), update in zip(matrices, updates):
+            p.add_(update.view_as(p), alpha=-rate)
+
+    def _muon(self, p: Tensor, gradient: Tensor, group: dict, mine: bool) -> Tensor:
         state, momentum = self.state[p], group["momentum"]
         if not state:
             state["momentum"] = torch.zeros_like(p)
         state["momentum"].lerp_(gradient, 1 - momentum)
+        if not mine:
+            return torch.zeros_like(p)
         update = gradient.lerp(state["momentum"], momentum)  # Nesterov
         gates = orthogonal(update.view(-1, group["rows"], p.shape[1]))
         return gates.view_as(p) * (0.2 * max(group["rows"], p.shape[1]) ** 0.5)

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from asr.native import training as native
 
 State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 
@@ -18,10 +21,10 @@ State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 class GRU(nn.GRU):
     """One layer, batch first: x (B, T, D), state (1, B, H) or None -> y (B, T, H), state.
 
-    A training pass in bf16 is our own: same weights and results, a quarter to a third less time. PyTorch's CPU kernel
-    builds a graph of fifteen small operations for every step; here one node holds the whole sequence. Buffers are
-    allocated once, only one product stands in the way of the next step, and the gradients of the weights are one
-    product at the end. Gates and states stay in fp32.
+    A training pass in bf16 is our own: same weights and results. PyTorch's CPU kernel builds a graph of fifteen small
+    operations for every step; here one node holds the whole sequence. Only one product stands in the way of the next
+    step, and the gradients of the weights are one product at the end. Gates and states stay in fp32. On a processor
+    with matrix tiles (AMX) the steps run compiled, in a fifth of the time (asr/native/gru.h).
     """
 
     def __init__(self, input_size: int, hidden_size: int):
@@ -37,8 +40,9 @@ class GRU(nn.GRU):
         if not training or x.shape[1] == 0:
             return super().forward(x, state)
         dtype = torch.get_autocast_dtype("cpu")
+        compiled = native and native.HAS_TILES and dtype == torch.bfloat16 and self.hidden_size % 32 == 0
         with torch.autocast("cpu", enabled=False):
-            y = _Sequence.apply(
+            y = (_Compiled if compiled else _Sequence).apply(
                 x, state[0].float(), self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0, dtype
             )
         return y, y[None, :, -1]
@@ -89,12 +93,48 @@ class _Sequence(torch.autograd.Function):
             d_state[t, :, reset].copy_(a.addcmul_(a, r, value=-1))
             dh.mul_(z).add_(torch.mm(d_state[t], w, out=back))
         d_input[..., : 2 * size] = d_state[..., : 2 * size]
-        into, state = d_input.flatten(0, 1), d_state.flatten(0, 1)
-        dx = (into @ w_ih.to(dtype)).view(time, batch, -1).transpose(0, 1)
-        dw_ih = (into.t() @ x.flatten(0, 1)).float()
-        dw_hh = (state.t() @ y[:-1].flatten(0, 1).to(dtype)).float()
-        ones = torch.ones(1, len(into), dtype=dtype)
-        return dx, dh, dw_ih, dw_hh, (ones @ into)[0].float(), (ones @ state)[0].float(), None
+        dx, *of_weights = _gradients(x, y[:-1].to(dtype), d_input, d_state, w_ih)
+        return dx.transpose(0, 1), dh, *of_weights, None
+
+
+class _Compiled(torch.autograd.Function):
+    """The same by matrix tiles, batch first."""
+
+    @staticmethod
+    def forward(ctx, x, h, w_ih, w_hh, b_ih, b_hh, dtype):
+        x, h, w, (batch, time, _), size = x.to(dtype), h.contiguous(), w_hh.to(dtype), x.shape, h.shape[1]
+        bias = torch.cat([b_ih[: 2 * size] + b_hh[: 2 * size], b_ih[2 * size :]]).to(dtype)
+        from_input = torch.addmm(bias, x.flatten(0, 1), w_ih.to(dtype).t())
+        y, new = torch.empty(batch, time, size), torch.empty(batch, time, size)
+        before, gates = (torch.empty(batch, time, n, dtype=dtype) for n in (size, 3 * size))
+        given = from_input, w, b_hh[2 * size :], h, y, before, gates, new
+        native.gru_forward((batch, time, size), *map(_array, given))
+        ctx.save_for_backward(x, h, y, before, gates, new, w_ih, w)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, h, y, before, gates, new, w_ih, w = ctx.saved_tensors
+        d_input, d_state, dh = torch.empty_like(gates), torch.empty_like(gates), torch.empty_like(h)
+        given = dy.float(), w, h, y, gates, new, d_input, d_state, dh
+        native.gru_backward(y.shape, *map(_array, given))
+        dx, *of_weights = _gradients(x, before, d_input, d_state, w_ih)
+        return dx, dh, *of_weights, None
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """Its numbers for compiled code; numpy, which knows no bf16, takes these for integers."""
+    x = x.detach().contiguous()
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
+
+
+def _gradients(x: Tensor, before: Tensor, d_input: Tensor, d_state: Tensor, w_ih: Tensor) -> tuple[Tensor, ...]:
+    """Of x and of both matrices and biases: from the states before each step and the gradients of Wx and of Uh."""
+    into, state = d_input.flatten(0, 1), d_state.flatten(0, 1)
+    dx = (into @ w_ih.to(x.dtype)).view(x.shape)
+    dw_ih, dw_hh = into.t() @ x.flatten(0, 1), state.t() @ before.flatten(0, 1)
+    ones = torch.ones(1, len(into), dtype=x.dtype)
+    return dx, dw_ih.float(), dw_hh.float(), (ones @ into)[0].float(), (ones @ state)[0].float()
 
 
 class PeepholeLSTM(nn.Module):

@@ -1,0 +1,16 @@
+import numpy as np
+
+SOURCES: int
+HAS_TILES: bool  # matrix tiles, which gru_forward and gru_backward want; without a compiler for them they are missing
+MAX_SYMBOLS: int  # of log_denominator
+
+def log_denominator(
+    shape: tuple[int, ...],
+    probs: np.ndarray,
+    lengths: np.ndarray,
+    trigram: np.ndarray,
+    total: np.ndarray,
+    occupied: np.ndarray,
+) -> None: ...
+def gru_forward(shape: tuple[int, ...], *arrays: np.ndarray) -> None: ...
+def gru_backward(shape: tuple[int, ...], *arrays: np.ndarray) -> None: ...
