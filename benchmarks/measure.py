@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -92,6 +93,45 @@ def engine(name: str, wavs: list[str], model: str, python: str = sys.executable)
         job.write_text(json.dumps({"engine": name, "model": model, "wavs": wavs}))
         done = run([python, "-m", "benchmarks.engines", str(job), str(result)])
         return done, json.loads(result.read_text()) if result.exists() else None
+
+
+# MB of packages and of all that they require, by the Python that has them
+INSTALLED = """
+import re, sys
+from importlib.metadata import PackageNotFoundError, distribution
+names, sizes = sys.argv[1:], {}
+while names:
+    name = re.match("[A-Za-z0-9._-]+", names.pop())[0].lower().replace("_", "-")
+    if name not in sizes:
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue
+        paths = [file.locate() for file in found.files or ()]
+        sizes[name] = sum(path.stat().st_size for path in paths if path.is_file())
+        names += [line for line in found.requires or () if "extra ==" not in line]
+print(sum(sizes.values()) / 1e6)
+"""
+
+
+def installed(packages: Sequence[str], python: str = sys.executable) -> float:
+    """MB on the disk of packages with all that they require; of none of them, our own with what a plain one brings."""
+    done = subprocess.run([python, "-c", INSTALLED, *(packages or ["asr"])], capture_output=True, text=True, check=True)
+    own = () if packages else (path for room in ("asr", "wakeword") for path in (ROOT / room).rglob("*"))
+    files = (path for path in own if path.is_file() and path.suffix != ".pyc")
+    return float(done.stdout) + sum(path.stat().st_size for path in files) / 1e6
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many processes compute beside what is measured."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
 
 
 def peak(pid: int | str = "self") -> float:

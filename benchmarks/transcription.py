@@ -1,8 +1,10 @@
 """Our recogniser beside its peers on the same clips, one thread each: errors, speed, memory, start-up.
 
     python -m benchmarks.transcription DATA/speech/dev.jsonl
+    python -m benchmarks.transcription DATA/speech/dev.jsonl --limit 60 --busy 10 --name transcription-busy
 
-writes transcription.csv, .md and .png. The peers get a virtual environment of their own, once.
+writes transcription.csv, .md and .png; the second line with ten processes beside that do nothing but compute.
+The peers get a virtual environment of their own, once.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class Outcome:
     name: str
     failure: str = ""
     peak: float = math.nan  # MB of the process over all clips
+    disk: float = math.nan  # MB of its packages, with what they require
     result: dict = field(default_factory=dict)  # of benchmarks.engines.work
     start: float = 0.0  # seconds from the start of a process to the text of a clip of about 5 s
 
@@ -54,7 +57,8 @@ def main() -> int:
         wavs = decode(rows, Path(folder))
         short = wavs[int(np.argmin([abs(row["duration"] - 5) for row in rows]))]
         for name in options.only or ENGINES:
-            outcomes.append(outcome(name, wavs, short, options))
+            with measure.busy(options.busy):
+                outcomes.append(outcome(name, wavs, short, options))
             print(name, outcomes[-1].failure or "done", file=sys.stderr, flush=True)
     report(outcomes, rows, machine, options)
     return 1 if any(o.failure for o in outcomes) else 0
@@ -64,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     top = measure.parser(__doc__, "audio_filepath, duration, text, corpus")
     top.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     top.add_argument("--limit", type=int, metavar="N", help="N clips, spread evenly over the manifest")
+    top.add_argument("--busy", type=int, default=0, metavar="N", help="N processes that compute beside each engine")
+    top.add_argument("--name", default="transcription", help="of the files that are written (default: transcription)")
     top.add_argument(
         "--environment",
         type=Path,
@@ -95,10 +101,10 @@ def outcome(name: str, wavs: list[str], short: str, options: argparse.Namespace)
         if found is None:
             return Outcome(name, run.failure)
         result = found
-    start = statistics.median(starts[:STARTS])
+    start, disk = statistics.median(starts[:STARTS]), measure.installed(ENGINES[name].packages, python)
     if broken := [clip["error"] for clip in result["clips"] if clip["error"]]:
-        return Outcome(name, f"{len(broken)} of {len(wavs)} clips, {broken[0]}", run.peak, result, start)
-    return Outcome(name, "", run.peak, result, start)
+        return Outcome(name, f"{len(broken)} of {len(wavs)} clips, {broken[0]}", run.peak, disk, result, start)
+    return Outcome(name, "", run.peak, disk, result, start)
 
 
 def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: argparse.Namespace) -> None:
@@ -114,12 +120,12 @@ def report(outcomes: list[Outcome], rows: list[dict], machine: str, options: arg
                 wrong, total = count(map(whisper, references), map(whisper, o.texts))
                 row["WER, Whisper's normaliser"] = 100 * wrong.sum() / total.sum()
         table.append(row)
-    measure.write(options.out, "transcription", table, page(table, rows, machine, options))
-    with (options.out / "transcription-texts.jsonl").open("w") as file:
+    measure.write(options.out, options.name, table, page(table, rows, machine, options))
+    with (options.out / f"{options.name}-texts.jsonl").open("w") as file:
         for i, row in enumerate(rows):
             texts = {"reference": row["text"]} | {o.name: o.texts[i] for o in done}
             file.write(json.dumps({"file": Path(row["audio_filepath"]).name} | texts) + "\n")
-    draw([row for row in table if "WER" in row], options.out / "transcription.png")
+    draw([row for row in table if "WER" in row], options.out / f"{options.name}.png")
 
 
 def whisper_normaliser() -> Callable[[str], str] | None:
@@ -153,6 +159,7 @@ def costs(o: Outcome, rows: list[dict]) -> dict[str, object]:
         "load CPU s": o.result["load_cpu"],
         "first text s": o.start,
         "peak MB": o.peak,
+        "installed MB": o.disk,
         "versions": ", ".join(f"{k} {v}" for k, v in o.result["versions"].items()),
     }
 
@@ -161,10 +168,11 @@ def page(table: list[dict], rows: list[dict], machine: str, options: argparse.Na
     """The Markdown page: intervals in brackets behind their figures."""
     hidden = {"settings", "versions"} | (set() if any(row["failure"] for row in table) else {"failure"})
     short = [{key: value for key, value in measure.with_intervals(row).items() if key not in hidden} for row in table]
+    beside = f", {options.busy} other processes computing" if options.busy else ""
     minutes = sum(row["duration"] for row in rows) / 60
     settings = "".join(f"- {row['engine']}: {row['settings']}. {row.get('versions', '')}\n" for row in table)
     return (
-        f"{len(rows)} clips, {minutes:.1f} minutes, of {options.manifest.name}; one thread each. {machine}. "
+        f"{len(rows)} clips, {minutes:.1f} minutes, of {options.manifest.name}; one thread each{beside}. {machine}. "
         f"WER in per cent with 95 % bootstrap intervals over clips.\n\n{measure.markdown(short)}\n{settings}"
     )
 
