@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,23 @@ def test_weights_on_the_card_change_what_the_search_finds():
     card = {"weights": {"lexicon": {"lm": 0.3, "word": 2.0}}}
     assert score(card) == score({}, Weights(lm=0.3, word=2.0)) != score({})
     assert score(card, Weights(lm=1.1, word=0.0)) == score({}, Weights(lm=1.1, word=0.0))
+
+
+def test_texts_that_the_recurrent_model_is_not_asked_about_stay_behind(monkeypatch):
+    model, card = load_network()
+    rows = np.random.default_rng(2).dirichlet(np.full(len(model.options.phonemes) + 1, 0.1), 40).astype(np.float32)
+    phonemes, letters = np.log(rows + 1e-4), np.full((40, len(model.alphabet)), -3.0, np.float32)
+    decoder, asked = Decoder(model, card, DecoderOptions(weights=Weights(letters=0.0, rnn=0.5))), []
+
+    def far_less_likely(texts: list[str]) -> list[float]:
+        asked.extend(texts)
+        return [-1000.0 - i for i in range(len(texts))]
+
+    monkeypatch.setattr("asr.search.decoder.MAX_SCORE_GAP_LN", 2.0)
+    decoder._rnn = SimpleNamespace(ln_probability=far_less_likely)
+    found = decoder(letters, phonemes)
+    assert 1 < len(asked) < len(found) and {h.text for h in found[: len(asked)]} == set(asked)
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 
 # tuning

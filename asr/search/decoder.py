@@ -117,9 +117,11 @@ class Decoder:
             by_letters = letter_scores(state.letters, [h.text for h in found], self.alphabet)
             scores += self.weights.letters * np.array(by_letters)
         if self._rnn:
-            near = np.flatnonzero(scores >= scores.max(initial=-np.inf) - MAX_SCORE_GAP_LN)
-            others = self._rnn.ln_probability([found[i].text for i in near])
-            scores[near] += self.weights.rnn * np.array([new - found[i].language for i, new in zip(near, others)])
+            near = scores >= scores.max(initial=-np.inf) - MAX_SCORE_GAP_LN
+            others = self._rnn.ln_probability([h.text for h, asked in zip(found, near) if asked])
+            changes = np.array(others) - [h.language for h, asked in zip(found, near) if asked]
+            scores += self.weights.rnn * changes.min(initial=0.0)  # of those not asked: they stay behind
+            scores[near] += self.weights.rnn * (changes - changes.min(initial=0.0))
         ranked = sorted(zip(found, scores.tolist()), key=lambda pair: -pair[1])
         return [replace(h, score=s) for h, s in ranked]
 
