@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import textwrap
@@ -10,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TextIO
 
 from asr.errors import Error
@@ -60,7 +58,7 @@ class Segment:
     @property
     def confidence(self) -> float:
         """Mean over the words; 0 without any."""
-        return fmean(word.confidence for word in self.words) if self.words else 0.0
+        return sum(word.confidence for word in self.words) / max(1, len(self.words))
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class WebVTT(StreamWriter):
     def parts(self, segments: Iterable[Segment]) -> Iterator[str]:
         yield "WEBVTT\n\n"
         for start, end, lines in captions(segments):
-            shown = html.escape("\n".join(lines), quote=False)
+            shown = "\n".join(lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             yield f"{_clock(start, '.')} --> {_clock(end, '.')}\n{shown}\n\n"
 
 

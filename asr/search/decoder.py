@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asr.language.open import CharacterLanguage
 
 LANGUAGE = "english-lm.npz"  # packaged beside the acoustic models, or not
-MAX_SCORE_GAP_LN = 8.0  # ln; texts so far below the best one are not shown to the recurrent language model
+MAX_SCORE_GAP_LN = 4.0  # ln; texts so far below the best one are not shown to the recurrent language model
 
 
 class State(NamedTuple):
