@@ -85,6 +85,17 @@ def test_a_second_recording_of_the_same_stem_does_not_take_the_first_ones_result
     assert "the result of in/talk.flac goes to out/talk.flac.txt" in err
 
 
+def test_results_of_other_packaged_models_are_made_anew(run, monkeypatch):
+    files(in__a_wav="one", models__english_npz="weights", models__card_md="about them")
+    monkeypatch.setattr("asr.commands.results.MODELS", Path("models"))
+    command = "--output", "out", "--resume", "in"
+    assert run(*command)[0] == 0 and "1 skipped" in run(*command)[2]
+    files(models__card_md="more about them")
+    assert "1 skipped" in run(*command)[2]
+    files(models__english_npz="others")
+    assert "skipped" not in run(*command)[2]
+
+
 def test_sub_folders_are_kept(run):
     files(in__a_wav="one", in__deep__a_wav="two", in__deep__er__b_wav="three")
     run("--output", "out", "in")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -9,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from asr import audio
+from asr import __version__, audio
 from asr.commands.terminal import INDEX, Output, say
 from asr.files import atomic_write
+from asr.model.checkpoint import MODELS
 from asr.transcript import FORMATS, OutputError, Transcript, save
 
 
@@ -156,8 +158,19 @@ def _append(index: Path, row: dict) -> None:
 
 
 def settings_of(options: Mapping[str, Any], without: set[str]) -> dict[str, Any]:
-    """The options that matter for a text, those that name files with what tells that these have changed."""
+    """What a text depends on: the options, those that name files with what tells that these have changed; the program's
+    version, and the packaged models, which a clone may bring without another version."""
     given = {name: value for name, value in options.items() if value not in (None, False) and name not in without}
     files = {name: _stamp(value) for name, value in given.items() if isinstance(value, str) and os.path.isfile(value)}
     paths = {name: {"path": os.path.abspath(given[name])} | stamp for name, stamp in files.items()}
-    return given | paths
+    return given | paths | {"version": __version__, "models": _models()}
+
+
+def _models() -> str:
+    """A fingerprint of the packaged models: the begin of every file, where their cards and scales are."""
+    found = hashlib.sha256()
+    for path in sorted(MODELS.iterdir()):
+        if path.suffix != ".md":
+            with path.open("rb") as file:
+                found.update(file.read(2**18))
+    return found.hexdigest()[:16]

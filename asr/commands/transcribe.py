@@ -13,7 +13,7 @@ from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr import __version__, audio
+from asr import audio
 from asr.commands.terminal import (
     INDEX,
     Bar,
@@ -202,7 +202,7 @@ def _output(options: argparse.Namespace, inputs: int) -> Output:
 
         if single:
             return OneFile(path, format)
-        return Folder(path, format, settings_of(vars(options), OTHERS) | {"version": __version__})
+        return Folder(path, format, settings_of(vars(options), OTHERS))
     if inputs > 1 and format in ("srt", "vtt", "textgrid"):
         raise UsageError(f"{inputs} inputs do not fit into one {format} file: add --output DIR, for a file for each")
     return Screen(format, several=inputs > 1)
