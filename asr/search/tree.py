@@ -19,7 +19,7 @@ from asr.language.ngram import UNKNOWN, NgramModel, State
 from asr.search.base import MIN_GAIN_LN, Hypothesis, Partial, PrefixBeamSearch, SearchState, common_prefix
 from asr.search.hotwords import HotwordState
 from asr.search.lexicon import Pronunciations
-from asr.search.words import WordSearch
+from asr.search.words import LexiconOptions, WordSearch
 
 ROOT = -1  # the symbol that the root is reached by
 CACHE_SIZE = 200_000  # look-ahead scores remembered
@@ -168,14 +168,15 @@ class Bar:
 class LexiconSearch(WordSearch, PrefixBeamSearch[Place]):
     """CTC prefix beam search in the prefix tree of a lexicon."""
 
+    options: LexiconOptions
+
     @cached_property
     def _tree(self) -> PronunciationTree:
         return PronunciationTree(self._coded)
 
     @cached_property
     def _ahead(self) -> LookAhead:
-        share = float(self.options.look_ahead)  # 0: all words are equally likely
-        due = self._unigram_scores()[self._coded.word]
+        share, due = float(self.options.look_ahead), self._unigram_scores()[self._coded.word]  # 0: all words alike
         return LookAhead(self._tree, self.lm, share * self.options.lm_weight, share * due)
 
     def start(self) -> SearchState[Place]:
@@ -214,8 +215,7 @@ class LexiconSearch(WordSearch, PrefixBeamSearch[Place]):
     def partial(self, state: SearchState[Place]) -> Partial:
         """The likeliest text if speech ended here, or the finished words of the best if no word ends.
 
-        Only of places about as likely as the best one. So a word is shown as soon as it has been said, though the
-        best place may be in the middle of a longer word.
+        Only of places about as likely as the best: a word is shown once it is said, though the best is amid a longer.
         """
         shown, likeliest = state.beam[0].text, 0.0
         for place in state.beam:
