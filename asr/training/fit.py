@@ -65,8 +65,7 @@ def fit(
 
     batches: the next one is that of the update ``progress.update``. loss: a batch -> what is to fall, and parts of it
     that are logged under their names. The means hold "loss", these parts, "gradient" (its norm) and "learning_rate".
-    The caller measures what it wants, saves the state, and comes back: all ranks go on with the first one's progress.
-    Raises TrainingError.
+    The caller measures, saves the state, comes back; all ranks go on with the first's progress. Raises TrainingError.
     """
     rank, world = ranks()
     logged: list[dict[str, float]] = []
