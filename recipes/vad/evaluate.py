@@ -19,7 +19,7 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segmenter, SegmenterOptions, Span, SpeechDetector
-from asr.training.augment import MADE
+from asr.training.sounds import MADE
 from recipes.english.calibration import area_under_roc
 from recipes.vad import peers
 from recipes.vad.mixing import STEP_SAMPLES, noise_files, read, rms, speech_steps

@@ -12,7 +12,7 @@ import soundfile
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import STEP
-from asr.training.augment import MADE, add
+from asr.training.sounds import MADE, add
 
 HOP = 160  # samples: 10 ms
 STEP_SAMPLES = HOP * STEP
