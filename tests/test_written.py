@@ -126,7 +126,7 @@ def test_the_network_that_is_trained_is_the_tagger(tmp_path):
     from asr.written.tagger import load
     from recipes.punctuation.batches import Texts
     from recipes.punctuation.network import TaggerNetwork, TaggerOptions
-    from recipes.punctuation.train import package
+    from recipes.punctuation.train import package, unpacked
 
     options, vocabulary = TaggerOptions(8, 50, 12, 6, 10, dropout=0.0), Vocabulary(["well", "we"], 50)
     network = TaggerNetwork(options, 2)
@@ -137,13 +137,16 @@ def test_the_network_that_is_trained_is_the_tagger(tmp_path):
             table.weight.copy_(torch.round(table.weight * 16).clamp(-126, 126) / 16)
             table.weight[:, 0] = 127 / 16
     path = tmp_path / "model.safetensors"
-    package(network, vocabulary, {"iphone": "iPhone"}, options, {}, path)
+    package(network, vocabulary, {"iphone": "iPhone"}, {"updates": 3}, path)
     tagger, pauses = load(path), [None, 0.2, 2.0, None] * 4
     found, _ = tagger.feed(SAID[:16], pauses, tagger.start(), last=True)
     texts = Texts({}, SAID[:16], vocabulary, np.arange(16))
     row = np.arange(16), np.array(list(map(pause_class, pauses))), *np.zeros((3, 16), int)
     wanted = network(*texts.padded([row]).inputs)[:, 0].detach().numpy()
     assert np.abs(found - wanted).max() < 1e-3 and tagger.mixed == {"iphone": "iPhone"}
+    again, words, mixed, card = unpacked(path)
+    assert all(torch.equal(p, q) for p, q in zip(again.state_dict().values(), network.state_dict().values()))
+    assert words.words == vocabulary.words and mixed == tagger.mixed and card == {"updates": 3}
 
 
 def test_pauses_have_classes():
@@ -170,6 +173,17 @@ def test_numbers_stand_in_sentences():
     tokens = writer.write("at five p m twenty one came on may third too".split())
     assert [t.text for t in tokens] == ["At", "5 p.m.", "21", "came", "on", "May 3rd,", "too"]
     assert [(t.first, t.last) for t in tokens[:3]] == [(0, 1), (1, 4), (4, 6)]
+
+
+def test_between_a_weekday_and_its_date_stands_a_comma():
+    spans = {("june", "fifth"): Span(0, 0, "June 5th", "date"), ("twenty", "one"): Span(0, 0, "21", "cardinal")}
+    writer = Writer(Told({"tuesday": (PERIOD, CAPITAL), "fifth": (PERIOD, CAPITAL)}), Figures({}))
+    writer.numbers.spans = lambda words: [
+        Span(i, i + 2, span.text, span.kind)
+        for said, span in spans.items() for i in range(len(words)) if tuple(words[i : i + 2]) == said
+    ]  # fmt: skip
+    assert writer.text("on tuesday june fifth") == "On Tuesday, June 5th."
+    assert writer.text("on tuesday twenty one came") == "On Tuesday. 21 came"
 
 
 def test_an_address_stays_in_small_letters_where_a_sentence_begins():

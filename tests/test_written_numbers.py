@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from asr.attention.seq2seq import Output
 from asr.cli import main
 from asr.errors import UsageError
+from asr.written.known import CODES, clock, joined
 from asr.written.numbers import NumberWriter, text_of
 from asr.written.reading import read
-from asr.written.stretches import CARDINAL_WORDS, CLOSED, LONGEST, MONTHS, stretches
+from asr.written.stretches import CARDINAL_WORDS, CLOSED, LONGEST, MONTHS, ONES, TEENS, stretches
 
 RIGHT = """
 May 3rd, 2021 | may third twenty twenty one
@@ -37,6 +38,9 @@ john.smith@example.com | john dot smith at example dot com
 1250 | twelve fifty
 10 to 20 | ten to twenty
 £5.50 | five pounds fifty
+123 | one twenty three
+1234 | one two three four
+3.12 | three point one two
 """
 WRONG = """
 20 2 | twenty two
@@ -53,6 +57,10 @@ May 3 2 | may thirty two
 7677 | seventy six seventy seven
 82.2210 | eighty two point two twenty one zero
 one 62 | one sixty two
+23 | two three
+567 | five six seven
+247 | twenty four seven
+8020 | eighty twenty
 8:45 | quarter past nine
 05 | five
 """
@@ -162,6 +170,34 @@ def test_numbers_below_ten_stay_words_where_nothing_is_counted():
     assert writer([], numbers="never").spans(["twenty"]) == []
 
 
+@given(st.sampled_from(["half", "quarter", "a quarter", "five minutes", "twenty five minutes", "one minute"]),
+       st.sampled_from(["past", "after", "to", "till", "before"]), st.integers(1, 12), st.sampled_from(["", " p m"]))
+def test_a_time_by_rule_is_read_back(minutes, way, hour, half):
+    words = f"{minutes} {way} {(ONES + TEENS)[hour]}{half}".split()
+    time = clock(words)
+    assert (time is None) == (minutes == "half" and way != "past")
+    if time:
+        assert [piece.kind for piece in read(time, words) or []] == ["time"]
+
+
+@pytest.mark.parametrize("words", ["ten to twelve", "five past thirteen", "forty minutes past two", "house to three"])
+def test_what_is_no_time_for_sure_is_none(words):
+    assert clock(words.split()) is None
+
+
+def test_known_codes_are_read_back():
+    for words, code in CODES.items():
+        pieces = read(code, words.split())
+        assert pieces and {piece.kind for piece in pieces} == {"letters"}
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("s CHD", "SCHD"), ("the v ASC x y", "the VASCXY"), ("HSIB a", "HSIB a"), ("x 5 km", "x 5 km"), ("a BBC", "a BBC"),
+])  # fmt: skip
+def test_a_letter_left_alone_joins_the_others(text, expected):
+    assert joined(text) == expected
+
+
 def test_a_long_run_of_numbers_stays_and_costs_little():
     assert writer([]).spans(["one"] * 10_000) == []
     with pytest.raises(UsageError, match="dates"):
@@ -177,6 +213,11 @@ WRITTEN = {
     "write to john dot smith at example dot com": "write to john.smith@example.com",
     "mary underscore smith at example dot com": "mary_smith@example.com",
     "the b b c said so": "the BBC said so",
+    "she joined s c h d and ask k nine about five g": "she joined SCHD and ask K9 about 5G",
+    "take bus seven forty two at seven forty two": "take bus 742 at 7:42",
+    "at five minutes to three or at half past one": "at 2:55 or at 1:30",
+    "my card is " + "four two " * 8: "my card is 4242424242424242",
+    "in two three weeks twenty four seven": "in two three weeks twenty four seven",
     "four four four " * 20: "four four four " * 20,
     "": "",
 }

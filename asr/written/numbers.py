@@ -26,6 +26,7 @@ from asr.attention.search import SearchOptions
 from asr.attention.seq2seq import Output, Seq2Seq
 from asr.errors import UsageError
 from asr.written import Dates, Numbers
+from asr.written.known import NUMBERED, joined, known
 from asr.written.reading import Piece, read
 from asr.written.stretches import CLOSED, NAMED_UNITS, NUMBER_WORDS, SCALES, SMALL, stretches
 
@@ -148,14 +149,17 @@ class NumberWriter:
         """The pieces of the likeliest text that the words are a way to say; None: the words stay.
 
         A likely text is taken at once. Else it has to be much likelier than the texts of other values that can be read.
+        What only has one reading needs no model.
         """
+        if text := known(stretch):
+            return read(text, stretch)
         first = self.model(symbols, GREEDY)[0]
-        pieces = self._read(first, stretch)
+        pieces = self._read(first, stretch, before)
         if pieces and first.ln_probability > math.log1p(-1 / _margin(pieces, stretch, before)):
             return pieces
         best, shares = None, defaultdict[str, float](float)
         for output in self.model(symbols, WIDER, n_best=WIDER.beam):
-            if output.ln_probability > LEAST and (pieces := self._read(output, stretch)):
+            if output.ln_probability > LEAST and (pieces := self._read(output, stretch, before)):
                 best = best or pieces
                 shares[_value(pieces)] += math.exp(output.ln_probability)
         if not best:
@@ -164,8 +168,10 @@ class NumberWriter:
         rival = max((share for value, share in shares.items() if value), default=0.0)
         return best if ours > _margin(best, stretch, before) * max(rival, LEAST_SHARE) else None
 
-    def _read(self, output: Output, stretch: Sequence[str]) -> list[Piece] | None:
-        text = text_of(output.symbols[:-1], stretch)
+    def _read(self, output: Output, stretch: Sequence[str], before: str) -> list[Piece] | None:
+        text = joined(text_of(output.symbols[:-1], stretch))
+        if before in NUMBERED and re.fullmatch(r"\d+:\d\d", text):
+            text = text.replace(":", "")
         return None if _HALF_DONE.search(text) else read(text, stretch)
 
 

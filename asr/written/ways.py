@@ -130,17 +130,20 @@ def past_and_to(hour: int, minute: int) -> list[Way]:
     if minute == 15:
         ways.append(then(said("quarter past", "a quarter past", "quarter after", "a quarter after"), after))
     if minute == 45:
-        ways.append(then(said("quarter to", "a quarter to", "quarter of", "a quarter of", "quarter till"), before))
+        ways.append(then(maybe(said("a")), said("quarter"), said("to", "of", "till", "before"), before))
     return ways
 
 
 def digits(text: str, groups: bool = True) -> Way:
     """Digit by digit, with "double" and "triple"; ``groups``: also "twelve thirty four" and "eight hundred".
 
-    Not "seventy six seventy seven" as 7677: these may be the pages 76 and 77. Nor groups in five and six digits.
+    Not "seventy six seventy seven" as 7677: these may be the pages 76 and 77. Nor "two three", which may be two or
+    three, nor "eighty twenty", nor "twenty four seven"; nor groups in five and six digits.
     """
+    in_a_row = groups and len(text) in (2, 3) and (text in "0123456789" or text in "9876543210")
     pages = len(text) == 4 and int(text[:2]) + 1 == int(text[2:])
-    groups = groups and not pages and len(text) not in (5, 6)
+    shares = len(text) == 4 and int(text[:2]) + int(text[2:]) == 100
+    groups = groups and not pages and not shares and len(text) not in (5, 6)
 
     def way(words: Sequence[str], at: int) -> set[int]:
         reached: list[set[int]] = [set() for _ in range(len(text) + 1)]
@@ -149,10 +152,11 @@ def digits(text: str, groups: bool = True) -> Way:
             for place in reached[k]:
                 if k and place > at and not may_part(words, place, digits_may=True):
                     continue
-                for taken, end in _some_digits(text, k, words, place, groups):
+                for taken, end in _some_digits(text, k, words, place, groups and (k > 0 or len(text) != 3)):
                     reached[k + taken].add(end)
         cut = groups and len(text) < 4 and text[-1] == "0"  # "six o d i" begins with six
-        return {end for end in reached[len(text)] if not (cut and words[end - 1] == "o")}
+        found = {end for end in reached[len(text)] if not (cut and words[end - 1] == "o")}
+        return {end for end in found if not (in_a_row and DIGITS.keys() >= set(words[at:end]))}
 
     return way
 

@@ -26,6 +26,7 @@ _END = re.compile(r"[.?!…][\"')\]”’]*$")
 TOGETHER = 2000  # words of a text that the tagger is given at a time: bounds the memory
 CONTEXT = 12  # words around a segment that are asked whether a number goes on there
 ENDED = 2.0  # s; the end of a text is as good as such a pause
+WEEKDAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 END_PAUSE = 0.3  # s; with such a pause and a sentence's end inside, words are no single number
 
 
@@ -143,7 +144,7 @@ class Writer:
         while k < len(words):
             span = spans.get(k)
             last = span.last if span else k + 1
-            mark = int(marks[last - 1])
+            mark = COMMA if words[k] in WEEKDAYS and _is_day(spans.get(k + 1)) else int(marks[last - 1])
             if span:  # read back as the words said, its case included
                 text, begins = with_mark(span.text, mark), mark in ENDS
             elif is_said(words[k]):
@@ -176,6 +177,11 @@ class Writer:
             if 0 <= first and last <= len(words) and not apart:
                 found[first] = replace(span, first=first, last=last)
         return found
+
+
+def _is_day(span: Span | None) -> bool:
+    """ "May 3rd" or the like; between the day of a week and it stands a comma."""
+    return bool(span and span.kind == "date" and span.text[0].isalpha())
 
 
 def is_said(word: str) -> bool:

@@ -31,6 +31,7 @@ class TaggerNetwork(nn.Module):
     def __init__(self, options: TaggerOptions, words: int):
         """words: those with a vector of their own."""
         super().__init__()
+        self.options = options
         size, hidden, ahead, above = options.size, options.hidden, options.ahead, options.above
         self.words = nn.Embedding(words + 1, size)
         self.pieces = nn.EmbeddingBag(options.rows, size, mode="mean")

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.commands.terminal import say
-from asr.model.checkpoint import write_weights
-from asr.training.fit import Muon, Plan, Progress, Schedule, fit, resume, save_state
+from asr.model.checkpoint import read_weights, write_weights
+from asr.training.fit import Muon, Plan, Progress, Schedule, fit, load_weights, resume, save_state
 from asr.training.language_model import write_log
 from asr.written.tagger import FORMAT, MARKS, NONE, Vocabulary
 from recipes.punctuation.batches import SHARES, Batch, Texts, read
@@ -30,6 +30,7 @@ from recipes.punctuation.text import UNKNOWN
 LISTED = 21_000  # words with a vector of their own
 STEPS = np.arange(-4, 9) / 10  # tried, of log-odds
 WATCHED = 30  # texts of each source that progress is measured on
+TABLES = ("words", "pieces")  # of vectors
 OFTEN = 5  # times that a form such as "GitHub" has to be seen
 LICENCE = "Apache-2.0; the text: CC BY-SA 3.0 and 4.0, CC BY 2.0, CC0, US public domain (punctuation.md)"
 
@@ -41,22 +42,26 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder for state and log")
     parser.add_argument("--output", type=Path, required=True, help=".safetensors to write")
     parser.add_argument("--updates", type=int, default=2800)
+    parser.add_argument("--start-from", type=Path, help="a packaged model whose weights and words are taken on")
+    parser.add_argument("--learning-rate", type=float, default=4e-3, help="its peak (default: 4e-3)")
     args = parser.parse_args()
 
     torch.set_num_threads(1)
     words = (args.work / "words.txt").read_text("utf-8").split("\n")[:-1]
     sources = {name: read(args.work, name, "train") for name in SHARES}
     common = commonest(sources, len(words))
-    options = TaggerOptions()
-    vocabulary = Vocabulary([words[i] for i in common[:LISTED]], options.rows)
-    texts = Texts(sources, words, vocabulary, common[: LISTED // 2])
     torch.manual_seed(1)
-    model = TaggerNetwork(options, LISTED)
-    train(model, texts, held_out(texts, args.work, WATCHED), args.run, args.updates)
+    mixed, card = forms(json.loads((args.work / "mixed.json").read_text())), {"licence": LICENCE}
+    if args.start_from:
+        model, vocabulary, older, before = unpacked(args.start_from)
+        mixed, card = older | mixed, card | {"start": before}
+    else:
+        vocabulary = Vocabulary([words[i] for i in common[:LISTED]], TaggerOptions().rows)
+        model = TaggerNetwork(TaggerOptions(), LISTED)
+    texts = Texts(sources, words, vocabulary, common[: LISTED // 2])
+    train(model, texts, held_out(texts, args.work, WATCHED), args.run, args.updates, args.learning_rate)
     prefer(model, list(held_out(texts, args.work, 8 * WATCHED).values()))
-    mixed = forms(json.loads((args.work / "mixed.json").read_text()))
-    card = {"licence": LICENCE, "updates": args.updates, "shares": SHARES}
-    package(model, vocabulary, mixed, options, card, args.output)
+    package(model, vocabulary, mixed, card | {"updates": args.updates, "shares": SHARES}, args.output)
 
 
 def commonest(sources: dict, words: int) -> np.ndarray:
@@ -78,11 +83,14 @@ def held_out(texts: Texts, work: Path, count: int) -> dict[str, Batch]:
     return found
 
 
-def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int) -> None:
+def train(
+    model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int, peak: float
+) -> None:
+    """peak: of the learning rate."""
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer, state = Muon(model, 4e-3, 1e-3), folder / "state.safetensors"
+    optimizer, state = Muon(model, peak, 1e-3), folder / "state.safetensors"
     progress, rows = resume(state, model, optimizer, Progress()), []
-    schedule = Schedule(4e-3, min(100, updates // 10), (0.4 * updates, updates), floor=0.0)
+    schedule = Schedule(peak, min(100, updates // 10), (0.4 * updates, updates), floor=0.0)
     plan = Plan(updates, min(100, updates), schedule, state=state)
     model.train()
     for means in fit(model, optimizer, texts.stream(1, progress.update), partial(loss, model), plan, progress):
@@ -144,18 +152,31 @@ def forms(mixed: dict[str, dict[str, int]]) -> dict[str, str]:
 
 
 def package(
-    model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], options: TaggerOptions, card: dict, path: Path
+    model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], card: dict, path: Path
 ) -> None:
     """fp16; the tables of vectors int8, with a scale for each row."""
     arrays = {name: weight.detach().numpy() for name, weight in model.state_dict().items()}
     stored = {name: array.astype(np.float16) for name, array in arrays.items()}
-    for table in ("words", "pieces"):
+    for table in TABLES:
         array = arrays[f"{table}.weight"]
         scale = np.abs(array).max(1, keepdims=True) / 127
         stored[f"{table}.weight"] = np.round(array / scale).astype(np.int8)
         stored[f"{table}.scale"] = scale.astype(np.float16)
     stored["list"] = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
-    write_weights(stored, path, False, {"format": FORMAT, "options": asdict(options), "mixed": mixed, "card": card})
+    head = {"format": FORMAT, "options": asdict(model.options), "mixed": mixed, "card": card}
+    write_weights(stored, path, False, head)
+
+
+def unpacked(path: Path) -> tuple[TaggerNetwork, Vocabulary, dict[str, str], dict]:
+    """-> network, words, forms and card of a packaged tagger. Raises asr.model.checkpoint.CheckpointError."""
+    stored, head = read_weights(path, FORMAT, "model of punctuation")
+    options = TaggerOptions(**json.loads(head["options"]))
+    vocabulary = Vocabulary(bytes(stored.pop("list")).decode().split(), options.rows)
+    scales = {f"{table}.weight": stored.pop(f"{table}.scale").astype(np.float32) for table in TABLES}
+    arrays = {name: array.astype(np.float32) * scales.get(name, 1) for name, array in stored.items()}
+    model = TaggerNetwork(options, len(vocabulary.words))
+    load_weights(model, {name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+    return model, vocabulary, json.loads(head["mixed"]), json.loads(head["card"])
 
 
 if __name__ == "__main__":
