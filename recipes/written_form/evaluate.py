@@ -1,8 +1,8 @@
 """``python -m recipes.written_form.evaluate MODEL SET...``: how much is written right, stays in words, or is wrong.
 
-A set is ``made``: 2,000 items of templates and values that training has never seen; or a file of pairs, written TAB
-spoken, one a line, as found in real text; or ``plain:FILE``: text in which nothing is to be changed; or
-``cases:FOLDER``: the test cases of NeMo, ``test_cases_KIND.txt``, spoken ~ written.
+A set is ``made``, or ``made:SEED``: 2,000 items of templates and values that training has never seen; or ``found``:
+the sentences of found.tsv, from real text; or a file of pairs, written TAB spoken, one a line; or ``plain:FILE``: text
+in which nothing is to be changed; or ``cases:FOLDER``: the test cases of NeMo, ``test_cases_KIND.txt``, spoken ~ written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,12 +22,14 @@ from asr.attention.seq2seq import Seq2Seq
 from asr.files import each_line
 from asr.text import normalise
 from asr.written.numbers import Dates, NumberWriter
-from asr.written.stretches import MONTHS, NUMBER_WORDS, SCALES
+from asr.written.stretches import CURRENCIES, MONTHS, NUMBER_WORDS, SCALES
 from recipes.written_form.data import DATES, filled, templates, words_of, written
+from recipes.written_form.found import sentences
 from recipes.written_form.mine import mine
 from recipes.written_form.say import Item
 
 ITEMS = 2000
+SEED = 8  # of those made
 NAMES = Path(__file__).with_name("names.txt")
 
 
@@ -41,7 +43,7 @@ class Case:
     dates: Dates = "said"
 
 
-def made(seed: int = 8) -> Iterator[Case]:
+def made(seed: int) -> Iterator[Case]:
     """As many of each kind; most values are reserved for this (see data.reserved)."""
     rng, names = Random(seed), NAMES.read_text("utf-8").split()
     sentences = templates(tested=True)
@@ -52,7 +54,7 @@ def made(seed: int = 8) -> Iterator[Case]:
         yield Case(kind, words_of(sentence)[0], written(sentence, dates), dates)
 
 
-def found(path: Path) -> Iterator[Case]:
+def pairs(path: Path) -> Iterator[Case]:
     """Sentences with something to write; those are left out whose other words are not the same in both columns."""
     for line in each_line(str(path)):
         text, _, spoken = line.partition("\t")
@@ -88,12 +90,15 @@ def said(writer: NumberWriter, words: list[str]) -> str:
 
 
 _MONTH = "|".join(month.lower() for month in MONTHS)
-_LOOSE = [  # what the words do not tell, or only style decides
+_LOOSE: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [  # what the words do not tell, or only style decides
     (re.compile(r"(?<=\d),(?=\d\d\d)|(?<=\d)-(?=\d)"), ""),
     (re.compile(rf"(?<=\d),(?= \d{{4}}\b)|\bthe (?=\d+(?:st|nd|rd|th) of (?:{_MONTH}))"), ""),
     (re.compile(rf"\b({_MONTH}) (\d+)(?:st|nd|rd|th)\b"), r"\1 \2"),
     (re.compile(rf"\b(\d+)(?:st|nd|rd|th)?(?: of)? ({_MONTH})\b"), r"\2 \1"),
-    (re.compile(r"£([\d.]+)( million| billion| trillion)?"), r"\1\2 pounds"),
+    (
+        re.compile(r"([$€£¥])([\d.]+)( million| billion| trillion)?"),
+        lambda m: f"{m[2]}{m[3] or ''} {CURRENCIES[m[1]][m[2] != '1']}",
+    ),
     (re.compile(r"([ap])\.m\."), r"\1m"),
     (re.compile(r"(?<![\d.])(?=\.\d)"), "0"),
     (re.compile(r"(?<=\d) (?=[%°])"), ""),
@@ -188,7 +193,10 @@ def changed(path: Path, writer: NumberWriter, most: int = 200_000) -> tuple[int,
 def _cases(name: str) -> Iterator[Case]:
     if name.startswith("cases:"):
         return cases(Path(name.removeprefix("cases:")))
-    return made() if name == "made" else found(Path(name))
+    if name == "found":
+        return (Case(found.source, found.words, found.expected) for found in sentences())
+    kind, _, seed = name.partition(":")
+    return made(int(seed or SEED)) if kind == "made" else pairs(Path(name))
 
 
 def main() -> None:
