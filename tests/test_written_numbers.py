@@ -215,6 +215,8 @@ WRITTEN = {
     "the b b c said so": "the BBC said so",
     "she joined s c h d and ask k nine about five g": "she joined SCHD and ask K9 about 5G",
     "take bus seven forty two at seven forty two": "take bus 742 at 7:42",
+    "the ten thirty train from ten thirty on": "the ten thirty train from 10:30 on",
+    "before twelve oh four in twelve oh four": "before twelve oh four in 1204",
     "at five minutes to three or at half past one": "at 2:55 or at 1:30",
     "my card is " + "four two " * 8: "my card is 4242424242424242",
     "in two three weeks twenty four seven": "in two three weeks twenty four seven",

@@ -43,6 +43,10 @@ WIDER = SearchOptions(beam=4, length=0.0)
 CLOCK_CUES = frozenset(  # before a time of day without a.m. or o'clock
     "at for by until till from to around about before after since between and or is it's past nearly almost".split()
 )
+YEAR_CUES = frozenset("before after since between".split())  # "before twelve oh four" may be a year
+NUMBER_CUES = (  # before four digits that could be a time: "the ten thirty train"
+    NUMBERED | frozenset("at in since year of from until till around about by to and or before after between".split())
+)
 CLOCK_WORDS = NUMBER_WORDS | {"oh", "o"}
 _HALF_DONE = re.compile(r"\b(half|quarter) (past|to) \d")
 CACHE = 4096  # stretches whose texts are kept
@@ -176,13 +180,20 @@ class NumberWriter:
 
 
 def _margin(pieces: Sequence[Piece], stretch: Sequence[str], before: str) -> float:
-    """By what a text has to be likelier than others. No time of day that nothing announces ever is: "bus two fifty"."""
+    """By what a text has to be likelier than others. No time of day that nothing announces ever is: "bus two fifty";
+    nor are four digits that may as well be a time.
+    """
     found = float(MARGIN)
     for piece in pieces:
         said = stretch[piece.first : piece.last]
-        if len(said) <= 3 and re.fullmatch(r"\d+:\d\d", piece.text) and CLOCK_WORDS.issuperset(said):
+        if len(said) <= 3 and CLOCK_WORDS.issuperset(said):
             cue = stretch[piece.first - 1] if piece.first else before
-            found = max(found, CLOCK_MARGIN if cue in CLOCK_CUES else math.inf)
+            late = piece.text[:2] in ("10", "11", "12")
+            if re.fullmatch(r"\d+:\d\d", piece.text):
+                clear = cue in CLOCK_CUES and not (late and cue in YEAR_CUES)
+                found = max(found, CLOCK_MARGIN if clear else math.inf)
+            elif late and re.fullmatch(r"\d\d[0-5]\d", piece.text) and cue not in NUMBER_CUES:
+                found = math.inf
     return found
 
 

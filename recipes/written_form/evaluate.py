@@ -30,6 +30,7 @@ from recipes.written_form.say import Item
 
 ITEMS = 2000
 SEED = 8  # of those made
+PLAIN = 200_000  # words without numbers
 NAMES = Path(__file__).with_name("names.txt")
 
 
@@ -168,7 +169,7 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
 
 
-def changed(path: Path, writer: NumberWriter, most: int = 200_000) -> tuple[int, int, float, list[str]]:
+def changed(path: Path, writer: NumberWriter, most: int) -> tuple[int, int, float, list[str]]:
     """(words changed, words, ms a word, examples) in lines of text without numbers."""
     words = hit = 0
     seconds, shown = 0.0, []
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--show", type=int, default=20, help="misses to show of each set")
-    parser.add_argument("--most", type=int, default=10**6, help="cases of each set")
+    parser.add_argument("--most", type=int, default=10**6, help="cases of each set; of plain text 100 times as many words")
     parser.add_argument("--words", type=Path, help="write the words of the (single) set's cases here, and end")
     parser.add_argument("--peer", type=Path, help="judge these lines, which something else wrote for those words")
     args = parser.parse_args()
@@ -214,7 +215,8 @@ def main() -> None:
         writer.__dict__["model"] = model
     for name in args.sets:
         if name.startswith("plain:"):
-            hit, words, ms, shown = changed(Path(name.removeprefix("plain:")), writers["said"])
+            most = min(PLAIN, 100 * args.most)
+            hit, words, ms, shown = changed(Path(name.removeprefix("plain:")), writers["said"], most)
             print(
                 f"{name}: {hit} of {words} words changed, {1e4 * hit / max(words, 1):.2f} in 10,000; {ms:.4f} ms a word"
             )

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -25,8 +26,9 @@ from recipes.written_form.mine import Sentence, mine
 
 CONTEXT_WORDS = 700
 LINES = 15_000  # that hold something to mine, of each file
-PLAIN = 4_000  # without, of each file
-PAIRS, HELD_OUT = 500_000, 4_000
+PLAIN = 4  # so many times as many as lines without
+PAIRS = 500_000
+HELD_OUT = 125  # of so many pairs, one more of held-out sentences
 SHARDS = 4
 _UNITS = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
 _SYMBOL = re.compile(
@@ -46,14 +48,15 @@ def sentences(file: Path, rng: Random) -> Iterator[tuple[str, Sentence]]:
                     yield part, sentence
 
 
-def gather(file: Path) -> list[tuple[str, Sentence]]:
+def gather(file: Path, lines: int) -> list[tuple[str, Sentence]]:
     """Sentences with what was mined in them, each once, those without items as a small part."""
     rng, counts, found = Random(file.name), Counter[bool](), dict[str, Sentence]()
+    most = {True: lines, False: lines // PLAIN}
     for text, sentence in sentences(file, rng):
         has = any(kind not in ("", "plain") for kind, _ in sentence)
-        if counts[True] >= LINES and counts[False] >= PLAIN:
+        if all(counts[kind] >= most[kind] for kind in most):
             break
-        if text not in found and counts[has] < (LINES if has else PLAIN):
+        if text not in found and counts[has] < most[has]:
             counts[has] += 1
             found[text] = sentence
     print(f"{file.name}: {counts[True]} sentences with items, {counts[False]} without", flush=True)
@@ -121,17 +124,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--lines", type=int, default=LINES, help=f"that hold a number, of each file (default: {LINES})")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(args.workers) as pool:
-        mined = dict(chain.from_iterable(pool.map(gather, args.files)))
+        mined = dict(chain.from_iterable(pool.map(partial(gather, lines=args.lines), args.files)))
         held_out = [s for text, s in mined.items() if crc32(text.encode()) % 40 == 0]
         learnt = [s for text, s in mined.items() if crc32(text.encode()) % 40]
         around = Counter(word for s in learnt for word in words_of(s)[0] if word not in CLOSED)
         known = CLOSED | {word for word, _ in around.most_common(CONTEXT_WORDS)}
         work = [(learnt, known, args.pairs // SHARDS, seed) for seed in range(1, SHARDS + 1)]
-        found = pool.map(shard, *zip(*work, (held_out, known, HELD_OUT, 0)))
+        found = pool.map(shard, *zip(*work, (held_out, known, args.pairs // HELD_OUT, 0)))
         for number, (lines, problems) in enumerate(found, 1):
             name = "pairs" if number <= SHARDS else "held-out"
             with open(args.out / f"{name}.tsv", "w" if number in (1, SHARDS + 1) else "a", encoding="utf-8") as out:
