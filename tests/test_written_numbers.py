@@ -170,8 +170,12 @@ def test_numbers_below_ten_stay_words_where_nothing_is_counted():
     assert writer([], numbers="never").spans(["twenty"]) == []
 
 
-@given(st.sampled_from(["half", "quarter", "a quarter", "five minutes", "twenty five minutes", "one minute"]),
-       st.sampled_from(["past", "after", "to", "till", "before"]), st.integers(1, 12), st.sampled_from(["", " p m"]))
+@given(
+    st.sampled_from(["half", "quarter", "a quarter", "five minutes", "twenty five minutes", "one minute"]),
+    st.sampled_from(["past", "after", "to", "till", "before"]),
+    st.integers(1, 12),
+    st.sampled_from(["", " p m"]),
+)
 def test_a_time_by_rule_is_read_back(minutes, way, hour, half):
     words = f"{minutes} {way} {(ONES + TEENS)[hour]}{half}".split()
     time = clock(words)

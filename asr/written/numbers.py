@@ -91,9 +91,9 @@ class NumberWriter:
     """
 
     def __init__(self, dates: Dates = "said", numbers: Numbers = "large", model: Path | str = MODEL):
-        for name, value, known in (("dates", dates, get_args(Dates)), ("numbers", numbers, get_args(Numbers))):
-            if value not in known:
-                raise UsageError(f"no {name} called {value!r}: choose from {', '.join(known)}")
+        for name, value, choices in (("dates", dates, get_args(Dates)), ("numbers", numbers, get_args(Numbers))):
+            if value not in choices:
+                raise UsageError(f"no {name} called {value!r}: choose from {', '.join(choices)}")
         self.dates, self.numbers, self._path = dates, numbers, model
         self._written: dict[str, list[Piece] | None] = {}
 

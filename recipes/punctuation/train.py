@@ -83,9 +83,7 @@ def held_out(texts: Texts, work: Path, count: int) -> dict[str, Batch]:
     return found
 
 
-def train(
-    model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int, peak: float
-) -> None:
+def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int, peak: float) -> None:
     """peak: of the learning rate."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizer, state = Muon(model, peak, 1e-3), folder / "state.safetensors"
@@ -151,9 +149,7 @@ def forms(mixed: dict[str, dict[str, int]]) -> dict[str, str]:
     return {word: form for word, (form, count) in best.items() if count >= OFTEN and form.isascii()}
 
 
-def package(
-    model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], card: dict, path: Path
-) -> None:
+def package(model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], card: dict, path: Path) -> None:
     """fp16; the tables of vectors int8, with a scale for each row."""
     arrays = {name: weight.detach().numpy() for name, weight in model.state_dict().items()}
     stored = {name: array.astype(np.float16) for name, array in arrays.items()}

@@ -2,7 +2,7 @@
 
 A set is ``made``, or ``made:SEED``: 2,000 items of templates and values that training has never seen; or ``found``:
 the sentences of found.tsv, from real text; or a file of pairs, written TAB spoken, one a line; or ``plain:FILE``: text
-in which nothing is to be changed; or ``cases:FOLDER``: the test cases of NeMo, ``test_cases_KIND.txt``, spoken ~ written.
+in which nothing is to be changed; or ``cases:FOLDER``: NeMo's test cases, ``test_cases_KIND.txt``, spoken ~ written.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def said(writer: NumberWriter, words: list[str]) -> str:
 
 
 _MONTH = "|".join(month.lower() for month in MONTHS)
-_LOOSE: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [  # what the words do not tell, or only style decides
+Replacement = str | Callable[[re.Match[str]], str]
+_LOOSE: list[tuple[re.Pattern[str], Replacement]] = [  # what the words do not tell, or only style decides
     (re.compile(r"(?<=\d),(?=\d\d\d)|(?<=\d)-(?=\d)"), ""),
     (re.compile(rf"(?<=\d),(?= \d{{4}}\b)|\bthe (?=\d+(?:st|nd|rd|th) of (?:{_MONTH}))"), ""),
     (re.compile(rf"\b({_MONTH}) (\d+)(?:st|nd|rd|th)\b"), r"\1 \2"),
@@ -205,7 +206,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--show", type=int, default=20, help="misses to show of each set")
-    parser.add_argument("--most", type=int, default=10**6, help="cases of each set; of plain text 100 times as many words")
+    parser.add_argument("--most", type=int, default=10**6, help="cases of each set; 100 times as many plain words")
     parser.add_argument("--words", type=Path, help="write the words of the (single) set's cases here, and end")
     parser.add_argument("--peer", type=Path, help="judge these lines, which something else wrote for those words")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The sentences found in real text: ``python -m recipes.written_form.found TEXTS OLDER`` looks them up in their sources.
+"""Sentences found in real text: ``python -m recipes.written_form.found TEXTS OLDER`` looks them up in their sources.
 
 found.tsv: a source, TAB, a sentence as it stands there, with each number as {written=said=house}: as it is written
 there, how it was said by hand, and how the house writes what was said, where that differs from the source.
