@@ -175,6 +175,13 @@ def test_numbers_stand_in_sentences():
     assert [(t.first, t.last) for t in tokens[:3]] == [(0, 1), (1, 4), (4, 6)]
 
 
+def test_a_number_that_is_written_already_stays():
+    writer = Writer(Told({}), Figures({("twenty", "one"): "21"}))
+    assert writer.text("hear Twenty One pilots or TWENTY ONE of twenty one") == (
+        "Hear Twenty One pilots or TWENTY ONE of 21"
+    )
+
+
 def test_between_a_weekday_and_its_date_stands_a_comma():
     spans = {("june", "fifth"): Span(0, 0, "June 5th", "date"), ("twenty", "one"): Span(0, 0, "21", "cardinal")}
     writer = Writer(Told({"tuesday": (PERIOD, CAPITAL), "fifth": (PERIOD, CAPITAL)}), Figures({}))

@@ -165,7 +165,9 @@ class Writer:
         before: Sequence[str],
         after: Sequence[str],
     ) -> dict[int, Span]:
-        """Numbers by their first words; not those that reach over the edges, or over the end of a sentence."""
+        """Numbers by their first words; not those that reach over the edges, or over the end of a sentence, nor those
+        of words that are written already: "Twenty One Pilots".
+        """
         shift, said = len(before), [*before, *map(str.lower, words), *after]
         found: dict[int, Span] = {}
         if isinstance(self._given, WrittenOptions) and not any(stretches(said)):
@@ -174,7 +176,7 @@ class Writer:
             first, last = span.first - shift, span.last - shift
             inside = range(max(0, first), min(last, len(words)) - 1)
             apart = any(marks[k] in ENDS and (pauses[k] or 0.0) >= END_PAUSE for k in inside)
-            if 0 <= first and last <= len(words) and not apart:
+            if 0 <= first and last <= len(words) and not apart and all(map(is_said, words[first:last])):
                 found[first] = replace(span, first=first, last=last)
         return found
 
