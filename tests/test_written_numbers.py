@@ -224,6 +224,7 @@ WRITTEN = {
     "at five minutes to three or at half past one": "at 2:55 or at 1:30",
     "my card is " + "four two " * 8: "my card is 4242424242424242",
     "in two three weeks twenty four seven": "in two three weeks twenty four seven",
+    "two quadrillion fifty billion and twenty one crore": "two quadrillion fifty billion and twenty one crore",
     "four four four " * 20: "four four four " * 20,
     "": "",
 }

@@ -47,6 +47,9 @@ YEAR_CUES = frozenset("before after since between".split())  # "before twelve oh
 NUMBER_CUES = (  # before four digits that could be a time: "the ten thirty train"
     NUMBERED | frozenset("at in since year of from until till around about by to and or before after between".split())
 )
+HUGE = frozenset(  # scales that the model does not know: a number beside one is a part of another
+    "quadrillion quintillion sextillion septillion octillion nonillion decillion lakh lakhs crore crores".split()
+)
 CLOCK_WORDS = NUMBER_WORDS | {"oh", "o"}
 _HALF_DONE = re.compile(r"\b(half|quarter) (past|to) \d")
 CACHE = 4096  # stretches whose texts are kept
@@ -129,6 +132,8 @@ class NumberWriter:
 
     def _stretches(self, said: Sequence[str]) -> Iterator[tuple[int, int]]:
         for first, last in stretches(said):
+            if HUGE.intersection((*said[max(0, first - 1) : first], *said[last : last + 1])):
+                continue
             if last > first + 1 or said[first] not in SMALL or (self.numbers == "always" and said[first] != "one"):
                 yield first, last
 
