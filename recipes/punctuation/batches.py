@@ -15,7 +15,7 @@ from torch import Tensor
 from asr.written.tagger import CHUNK, ENDS, MARKS, NONE, NOT_KNOWN, PAUSES, Vocabulary
 from recipes.punctuation.text import UNKNOWN
 
-SHARES = {"talk": 0.45, "books": 0.33, "dialogue": 0.06, "everyday": 0.04, "sentences": 0.04, "reference": 0.08}
+SHARES = {"talk": 0.42, "books": 0.26, "dialogue": 0.1, "everyday": 0.06, "sentences": 0.05, "reference": 0.11}
 SHAPES = ((96, 48, 0.6), (32, 144, 0.4))  # words in a text, texts in a batch, share of the batches
 AT_AN_END = 0.8  # of the texts end where a sentence does
 WITH_PAUSES = 0.5  # of the texts
