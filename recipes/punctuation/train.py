@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help=".safetensors to write")
     parser.add_argument("--updates", type=int, default=2800)
     parser.add_argument("--start-from", type=Path, help="a packaged model whose weights and words are taken on")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the texts drawn: another one for each stretch (default: 1)"
+    )
     parser.add_argument("--learning-rate", type=float, default=4e-3, help="its peak (default: 4e-3)")
     args = parser.parse_args()
 
@@ -59,7 +62,8 @@ def main() -> None:
         vocabulary = Vocabulary([words[i] for i in common[:LISTED]], TaggerOptions().rows)
         model = TaggerNetwork(TaggerOptions(), LISTED)
     texts = Texts(sources, words, vocabulary, common[: LISTED // 2])
-    train(model, texts, held_out(texts, args.work, WATCHED), args.run, args.updates, args.learning_rate)
+    plan = Plan(args.updates, min(100, args.updates), rates(args.learning_rate, args.updates), seed=args.seed)
+    train(model, texts, held_out(texts, args.work, WATCHED), args.run, plan)
     prefer(model, list(held_out(texts, args.work, 8 * WATCHED).values()))
     package(model, vocabulary, mixed, card | {"updates": args.updates, "shares": SHARES}, args.output)
 
@@ -83,15 +87,17 @@ def held_out(texts: Texts, work: Path, count: int) -> dict[str, Batch]:
     return found
 
 
-def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, updates: int, peak: float) -> None:
-    """peak: of the learning rate."""
+def rates(peak: float, updates: int) -> Schedule:
+    return Schedule(peak, min(100, updates // 10), (0.4 * updates, updates), floor=0.0)
+
+
+def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Path, plan: Plan) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer, state = Muon(model, peak, 1e-3), folder / "state.safetensors"
-    progress, rows = resume(state, model, optimizer, Progress()), []
-    schedule = Schedule(peak, min(100, updates // 10), (0.4 * updates, updates), floor=0.0)
-    plan = Plan(updates, min(100, updates), schedule, state=state)
+    optimizer, state = Muon(model, plan.learning_rate(0), 1e-3), folder / "state.safetensors"
+    plan, rows = replace(plan, state=state), []
+    progress = resume(state, model, optimizer, Progress())
     model.train()
-    for means in fit(model, optimizer, texts.stream(1, progress.update), partial(loss, model), plan, progress):
+    for means in fit(model, optimizer, texts.stream(plan.seed, progress.update), partial(loss, model), plan, progress):
         row = {"update": progress.update} | means | measured(model, held)
         rows.append(row)
         write_log(folder / f"log-{rows[0]['update']}.csv", rows)
