@@ -54,7 +54,8 @@ def main() -> None:
     sources = {name: read(args.work, name, "train") for name in SHARES}
     common = commonest(sources, len(words))
     torch.manual_seed(1)
-    mixed, card = forms(json.loads((args.work / "mixed.json").read_text())), {"licence": LICENCE}
+    mixed = forms(json.loads((args.work / "mixed.json").read_text()))
+    card: dict = {"licence": LICENCE}
     if args.start_from:
         model, vocabulary, older, before = unpacked(args.start_from)
         mixed, card = older | mixed, card | {"start": before}
