@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 import asr
 from asr import audio
@@ -23,8 +22,8 @@ from asr.training.augment import loudness
 from asr.training.config import read_noises
 from benchmarks import measure
 from benchmarks.clips import count, summary
+from wakeword.evaluate.conditions import across_a_room, in_16_bits, quiet, telephone
 
-RATE = audio.SAMPLE_RATE
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # samples (n,) -> (n,)
 
 
@@ -39,7 +38,7 @@ def main() -> int:
         texts = []
         for number, row in enumerate(rows):
             samples = condition(audio.load(row["audio_filepath"]), np.random.default_rng([1, number]))
-            texts.append(recognizer.transcribe(np.clip(np.round(samples * 32768) / 32768, -1, 1)).text)
+            texts.append(recognizer.transcribe(in_16_bits(samples)).text)
         clean = clean or texts
         table.append(line(name, rows, texts))
         print(table[-1], file=sys.stderr, flush=True)
@@ -56,34 +55,13 @@ def line(name: str, rows: list[dict], texts: list[str]) -> dict:
 def conditions(noises: list[np.ndarray]) -> dict[str, Condition]:
     return {
         "as they are": lambda x, _: x,
-        "by telephone (8 kHz, 300 to 3,400 Hz, mu-law)": telephone,
+        "by telephone (8 kHz, 300 to 3,400 Hz, mu-law)": lambda x, _: telephone(x),
         "across a room (3 m, RT60 0.64 s)": across_a_room,
         "in noise at 20 dB": partial(in_noise, noises, 20.0),
         "in noise at 10 dB": partial(in_noise, noises, 10.0),
         "in noise at 0 dB": partial(in_noise, noises, 0.0),
-        "quiet (-50 dBFS)": lambda x, _: x * 10 ** (-50 / 20) / max(loudness(x), 1e-4),
+        "quiet (-50 dBFS)": lambda x, _: quiet(x, -50.0),
     }
-
-
-def telephone(x: np.ndarray, _: np.random.Generator) -> np.ndarray:
-    """By G.711: a telephone's band, 8,000 samples a second of 8 bits."""
-    spectrum, hz = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / RATE)
-    narrow = soxr.resample(np.fft.irfft(spectrum * ((hz > 300) & (hz < 3_400)), len(x)), RATE, 8_000)
-    companded = np.sign(narrow) * np.log1p(255 * np.minimum(np.abs(narrow), 1)) / np.log(256)
-    companded = np.round(companded * 127) / 127
-    heard = np.sign(companded) * np.expm1(np.abs(companded) * np.log(256)) / 255
-    return np.resize(soxr.resample(heard, 8_000, RATE), len(x))
-
-
-def across_a_room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The direct sound, and after 5 ms a tail that is 5 dB louder and falls by 60 dB in 0.64 s."""
-    t = np.arange(int(0.64 * RATE)) / RATE
-    tail = rng.standard_normal(len(t)) * 10 ** (-3 * t / 0.64) * (t > 0.005)
-    tail *= 10 ** (5 / 20) / np.sqrt((tail**2).sum())
-    tail[0] = 1.0
-    size = len(x) + len(tail)
-    wet = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(tail, size), size)[: len(x)]
-    return wet * loudness(x) / max(loudness(wet), 1e-4)
 
 
 def in_noise(noises: list[np.ndarray], snr: float, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -102,12 +102,12 @@ def everyday(
     speech: Sequence[Recording],
     noises: Sequence[Recording],
     folder: Path,
-    snr: float,
+    options: ClipOptions,
     left_out: list[str],
 ) -> Material:
     """Clips one by one, clean and in noise; streams of the speech. What cannot be read goes to ``left_out``."""
     tape = Tape(folder)
-    heard = hear(tape, clips, noises, ClipOptions((snr,), LEAD_IN), left_out)
+    heard = hear(tape, clips, noises, options, left_out, speech)
     return Material(tape.wavs, Measurement(tape, heard, hear_streams(tape, speech, left_out)))
 
 

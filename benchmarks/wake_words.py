@@ -24,11 +24,20 @@ from asr import audio
 from benchmarks import measure
 from benchmarks.measure import ENVIRONMENT, install
 from benchmarks.wake_engines import ENGINES
-from benchmarks.wake_sound import Heard, Material, ProtocolOptions, SpeakOptions, everyday, picovoice, spoken
+from benchmarks.wake_sound import (
+    LEAD_IN,
+    Heard,
+    Material,
+    ProtocolOptions,
+    SpeakOptions,
+    everyday,
+    picovoice,
+    spoken,
+)
 from wakeword.detector import load
 from wakeword.evaluate import EvaluationOptions
-from wakeword.evaluate.clips import CLEAN, Recording, recordings, with_phrase, without_phrase
-from wakeword.evaluate.report import COUNTED, DELAY, PlotError, Report, Row, det
+from wakeword.evaluate.clips import CLEAN, ClipOptions, Recording, recordings, with_phrase, without_phrase
+from wakeword.evaluate.report import CONDITION_NOTES, COUNTED, DELAY, PlotError, Report, Row, det
 from wakeword.phrase import check, slug
 from wakeword.scoring import AS_SET
 
@@ -114,6 +123,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--negatives", nargs="+", required=True, metavar="PATH", help="speech without the phrase")
     top.add_argument("--noise", nargs="+", required=True, metavar="PATH", help="laid under the phrase")
     top.add_argument("--snr", type=float, default=10.0, metavar="DB", help="loudest frame against loudest frame")
+    top.add_argument("--conditions", action="store_true",
+                     help="also across a room, by telephone, very quietly, beside a talker")  # fmt: skip
     top.add_argument("--limit", type=int, metavar="N", help="N clips, spread evenly over them")
     top.add_argument("--every", type=int, default=1, metavar="N", help="of the negatives take each N-th only")
     top.add_argument("--protocol", choices=("everyday", "picovoice"), default="everyday",
@@ -132,7 +143,8 @@ def laid_out(clips: list[Recording], options: argparse.Namespace, folder: Path, 
     noises = recordings(options.noise)
     if options.protocol == "picovoice":
         return picovoice(clips, speech, noises, folder, ProtocolOptions(options.hours, options.snr))
-    return everyday(clips, speech, noises, folder, options.snr, left_out)
+    how = ClipOptions((options.snr,), LEAD_IN, conditions=options.conditions)
+    return everyday(clips, speech, noises, folder, how, left_out)
 
 
 def positives(options: argparse.Namespace) -> list[Recording]:
@@ -200,7 +212,8 @@ def described(clips: list[Recording], material: Material, options: argparse.Name
     others = ", ".join(Path(path).name for path in options.negatives)
     if options.protocol == "picovoice":
         return f"Picovoice's protocol: {number} clips ({sources}) in {hours:.2f} h, between them speech of {others}."
-    return f"{number} clips ({sources}); {hours:.2f} h of speech without the phrase ({others})."
+    about = f"{number} clips ({sources}); {hours:.2f} h of speech without the phrase ({others})."
+    return f"{about} {CONDITION_NOTES}" if options.conditions else about
 
 
 def estimate(name: str, row: Row, key: str) -> Row:

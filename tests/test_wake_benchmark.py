@@ -22,6 +22,8 @@ from wakeword.evaluate.clips import ClipOptions, recordings
 from wakeword.scoring import trace
 from wakeword.synthesis import Spoken
 
+CLIPS = ClipOptions((10.0,), wake_sound.LEAD_IN)
+
 
 def beep(seconds, at, level):
     x = np.random.default_rng(round(1000 * level)).uniform(-0.01, 0.01, round(seconds * RATE)).astype(np.float32)
@@ -58,8 +60,8 @@ def replayed(found, scorer):
 def test_an_engine_that_hears_the_tape_is_measured_as_if_it_had_been_there(material, tmp_path):
     clips, speech, noise = (recordings([path]) for path in material)
     (tmp_path / "tape").mkdir()
-    found = everyday(clips, speech, noise, tmp_path / "tape", 10.0, left_out := [])
-    options = EvaluationOptions((1.0, 60.0, 200.0), ClipOptions((10.0,), wake_sound.LEAD_IN))
+    found = everyday(clips, speech, noise, tmp_path / "tape", CLIPS, left_out := [])
+    options = EvaluationOptions((1.0, 60.0, 200.0), CLIPS)
     one = replayed(found, Loudness(0.4)).report("jarvis", options, left_out)
     other = evaluate(Loudness(0.4), *([path] for path in material), options)
     assert [row["missed"] for row in one.misses] == [row["missed"] for row in other.misses]
@@ -84,7 +86,7 @@ def test_picovoices_protocol_counts_as_it_does_for_a_detector_of_ours(material, 
 def test_what_cannot_be_read_is_left_out_and_named(material, tmp_path):
     (tmp_path / "clips" / "1.wav").write_bytes(b"no sound")
     (tmp_path / "tape").mkdir()
-    found = everyday(*(recordings([path]) for path in material), tmp_path / "tape", 10.0, left_out := [])
+    found = everyday(*(recordings([path]) for path in material), tmp_path / "tape", CLIPS, left_out := [])
     assert len(left_out) == 1 and "1.wav" in left_out[0]
     assert len(replayed(found, Loudness(0.4)).clips.windows) == 2
 

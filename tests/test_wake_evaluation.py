@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from loud import Loudness
 
 from asr.audio.features import SAMPLE_RATE
+from asr.training.augment import loudness
 from benchmarks.wake_sound import ProtocolOptions, Stream, measurement
 from wakeword import scoring
 from wakeword.detector import Detector, DetectorOptions
 from wakeword.evaluate import EvaluationError, EvaluationOptions, evaluate, write
 from wakeword.evaluate import clips as clips_module
-from wakeword.evaluate.clips import CLEAN, ClipOptions, word_end
+from wakeword.evaluate.clips import CLEAN, QUIET, ROOM, TALK, TELEPHONE, ClipOptions, word_end
 from wakeword.evaluate.report import COUNTED, det
 
 
@@ -238,6 +239,37 @@ def test_clips_that_are_silent_or_broken_are_left_out_and_named(save, tmp_path):
     assert "broken.wav" in left_out[-1]
 
 
+def test_clips_are_heard_across_a_room_by_telephone_quietly_and_beside_a_talker(save):
+    clip = beeps(1, 0.5, level=0.8, length=0.2)
+    files = clips_module.recordings([save("clips", [clip])])
+    talkers = clips_module.recordings([save("talk", [beeps(4, 0.1, 0.9, 1.7, 2.5, level=0.3)])])
+    options, found = ClipOptions(conditions=True), []
+    for seed in (0, 0, 1):
+        condition = clips_module.Conditions([], talkers, replace(options, seed=seed))
+        found.append(condition(clip))
+    one, same, other = found
+    assert list(one) == [CLEAN, ROOM, TELEPHONE, QUIET, TALK]
+    assert all(len(x) == 2.5 * SAMPLE_RATE and x.dtype == np.float32 for x in one.values())
+    for name, x in one.items():
+        np.testing.assert_array_equal(x, same[name])
+        assert name == CLEAN or np.abs(x - one[CLEAN]).max() > 0.01
+    assert np.abs(one[ROOM] - other[ROOM]).max() > 0.01
+    after = slice(round(1.75 * SAMPLE_RATE), round(1.95 * SAMPLE_RATE))  # what a room keeps of it
+    assert np.abs(one[ROOM][after]).mean() > 20 * np.abs(one[TELEPHONE][after]).mean()
+    assert power_above(3600, one[TELEPHONE]) < 0.01 < power_above(3600, one[CLEAN])
+    assert 20 * np.log10(loudness(one[QUIET][SAMPLE_RATE : 2 * SAMPLE_RATE])) == pytest.approx(-60, abs=0.5)
+    assert np.abs(one[QUIET] * 32768 % 1).max() == 0  # a file's steps
+    talk = one[TALK] - one[CLEAN]
+    assert np.sqrt(clips_module.loudest(clip) / clips_module.loudest(talk)) == pytest.approx(10 ** (5 / 20), rel=0.05)
+    heard = clips_module.hear(Loudness(), files, [], options, [], talkers)
+    assert list(heard.traces) == list(one) and len(heard.windows) == 1
+
+
+def power_above(hz: float, x: np.ndarray) -> float:
+    power = np.abs(np.fft.rfft(x)) ** 2
+    return float(power[np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE) > hz].sum() / power.sum())
+
+
 # --- the whole -----------------------------------------------------------------------------------
 
 ALARMS = sum(beeps(300, 30 + 60 * i, level=level) for i, level in enumerate((0.9, 0.8, 0.7, 0.6)))  # 1/12 hour
@@ -298,6 +330,7 @@ def test_curves_fall_from_no_false_alarm_on(measured):
 def test_a_report_is_a_page_three_tables_and_a_plot(measured, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     write(measured, tmp_path / "out")
+    assert "a telephone line" not in measured.markdown
     with (tmp_path / "out" / "misses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12 and rows[0]["missed"] == "3" and float(rows[0]["miss %"]) == 75

@@ -107,15 +107,22 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--negatives", type=Path, action="append", required=True, metavar="PATH", help="without the phrase")
     p.add_argument("--noise", type=Path, action="append", default=[], metavar="PATH", help="laid under the phrase")
+    p.add_argument(
+        "--conditions",
+        action="store_true",
+        help="also across a room, by telephone, at -60 dB of full scale, beside talkers of the negatives",
+    )
     p.add_argument("--output", type=Path, metavar="DIR", help="for the table and the plot")
     add_model(p, "--model", rates=False)
     p.set_defaults(command=evaluate)
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from wakeword.evaluate import evaluate, write
+    from wakeword.evaluate import EvaluationOptions, evaluate, write
+    from wakeword.evaluate.clips import ClipOptions
 
-    report = evaluate(opened(options), options.files, options.negatives, options.noise)
+    how = EvaluationOptions(clips=ClipOptions(conditions=options.conditions))
+    report = evaluate(opened(options), options.files, options.negatives, options.noise, how)
     print(report.markdown)
     if options.output:
         write(report, options.output)

@@ -80,7 +80,8 @@ def evaluate(
         left_out.append(f"{len(given) - len(said)} of the positives, which do not say {phrase!r}")
     if len(without) < len(others):
         left_out.append(f"{len(others) - len(without)} of the negatives, which say {phrase!r}")
-    clips = hear(scorer, said, recordings(noises), options.clips, left_out)
+    talkers = [file for file in without if file.kind != NOISE]
+    clips = hear(scorer, said, recordings(noises), options.clips, left_out, talkers)
     streams = hear_streams(scorer, without, left_out)
     return Measurement(scorer, clips, streams).report(phrase, options, left_out)
 

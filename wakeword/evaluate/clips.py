@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
 from asr.training.data import ManifestError, read_manifest
+from wakeword.evaluate.conditions import TALKER, across_a_room, quiet, telephone
 from wakeword.phrase import says
 from wakeword.scoring import Scorer, detections, first_hits, trace
 
@@ -123,6 +125,7 @@ def noise_gain(speech: np.ndarray, noise: np.ndarray, snr: float) -> float:
 
 
 CLEAN = "clean"
+ROOM, TELEPHONE, QUIET, TALK = "room, 3 m", "telephone", "-60 dBFS", "talker, 5 dB"  # see conditions.py
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class ClipOptions:
     snrs: tuple[float, ...] = (20.0, 10.0, 5.0, 0.0)  # dB, as wakeword.evaluate.clips defines it
     lead_in: float = 1.0  # s heard before each clip: digital silence, or the condition's noise
     late: float = 0.5  # s heard after it; a hit falls between the clip's start and this long after its end
-    seed: int = 0  # of the noise
+    conditions: bool = False  # heard also across a room, by telephone, very quietly, beside somebody who talks
+    seed: int = 0  # of the noise, the rooms and the talkers
 
     def __post_init__(self):
         if self.lead_in < 0 or self.late < 0:
@@ -153,31 +157,59 @@ class Clips:
         return np.array([first_hits(detections(scorer, s, threshold), w[None])[0][0] for s, w in heard])
 
 
-def hear(
-    scorer: Scorer, files: Sequence[Recording], noises: Sequence[Recording], options: ClipOptions, left_out: list[str]
-) -> Clips:
-    """Clips in every condition, a clip's noise the same in all of them; bad files are noted in ``left_out``.
+class Conditions:
+    """What is to be heard of a clip: alone, in noise, in other conditions."""
 
-    The clip keeps its level, the noise is scaled; what lies around the clip is the noise under it, repeated.
-    """
-    noise = Noise(noises, np.random.default_rng(options.seed)) if noises else None
-    lead, late = (round(s * SAMPLE_RATE) for s in (options.lead_in, options.late))
-    snrs = {f"{snr:g} dB": snr for snr in (options.snrs if noise else ())}
-    traces: dict[str, list[np.ndarray]] = {name: [] for name in [CLEAN, *snrs]}
+    def __init__(self, noises: Sequence[Recording], talkers: Sequence[Recording], options: ClipOptions):
+        self._options, seed = options, options.seed
+        self._noise = Noise(noises, np.random.default_rng(seed)) if noises else None
+        talk = options.conditions and talkers
+        self._talker = Noise(talkers, np.random.default_rng([seed, 1])) if talk else None
+        self._rooms = np.random.default_rng([seed, 2])
+
+    def __call__(self, clip: np.ndarray) -> dict[str, np.ndarray]:
+        """A clip (n,) -> condition: samples, from before it to after it."""
+        alone, found = self._padded(clip), {}
+        if self._noise:
+            found = self._beside(clip, self._noise, {f"{snr:g} dB": snr for snr in self._options.snrs})
+        if self._options.conditions:
+            found |= {ROOM: across_a_room(alone, self._rooms), TELEPHONE: telephone(alone)}
+            found |= {QUIET: self._padded(quiet(clip))}
+        if self._talker:
+            found |= self._beside(clip, self._talker, {TALK: TALKER})
+        return {CLEAN: alone} | {name: samples.astype(np.float32) for name, samples in found.items()}
+
+    def _padded(self, clip: np.ndarray, mode: Literal["constant", "wrap"] = "constant") -> np.ndarray:
+        o = self._options
+        return np.pad(clip, (round(o.lead_in * SAMPLE_RATE), round(o.late * SAMPLE_RATE)), mode)
+
+    def _beside(self, clip: np.ndarray, noise: Noise, snrs: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """The clip keeps its level, the noise is scaled; what lies around the clip is the noise under it, repeated."""
+        under, alone = noise.take(len(clip)), self._padded(clip)
+        around = self._padded(under, "wrap")
+        return {name: alone + around * np.float32(noise_gain(clip, under, snr)) for name, snr in snrs.items()}
+
+
+def hear(
+    scorer: Scorer,
+    files: Sequence[Recording],
+    noises: Sequence[Recording],
+    options: ClipOptions,
+    left_out: list[str],
+    talkers: Sequence[Recording] = (),
+) -> Clips:
+    """Clips in every condition, a clip's noise the same in all of them; bad files are noted in ``left_out``."""
+    conditions, traces = Conditions(noises, talkers, options), defaultdict(list)
     windows, ends = [], []
     for clip in _readable(files, left_out):
-        alone = np.pad(clip, (lead, late))
-        traces[CLEAN].append(trace(scorer, [alone])[0])
-        if noise:
-            under = noise.take(len(clip))
-            around = np.pad(under, (lead, late), mode="wrap")
-            for name, snr in snrs.items():
-                traces[name].append(trace(scorer, [alone + around * np.float32(noise_gain(clip, under, snr))])[0])
-        windows.append((lead / SAMPLE_RATE, (lead + len(clip)) / SAMPLE_RATE + options.late))
-        ends.append(lead / SAMPLE_RATE + word_end(clip))
+        for name, samples in conditions(clip).items():
+            traces[name].append(trace(scorer, [samples])[0])
+        lead, end = options.lead_in, options.lead_in + len(clip) / SAMPLE_RATE
+        windows.append((lead, end + options.late))
+        ends.append(lead + word_end(clip))
     if not windows:
         raise EvaluationError("misses need recordings of the phrase: give some that say it and can be read")
-    return Clips(np.array(windows), np.array(ends), traces)
+    return Clips(np.array(windows), np.array(ends), dict(traces))
 
 
 def _readable(files: Sequence[Recording], left_out: list[str]) -> Iterator[np.ndarray]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import Error
+from wakeword.evaluate.clips import ROOM
 
 Row = dict[str, Any]  # a column's name: a text or a number
 COUNTED = "counted"  # all streams together that false alarms an hour are counted over
@@ -22,6 +23,11 @@ minutes of audio for false alarms. Where nothing was counted the interval is the
 own. SNR is the loudest frame of 512 samples of the clip against the loudest of the noise under it. A hit falls between
 a clip's start and {late:g} s after its end; delays count from the end of the phrase by its energy, in seconds of
 audio, in hits only.
+"""
+CONDITION_NOTES = """\
+Conditions: a room of random reflections (reverberation of 0.64 s, 5 dB louder than the direct sound, as at some 3 m);
+a telephone line (300 to 3,400 Hz, 8 kHz, 8 bits in mu-law); the loud half of the clip at -60 dB of full scale, in 16
+bits; a talker of the negatives whose loudest frame is 5 dB below the clip's.
 """
 
 
@@ -46,7 +52,7 @@ class Report:
         clips = max(row["clips"] for row in self.misses)
         hours = next(row["hours"] for row in self.alarms if row["negatives"] == COUNTED)
         page = f"# {self.phrase or 'Wake word'}: {clips} clips, {hours:.2f} h without the phrase\n\n"
-        page += NOTES.format(late=self.late)
+        page += NOTES.format(late=self.late) + (CONDITION_NOTES if ROOM in self.conditions else "")
         page += f"\n## Misses in %\n\n{_misses(self)}\n## False alarms (an hour)\n\n{_alarms(self)}"
         if self.left_out:
             page += "\n## Left out\n\n" + "".join(f"- {line}\n" for line in self.left_out)
