@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmarks.wake_sound import Heard, ProtocolOptions, SpeakOptions, Stream, 
 from benchmarks.wake_words import Entry, Outcome
 from wakeword import detector
 from wakeword.evaluate import EvaluationOptions, evaluate
-from wakeword.evaluate.clips import ClipOptions, recordings
+from wakeword.evaluate.clips import QUIET, ROOM, TALK, TELEPHONE, ClipOptions, recordings
 from wakeword.scoring import trace
 from wakeword.synthesis import Spoken
 
@@ -69,6 +70,18 @@ def test_an_engine_that_hears_the_tape_is_measured_as_if_it_had_been_there(mater
     for key in ("alarms", "hours", "per hour"):
         assert [row[key] for row in one.alarms] == [row[key] for row in other.alarms]
     assert one.misses[0]["delay s, median"] == pytest.approx(other.misses[0]["delay s, median"], abs=1e-6)
+
+
+def test_the_tape_has_every_condition(material, tmp_path):
+    clips, speech, noise = (recordings([path]) for path in material)
+    (tmp_path / "tape").mkdir()
+    found = everyday(clips, speech, noise, tmp_path / "tape", replace(CLIPS, conditions=True), left_out := [])
+    assert list(found.taped.clips.traces) == ["clean", "10 dB", ROOM, TELEPHONE, QUIET, TALK] and not left_out
+    assert len(found.wavs) == len(clips) * 6 + 1
+    report = replayed(found, Loudness(0.4)).report("jarvis", EvaluationOptions((1.0,)), [])
+    assert report.conditions[2:] == [ROOM, TELEPHONE, QUIET, TALK] and "a telephone line" in report.markdown
+    missed = {row["condition"]: row["missed"] for row in report.misses if row["set"] == "as set"}
+    assert missed["clean"] == 1 and missed[QUIET] == 3
 
 
 def test_picovoices_protocol_counts_as_it_does_for_a_detector_of_ours(material, tmp_path):
