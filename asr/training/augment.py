@@ -24,7 +24,6 @@ class SoundOptions:
     speed: float = 0.12  # tempo and pitch by 1 +- this much (Ko et al. 2015)
     room: float = 0.35  # probability of a simulated room
     direct: tuple[float, float] = (0.0, 15.0)  # dB of the direct sound over the reverberation: some -5 at 3 m
-    rt60: tuple[float, float] = (0.1, 0.7)  # s in which the reverberation falls by 60 dB
     noise: float = 0.6  # probability of background noise
     snr: tuple[float, float] = (3.0, 30.0)  # dB of the speech over the noise
     made: float = 0.25  # share of the backgrounds that are not recorded but made: music, hum, clicks, hiss
@@ -67,7 +66,7 @@ class Surroundings:
         """Dry speech (n,) -> what is to be heard at one place."""
         o = self.options
         if rng.random() < o.room:
-            x = room(x, rng, o.direct, o.rt60)
+            x = room(x, rng, o.direct)
         beside = []
         if len(self._talk) and rng.random() < o.babble:
             beside.append((self.babble(len(x), rng), o.babble_snr))
@@ -155,17 +154,12 @@ def speed(x: np.ndarray, factor: float) -> np.ndarray:
     return soxr.resample(x, SAMPLE_RATE * factor, SAMPLE_RATE, quality="QQ")
 
 
-def room(
-    x: np.ndarray,
-    rng: np.random.Generator,
-    direct: tuple[float, float] = SoundOptions.direct,
-    rt60: tuple[float, float] = SoundOptions.rt60,
-) -> np.ndarray:
-    """Samples (n,) in a simulated room: decaying noise after a direct path."""
-    seconds = rng.uniform(*rt60)
-    n = int(seconds * SAMPLE_RATE * 0.8)
+def room(x: np.ndarray, rng: np.random.Generator, direct: tuple[float, float] = SoundOptions.direct) -> np.ndarray:
+    """Samples (n,) in a simulated room: decaying noise after a direct path, 0.1 to 0.7 s of reverberation."""
+    rt60 = rng.uniform(0.1, 0.7)  # seconds
+    n = int(rt60 * SAMPLE_RATE * 0.8)
     t = np.arange(n) / SAMPLE_RATE
-    tail = rng.standard_normal(n) * 10 ** (-3 * t / seconds)
+    tail = rng.standard_normal(n) * 10 ** (-3 * t / rt60)
     tail[: rng.integers(16, 160)] = 0  # the first reflection comes 1 to 10 ms after the sound itself
     tail *= _gain(direct, rng, -1) / max(np.sqrt((tail**2).sum()), 1e-9)
     response = np.concatenate([[1.0], tail[1:]]).astype(np.float32)
@@ -185,9 +179,7 @@ def response(hz: np.ndarray, rng: np.random.Generator, telephone: float = SoundO
     """How loud a microphone or line makes each of the frequencies (n,), in dB: smooth and random."""
     gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))
     if rng.random() < telephone:
-        whole = rng.random() < 0.6  # a telephone's whole band is cut, 300 to 3,400 Hz by G.711; else a part of it
-        gain = gain - 40 * (hz > rng.uniform(*((3_200, 3_900) if whole else (3_200, 7_000))))
-        gain = gain - 40 * (hz < rng.uniform(*((200, 450) if whole else (20, 300))))
+        gain = gain - 40 * (hz > rng.uniform(3_200, 7_000)) - 40 * (hz < rng.uniform(20, 300))
     return gain
 
 
