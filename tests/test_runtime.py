@@ -121,8 +121,6 @@ def test_int8_is_computed_with_as_it_is_stored(tmp_path, monkeypatch):
         found = encode(CompiledModel(options, weights, lanes), [frames(60)])[0]
         same(found, encode(OnnxModel(options, coarse), [frames(60)])[0])
         assert 0 < np.abs(found.letters - fine.letters).max() < 0.05
-    by_bytes = encode(CompiledModel(options, weights), [frames(60)])[0]  # where the processor multiplies these
-    assert np.abs(by_bytes.letters - fine.letters).max() < 0.08
 
 
 @needs_a_compiler

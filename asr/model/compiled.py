@@ -10,7 +10,7 @@ from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Loaded
 from asr.native import encoder as native
 from asr.text import alphabet_of
 
-WIDEST = 64  # numbers in a vector of the processor, at most: 64 bytes, or 16, 8 or 4 of float32
+WIDEST = 16  # numbers in a vector of the processor, at most
 
 
 class CompiledModel(Loaded):

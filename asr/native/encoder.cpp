@@ -6,7 +6,6 @@
 namespace {
 
 const int SOURCES = 1;  // as in asr/native/__init__.py
-const int BYTES = 64;   // lanes of a vector of bytes
 
 struct EncoderObject {
     PyObject_HEAD
@@ -27,7 +26,7 @@ std::vector<float> floats(PyObject* object, int count) {
 }
 
 // The next of a list of (weights, scales or None, bias): float32 or int8 of shape (outputs, inputs), float32, float32.
-Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes, bool dotted) {
+Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes) {
     Product made;
     PyObject *weights, *scales, *bias, *item = PyList_GetItem(list, place++);
     if (!item || !PyArg_ParseTuple(item, "OOO", &weights, &scales, &bias)) throw PythonError();
@@ -43,8 +42,7 @@ Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs,
         Array<int8_t> array;
         array.take(weights);
         want(array.size == size, "weights of another size were expected");
-        if (dotted) made.take_for_dots(array.data);
-        else made.take(made.small, array.data);
+        made.take(made.small, array.data);
     } else {
         Array<float> array;
         array.take(weights);
@@ -74,21 +72,18 @@ int encoder_init(PyObject* self, PyObject* arguments, PyObject*) {
     PyObject* done = guarded([&]() -> PyObject* {
         want(e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
         want(PyList_Size(norms) == 2 * layers, "there must be two vectors of normalisation a layer");
-        const bool dotted = e.lanes >= BYTES && bytes_ready();  // of the recurrent layers, where most of the time goes
         e.lanes = lanes_at_most(e.lanes);
         e.mean = floats(mean, e.mels), e.deviation = floats(deviation, e.mels);
         Py_ssize_t place = 0;
-        auto product = [&](int inputs, int outputs, bool dots = false) {
-            return next_product(products, place, inputs, outputs, e.lanes, dots);
-        };
+        auto product = [&](int inputs, int outputs) { return next_product(products, place, inputs, outputs, e.lanes); };
         e.first = product(9, e.channels);
         e.second = product(9 * e.channels, e.channels);
         e.project = product(e.channels * e.bands(e.bands(e.mels)), e.hidden);
         for (int l = 0; l < layers; ++l) {
             Layer& layer = e.layers.emplace_back();
             for (Gru* gru : {&layer.forwards, &layer.backwards}) {
-                gru->from_input = product(l ? 2 * e.hidden : e.hidden, 3 * e.hidden, dotted);
-                gru->from_state = product(e.hidden, 3 * e.hidden, dotted);
+                gru->from_input = product(l ? 2 * e.hidden : e.hidden, 3 * e.hidden);
+                gru->from_state = product(e.hidden, 3 * e.hidden);
             }
             layer.scale = floats(PyList_GetItem(norms, 2 * l), 2 * e.hidden);
             layer.shift = floats(PyList_GetItem(norms, 2 * l + 1), 2 * e.hidden);

@@ -8,8 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "dots.h"
-
 #if !defined(__GNUC__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "asr.native.encoder wants the vectors of GCC or Clang, and low bytes first"
 #endif
@@ -197,10 +195,9 @@ INLINE void with_lanes(int lanes, Function function) {
 // y = scale (W x) + bias, for rows of x.
 struct Product {
     int inputs = 0, outputs = 0, lanes = 4;
-    bool bytes = false, dotted = false;  // int8 weights; and x rounded to bytes, too
+    bool bytes = false;
     Aligned<int8_t> small;
     Aligned<float> large, scale, bias;
-    Aligned<int32_t> zero;
 
     int panels() const { return (outputs + PANEL - 1) / PANEL; }
     size_t width() const { return size_t(panels()) * PANEL; }  // floats of a row of y
@@ -217,22 +214,7 @@ struct Product {
         }
     }
 
-    // weights (outputs, inputs), by fours
-    void take_for_dots(const int8_t* weights) {
-        const int words = (inputs + 3) / 4;
-        dotted = true;
-        small.resize(width() * 4 * words), zero.resize(width());
-        for (int o = 0; o < outputs; ++o)
-            for (int i = 0; i < inputs; ++i) {
-                const int8_t weight = weights[size_t(o) * inputs + i];
-                small.data[(size_t(o / PANEL) * words + i / 4) * 4 * PANEL + o % PANEL * 4 + i % 4] = weight;
-                zero.data[o] += 128 * weight;
-            }
-    }
-
     void operator()(const float* x, int rows, size_t x_row, float* y, size_t y_row) const {
-        if (dotted)
-            return dots(small.data, inputs, panels(), scale.data, bias.data, zero.data, x, rows, x_row, y, y_row);
         with_lanes(lanes, [&](auto kind) {
             if (bytes) kind.product(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
             else kind.product(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
