@@ -198,7 +198,7 @@ def test_states_with_the_same_future_are_equal(model):
 
 
 def test_no_words_and_bad_options():
-    with pytest.raises(UsageError, match="no words"):
+    with pytest.raises(UsageError, match="no line can be trained on"):
         train(["", " "])
     with pytest.raises(UsageError, match="may not fall"):
         train(["a"], TrainingOptions(min_counts=(1, 2, 1)))

@@ -100,7 +100,7 @@ def test_lines_without_words_are_told_of(tmp_path):
     lines = ["a b", "12 13 14", "", "c"]
     found = counted(lines, TrainingOptions(order=2), tmp_path, prepare=lambda line: line.strip("1234 "))
     assert vars(found.unused) == {"read": 4, "lines": 2, "words": 3}
-    with pytest.raises(UsageError, match="no words"):
+    with pytest.raises(UsageError, match="no line can be trained on"):
         counted(["", " "], TrainingOptions(), tmp_path / "none")
 
 
