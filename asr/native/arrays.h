@@ -12,6 +12,12 @@
 
 struct PythonError {};  // an exception is set
 
+inline void want(bool good, const char* what) {
+    if (good) return;
+    PyErr_SetString(PyExc_ValueError, what);
+    throw PythonError();
+}
+
 // What a function of Python's gives, or nullptr with an exception set.
 template <class Function>
 PyObject* guarded(Function function) {

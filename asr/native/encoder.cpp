@@ -12,12 +12,6 @@ struct EncoderObject {
     Encoder* encoder;
 };
 
-void want(bool good, const char* what) {
-    if (good) return;
-    PyErr_SetString(PyExc_ValueError, what);
-    throw PythonError();
-}
-
 std::vector<float> floats(PyObject* object, int count) {
     Array<float> array;
     array.take(object);

@@ -8,12 +8,6 @@ namespace {
 
 const long SOURCES = 1;  // which calls this file answers to; it counts up with them
 
-void want(bool good, const char* why) {
-    if (good) return;
-    PyErr_SetString(PyExc_ValueError, why);
-    throw PythonError();
-}
-
 template <class T>
 T* writable(Array<T>& array, PyObject* object, Py_ssize_t size) {
     array.take(object, PyBUF_WRITABLE);
