@@ -98,10 +98,10 @@ struct Encoder {
     void step(const Gru& gru, const float* given, int rows, float* h, float* y, std::vector<float>& own) const {
         own.resize(rows * gru.from_state.width());
         gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
-        with_lanes(lanes, [&](auto kind) {
+        with_lanes(lanes, [&](auto, auto) INLINED {
             for (int r = 0; r < rows; ++r)
-                kind.gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(),
-                           h + size_t(r) * hidden, hidden);
+                gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(),
+                      h + size_t(r) * hidden, hidden);
         });
         for (int r = 0; r < rows; ++r) std::copy_n(h + size_t(r) * hidden, hidden, y + size_t(r) * 2 * hidden);
     }
@@ -141,9 +141,9 @@ struct Encoder {
 
     void normalise(const Layer& layer, std::vector<float>& y) const {
         const int size = 2 * hidden;
-        with_lanes(lanes, [&](auto kind) {
+        with_lanes(lanes, [&](auto l, auto) INLINED {
             for (float* row = y.data(); row < y.data() + y.size(); row += size)
-                kind.normalise(row, size, layer.scale.data(), layer.shift.data());
+                ::normalise<l>(row, size, layer.scale.data(), layer.shift.data());
         });
     }
 

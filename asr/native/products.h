@@ -8,10 +8,8 @@
 #include <memory>
 #include <vector>
 
-#if !defined(__GNUC__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "asr.native.encoder wants the vectors of GCC or Clang, and low bytes first"
-#endif
-#define INLINE inline __attribute__((always_inline))
+#include "dots.h"
+#include "lanes.h"
 
 const int WORDS = 16, PANEL = 4 * WORDS;  // outputs whose weights lie together
 const int TILE = 48;                      // rows that stay in the cache while a panel goes over them
@@ -25,12 +23,6 @@ struct Aligned {  // to a line of the cache
         values.assign(size + 64 / sizeof(T), T());
         data = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(values.data()) + 63) & ~uintptr_t(63));
     }
-};
-
-template <int L>
-struct Vectors {
-    typedef float F __attribute__((vector_size(4 * L)));
-    typedef int32_t I __attribute__((vector_size(4 * L)));
 };
 
 // The weights of four times L outputs for one input.
@@ -151,53 +143,14 @@ INLINE void normalise(float* __restrict row, int size, const float* __restrict s
     for (int i = 0; i < size; ++i) row[i] = (row[i] - centre) * factor * scale[i] + shift[i];
 }
 
-// The same functions for each width of vectors.
-#define FOR_LANES(NAME, TARGET, L, R)                                                                                  \
-    struct NAME {                                                                                                      \
-        template <class W>                                                                                             \
-        TARGET static void product(const W* w, int inputs, int panels, const float* scale, const float* bias,          \
-                                   const float* x, int rows, size_t x_row, float* y, size_t y_row) {                   \
-            ::product<L, R>(w, inputs, panels, scale, bias, x, rows, x_row, y, y_row);                                 \
-        }                                                                                                              \
-        TARGET static void gates(const float* given, const float* own, float* h, int size) {                           \
-            ::gates(given, own, h, size);                                                                              \
-        }                                                                                                              \
-        TARGET static void normalise(float* row, int size, const float* scale, const float* shift) {                   \
-            ::normalise<L>(row, size, scale, shift);                                                                   \
-        }                                                                                                              \
-    };
-FOR_LANES(Narrow, , 4, 2)
-#ifdef __x86_64__
-FOR_LANES(Wide, __attribute__((target("avx2,fma"))), 8, 2)
-FOR_LANES(Widest, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16, 6)
-#endif
-
-// Numbers in a vector that this processor has, at most so many.
-inline int lanes_at_most(int most) {
-#ifdef __x86_64__
-    if (most >= 16 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 16;
-    if (most >= 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
-#endif
-    return 4;
-}
-
-template <class Function>
-INLINE void with_lanes(int lanes, Function function) {
-#ifdef __x86_64__
-    if (lanes == 16) return function(Widest());
-    if (lanes == 8) return function(Wide());
-#endif
-    function(Narrow());
-}
-
 // y = scale (W x) + bias, for rows of x.
 struct Product {
     int inputs = 0, outputs = 0, lanes = 4;
-    bool bytes = false;
+    bool bytes = false;  // int8 weights
+    int dotted = 0;      // lanes of the vectors by which x meets them as bytes, too; 0: as float32
     Aligned<int8_t> small;
     Aligned<float> large, scale, bias;
+    Aligned<int32_t> zero;
 
     int panels() const { return (outputs + PANEL - 1) / PANEL; }
     size_t width() const { return size_t(panels()) * PANEL; }  // floats of a row of y
@@ -214,10 +167,26 @@ struct Product {
         }
     }
 
+    // weights (outputs, inputs), by fours
+    void take_for_dots(const int8_t* weights) {
+        const int words = (inputs + 3) / 4;
+        small.resize(width() * 4 * words), zero.resize(width());
+        for (int o = 0; o < outputs; ++o) {
+            int8_t* of_panel = small.data + size_t(o / PANEL) * words * 4 * PANEL + o % PANEL * 4;
+            for (int i = 0; i < inputs; ++i) {
+                const int8_t weight = weights[size_t(o) * inputs + i];
+                of_panel[size_t(i / 4) * 4 * PANEL + i % 4] = weight;
+                zero.data[o] += 128 * weight;
+            }
+        }
+    }
+
     void operator()(const float* x, int rows, size_t x_row, float* y, size_t y_row) const {
-        with_lanes(lanes, [&](auto kind) {
-            if (bytes) kind.product(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
-            else kind.product(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+        if (dotted)
+            return dots(dotted, {small.data, inputs, panels(), scale.data, bias.data, zero.data}, x, rows, x_row, y, y_row);
+        with_lanes(lanes, [&](auto l, auto r) INLINED {
+            if (bytes) product<l, r>(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+            else product<l, r>(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
         });
     }
 };
