@@ -32,7 +32,7 @@ struct Encoder {
     // (T, mels) -> out (T', hidden)
     void subsample(const float* frames, int count, float* out) const {
         const int outputs = (count - FIELD) / STRIDE + 1, one = bands(mels), two = bands(one);
-        std::vector<float> x, y, columns, product;
+        auto& [x, y, given, own, ends, columns, product, joined, kept] = scratch();
         for (int from = 0; from < outputs; from += TOGETHER) {
             const int some = std::min(TOGETHER, outputs - from), seen = STRIDE * (some - 1) + FIELD;
             x.resize(size_t(seen) * mels);
@@ -65,37 +65,51 @@ struct Encoder {
                 y[i * channels + c] = std::max(0.0f, product[i * kernel.width() + c]);
     }
 
+    // Kept from call to call, as fresh memory has to be cleared by the system first.
+    struct Scratch {
+        std::vector<float> x, y, given, own, ends, columns, product, joined;
+        std::vector<std::vector<float>> kept;
+    };
+    static Scratch& scratch() {
+        thread_local Scratch of_thread;
+        return of_thread;
+    }
+
     // windows (B, n, W, hidden), valid (B, n); states (layers, B, hidden), which go on; out: of each head (B, n, W, V).
     void advance(const float* windows, const int32_t* valid, int streams, int count, int width, int chunk,
                  float* states, const std::vector<float*>& out) const {
         const int rows = count * streams, both = 2 * hidden;
-        std::vector<float> x(size_t(width) * rows * hidden), given, own;
+        Scratch& s = scratch();
+        auto &x = s.x, &y = s.y;
+        x.resize(size_t(width) * rows * hidden), s.kept.resize(layers.size());
         for (int b = 0; b < streams; ++b)  // inside, time comes first, then windows, then streams
             for (int n = 0; n < count; ++n)
                 for (int t = 0; t < width; ++t)
                     std::copy_n(windows + ((size_t(b) * count + n) * width + t) * hidden, hidden,
                                 x.data() + (size_t(t) * rows + n * streams + b) * hidden);
-        std::vector<std::vector<float>> kept(layers.size());
         for (size_t l = 0; l < layers.size(); ++l) {
             const Layer& layer = layers[l];
-            std::vector<float> y(size_t(width) * rows * both);
-            forwards(layer.forwards, x, rows, streams, count, width, chunk, states + l * streams * hidden, y, given, own);
-            backwards(layer.backwards, x, valid, rows, streams, count, width, y, given, own);
+            y.resize(size_t(width) * rows * both);
+            forwards(layer.forwards, x, rows, streams, count, width, chunk, states + l * streams * hidden, y);
+            backwards(layer.backwards, x, valid, rows, streams, count, width, y);
             normalise(layer, y);
             for (const Head& head : heads)
-                if (std::count(head.layers.begin(), head.layers.end(), int(l))) kept[l] = y;
-            x = std::move(y);
+                if (std::count(head.layers.begin(), head.layers.end(), int(l))) s.kept[l] = y;
+            std::swap(x, y);
         }
-        for (size_t i = 0; i < heads.size(); ++i) judge(heads[i], kept, streams, count, width, out[i]);
+        for (size_t i = 0; i < heads.size(); ++i) judge(heads[i], s.kept, streams, count, width, out[i]);
     }
 
-    void inputs(const Gru& gru, const std::vector<float>& x, int frames, std::vector<float>& given) const {
+    const float* inputs(const Gru& gru, const std::vector<float>& x, int frames) const {
+        std::vector<float>& given = scratch().given;
         given.resize(frames * gru.from_input.width());
         gru.from_input(x.data(), frames, gru.from_input.inputs, given.data(), gru.from_input.width());
+        return given.data();
     }
 
     // A step of `rows` states h; y: where the first of them is written, too.
-    void step(const Gru& gru, const float* given, int rows, float* h, float* y, std::vector<float>& own) const {
+    void step(const Gru& gru, const float* given, int rows, float* h, float* y) const {
+        std::vector<float>& own = scratch().own;
         own.resize(rows * gru.from_state.width());
         gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
         with_lanes(lanes, [&](auto, auto) INLINED {
@@ -107,30 +121,32 @@ struct Encoder {
     }
 
     void forwards(const Gru& gru, const std::vector<float>& x, int rows, int streams, int count, int width, int chunk,
-                  float* state, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
-        inputs(gru, x, width * rows, given);
+                  float* state, std::vector<float>& y) const {
+        const float* given = inputs(gru, x, width * rows);
         const size_t in = gru.from_input.width(), out = 2 * hidden, size = size_t(streams) * hidden;
-        std::vector<float> ends(rows * hidden);
+        std::vector<float>& ends = scratch().ends;
+        ends.resize(size_t(rows) * hidden);
         for (int n = 0; n < count; ++n) {
             for (int t = 0; t < chunk; ++t) {
                 const size_t at = size_t(t) * rows + n * streams;
-                step(gru, given.data() + at * in, streams, state, y.data() + at * out, own);
+                step(gru, given + at * in, streams, state, y.data() + at * out);
             }
             std::copy_n(state, size, ends.data() + n * size);
         }
         for (int t = chunk; t < width; ++t) {
             const size_t at = size_t(t) * rows;
-            step(gru, given.data() + at * in, rows, ends.data(), y.data() + at * out, own);
+            step(gru, given + at * in, rows, ends.data(), y.data() + at * out);
         }
     }
 
     void backwards(const Gru& gru, const std::vector<float>& x, const int32_t* valid, int rows, int streams, int count,
-                   int width, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
-        inputs(gru, x, width * rows, given);
-        std::vector<float> h(rows * hidden);
+                   int width, std::vector<float>& y) const {
+        const float* given = inputs(gru, x, width * rows);
+        std::vector<float>& h = scratch().ends;
+        h.assign(size_t(rows) * hidden, 0.0f);
         for (int t = width; t--;) {
             const size_t at = size_t(t) * rows;
-            step(gru, given.data() + at * gru.from_input.width(), rows, h.data(), y.data() + at * 2 * hidden + hidden, own);
+            step(gru, given + at * gru.from_input.width(), rows, h.data(), y.data() + at * 2 * hidden + hidden);
             for (int r = 0; r < rows; ++r)
                 if (t >= valid[r % streams * count + r / streams]) {  // no audio yet
                     std::fill_n(h.data() + size_t(r) * hidden, hidden, 0.0f);
@@ -152,7 +168,9 @@ struct Encoder {
                float* out) const {
         const int rows = count * streams, size = 2 * hidden, read = int(head.layers.size()), symbols = head.product.outputs;
         const size_t frames = size_t(width) * rows, row_size = head.product.width();
-        std::vector<float> x, y(frames * row_size);
+        Scratch& s = scratch();
+        auto &x = s.joined, &y = s.product;
+        y.resize(frames * row_size);
         const float* from = kept[head.layers[0]].data();
         if (read > 1) {
             x.resize(frames * size * read);

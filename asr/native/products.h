@@ -25,48 +25,46 @@ struct Aligned {  // to a line of the cache
     }
 };
 
-// The weights of four times L outputs for one input.
-template <int L>
-INLINE void read(const float* w, int part, typename Vectors<L>::F (&out)[4]) {
+// The weights of V times L outputs, of four, for one input.
+template <int L, int V>
+INLINE void read(const float* w, int part, typename Vectors<L>::F (&out)[V]) {
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) std::memcpy(&out[v], w + v * WORDS + part * L, 4 * L);
+    for (int v = 0; v < V; ++v) std::memcpy(&out[v], w + v * WORDS + part * L, 4 * L);
 }
 
-template <int L>
-INLINE void read(const int8_t* w, int part, typename Vectors<L>::F (&out)[4]) {
-    using F = typename Vectors<L>::F;
+template <int L, int V>
+INLINE void read(const int8_t* w, int part, typename Vectors<L>::F (&out)[V]) {
     typename Vectors<L>::I words;
     std::memcpy(&words, w + 4 * part * L, 4 * L);
-    out[0] = __builtin_convertvector((words << 24) >> 24, F);
-    out[1] = __builtin_convertvector((words << 16) >> 24, F);
-    out[2] = __builtin_convertvector((words << 8) >> 24, F);
-    out[3] = __builtin_convertvector(words >> 24, F);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+        out[v] = __builtin_convertvector((words << (24 - 8 * v)) >> 24, typename Vectors<L>::F);
 }
 
 // R rows of x times the weights of a part of a panel, scaled and with the bias.
-template <int L, int R, class W>
+template <int L, int V, int R, class W>
 INLINE void block(const W* w, int part, const float* x, int inputs, size_t x_row, float* y, size_t y_row,
                   const float* scale, const float* bias) {
     using F = typename Vectors<L>::F;
-    F sum[R][4];
+    F sum[R][V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) sum[r][v] = F{};
+        for (int v = 0; v < V; ++v) sum[r][v] = F{};
     for (int i = 0; i < inputs; ++i, w += PANEL) {
-        F weights[4];
-        read<L>(w, part, weights);
+        F weights[V];
+        read<L, V>(w, part, weights);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             const float factor = x[r * x_row + i];
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; ++v) sum[r][v] += weights[v] * factor;
+            for (int v = 0; v < V; ++v) sum[r][v] += weights[v] * factor;
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) {
+        for (int v = 0; v < V; ++v) {
             const int at = v * WORDS + part * L;
             F s, b;
             std::memcpy(&s, scale + at, sizeof(F)), std::memcpy(&b, bias + at, sizeof(F));
@@ -75,25 +73,33 @@ INLINE void block(const W* w, int part, const float* x, int inputs, size_t x_row
         }
 }
 
+// Some rows times a part of a panel: V of its four vectors, as an output may have no others.
+template <int L, int V, int R, class W>
+INLINE void blocks(const W* w, int part, const float* x, int rows, int inputs, size_t x_row, float* y, size_t y_row,
+                   const float* scale, const float* bias) {
+    int r = 0;
+    for (; r + R <= rows; r += R)
+        block<L, V, R>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+    if constexpr (R > 2)
+        for (; r + 2 <= rows; r += 2)
+            block<L, V, 2>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+    for (; r < rows; ++r)
+        block<L, V, 1>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+}
+
 // R: rows whose sums fit into the registers
 template <int L, int R, class W>
-INLINE void product(const W* w, int inputs, int panels, const float* scale, const float* bias, const float* x, int rows,
+INLINE void product(const W* w, int inputs, int outputs, const float* scale, const float* bias, const float* x, int rows,
                     size_t x_row, float* y, size_t y_row) {
     for (; rows > 0; rows -= TILE, x += TILE * x_row, y += TILE * y_row) {
         const int some = rows < TILE ? rows : TILE;
-        for (int p = 0; p < panels; ++p)
+        for (int o = 0; o < outputs; o += PANEL)
             for (int part = 0; part < WORDS / L; ++part) {
-                const W* of_panel = w + size_t(p) * PANEL * inputs;
-                const float *s = scale + p * PANEL, *b = bias + p * PANEL;
-                float* out = y + p * PANEL;
-                int r = 0;
-                for (; r + R <= some; r += R)
-                    block<L, R>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
-                if constexpr (R > 2)
-                    for (; r + 2 <= some; r += 2)
-                        block<L, 2>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
-                for (; r < some; ++r)
-                    block<L, 1>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
+                const W* of_panel = w + size_t(o) * inputs;
+                if (outputs - o > 2 * WORDS)
+                    blocks<L, 4, R>(of_panel, part, x, some, inputs, x_row, y + o, y_row, scale + o, bias + o);
+                else
+                    blocks<L, 2, R>(of_panel, part, x, some, inputs, x_row, y + o, y_row, scale + o, bias + o);
             }
     }
 }
@@ -185,8 +191,8 @@ struct Product {
         if (dotted)
             return dots(dotted, {small.data, inputs, panels(), scale.data, bias.data, zero.data}, x, rows, x_row, y, y_row);
         with_lanes(lanes, [&](auto l, auto r) INLINED {
-            if (bytes) product<l, r>(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
-            else product<l, r>(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+            if (bytes) product<l, r>(small.data, inputs, outputs, scale.data, bias.data, x, rows, x_row, y, y_row);
+            else product<l, r>(large.data, inputs, outputs, scale.data, bias.data, x, rows, x_row, y, y_row);
         });
     }
 };
