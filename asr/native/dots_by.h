@@ -1,7 +1,7 @@
 // Part of dots.h, for each width of vectors: BYTE_LANES, BYTE_ROWS, FOR_BYTES, ENCODING. The two
 // instructions are written as such: with GCC's functions for them the sums move between registers all the time.
 
-// A row of `size` numbers -> bytes 0 .. 255, 128 for zero; returns the size of a step.
+// A row of `size` numbers -> bytes 0 .. 255, 128 for zero, as many as fill words; returns the size of a step.
 FOR_BYTES inline float to_bytes(const float* x, int size, uint8_t* out) {
     typedef float F __attribute__((vector_size(4 * BYTE_LANES)));
     typedef int32_t I __attribute__((vector_size(4 * BYTE_LANES)));
@@ -26,6 +26,7 @@ FOR_BYTES inline float to_bytes(const float* x, int size, uint8_t* out) {
         std::memcpy(out + i, &bytes, sizeof(B));
     }
     for (; i < size; ++i) out[i] = uint8_t(std::lrint(x[i] * factor) + 128);
+    for (; i % 4; ++i) out[i] = 128;
     return largest / 127;
 }
 
@@ -82,7 +83,7 @@ FOR_BYTES inline void dots(const ByteMatrix& m, const float* x, int rows, size_t
     const int words = (m.inputs + 3) / 4, most = 48;  // rows that stay in the cache while a panel goes over them
     thread_local std::vector<uint8_t> bytes;
     thread_local float steps[most];
-    bytes.assign(size_t(most) * 4 * words, 128);
+    bytes.resize(size_t(most) * 4 * words);
     for (; rows > 0; rows -= most, x += most * x_row, y += most * y_row) {
         const int some = rows < most ? rows : most;
         for (int r = 0; r < some; ++r) steps[r] = to_bytes(x + r * x_row, m.inputs, bytes.data() + 4 * r * words);

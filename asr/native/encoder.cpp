@@ -233,10 +233,10 @@ PyObject* recur(PyObject*, PyObject* arguments) {
         want(steps >= 0 && rows >= 0 && hidden >= 0, "sizes below zero");
         want(from.size == steps * rows * 3 * hidden && state.size == rows * hidden && to.size == steps * state.size &&
              of_w.size == Py_ssize_t(hidden) * 3 * hidden && of_bias.size == 3 * hidden, "a GRU whose arrays do not fit");
-        std::vector<float> own(rows * 3 * hidden);
+        std::vector<float> own(rows * 3 * hidden), goes_on(state.data, state.data + state.size);
         apart([&] {
             with_lanes(lanes_at_most(16), [&](auto l, auto r) INLINED {
-                ::recur<l, r>(from.data, state.data, of_w.data, of_bias.data, steps, rows, hidden,
+                ::recur<l, r>(from.data, goes_on.data(), of_w.data, of_bias.data, steps, rows, hidden,
                               const_cast<float*>(to.data), own.data());
             });
         });

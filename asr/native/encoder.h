@@ -18,7 +18,7 @@ struct Head {
     std::vector<int> layers;  // that it reads
 };
 
-const int FIELD = 7, STRIDE = 4, TOGETHER = 16;  // log-mel frames to an output, and from one to the next; outputs
+const int FIELD = 7, STRIDE = 4, TOGETHER = 12;  // log-mel frames to an output, and from one to the next; outputs
 
 struct Encoder {
     int mels, channels, hidden, lanes;
@@ -114,10 +114,9 @@ struct Encoder {
         gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
         with_lanes(lanes, [&](auto, auto) INLINED {
             for (int r = 0; r < rows; ++r)
-                gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(),
-                      h + size_t(r) * hidden, hidden);
+                gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(), h + size_t(r) * hidden,
+                      y + size_t(r) * 2 * hidden, hidden);
         });
-        for (int r = 0; r < rows; ++r) std::copy_n(h + size_t(r) * hidden, hidden, y + size_t(r) * 2 * hidden);
     }
 
     void forwards(const Gru& gru, const std::vector<float>& x, int rows, int streams, int count, int width, int chunk,

@@ -115,13 +115,15 @@ INLINE float tanh_of(float x) {  // a quotient of polynomials, within some units
                     s * 1.19825839466702e-06f)));
 }
 
-// What input and state bring to the gates reset, update, new (3 H each); the state h, which goes on (Cho et al. 2014).
-INLINE void gates(const float* __restrict given, const float* __restrict own, float* __restrict h, int size) {
+// What input and state bring to the gates reset, update, new (3 H each); the state h, which goes on (Cho et al. 2014), and
+// is written to y, too.
+INLINE void gates(const float* __restrict given, const float* __restrict own, float* __restrict h, float* __restrict y,
+                  int size) {
     for (int j = 0; j < size; ++j) {
         const float reset = 0.5f + 0.5f * tanh_of(0.5f * (given[j] + own[j]));
         const float update = 0.5f + 0.5f * tanh_of(0.5f * (given[size + j] + own[size + j]));
         const float now = tanh_of(given[2 * size + j] + reset * own[2 * size + j]);
-        h[j] = now + update * (h[j] - now);
+        h[j] = y[j] = now + update * (h[j] - now);
     }
 }
 

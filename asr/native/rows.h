@@ -49,16 +49,14 @@ INLINE void affine(const float* w, int inputs, int outputs, const float* bias, c
     for (; r < rows; ++r) some_rows<L, 1>(w, inputs, outputs, bias, x + r * inputs, y + r * outputs);
 }
 
-// given (steps, rows, 3 H), states h (rows, H), w (H, 3 H) -> out (steps, rows, H)
+// given (steps, rows, 3 H), states h (rows, H), which go on, w (H, 3 H) -> out (steps, rows, H)
 template <int L, int R>
-INLINE void recur(const float* given, const float* h, const float* w, const float* bias, Py_ssize_t steps, Py_ssize_t rows,
+INLINE void recur(const float* given, float* h, const float* w, const float* bias, Py_ssize_t steps, Py_ssize_t rows,
                   int hidden, float* out, float* own) {
     for (; steps--; given += rows * 3 * hidden, out += rows * hidden) {
         affine<L, R>(w, hidden, 3 * hidden, bias, h, rows, own);
-        std::memcpy(out, h, sizeof(float) * rows * hidden);
         for (Py_ssize_t r = 0; r < rows; ++r)
-            gates(given + r * 3 * hidden, own + r * 3 * hidden, out + r * hidden, hidden);
-        h = out;
+            gates(given + r * 3 * hidden, own + r * 3 * hidden, h + r * hidden, out + r * hidden, hidden);
     }
 }
 
