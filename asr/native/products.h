@@ -181,11 +181,12 @@ struct Product {
         small.resize(width() * 4 * words), zero.resize(width());
         for (int o = 0; o < outputs; ++o) {
             int8_t* of_panel = small.data + size_t(o / PANEL) * words * 4 * PANEL + o % PANEL * 4;
-            for (int i = 0; i < inputs; ++i) {
-                const int8_t weight = weights[size_t(o) * inputs + i];
-                of_panel[size_t(i / 4) * 4 * PANEL + i % 4] = weight;
-                zero.data[o] += 128 * weight;
-            }
+            const int8_t* row = weights + size_t(o) * inputs;
+            for (int i = 0; i < inputs; i += 4, of_panel += 4 * PANEL)
+                std::memcpy(of_panel, row + i, size_t(inputs - i < 4 ? inputs - i : 4));
+            int sum = 0;
+            for (int i = 0; i < inputs; ++i) sum += row[i];
+            zero.data[o] = 128 * sum;
         }
     }
 
