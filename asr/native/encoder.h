@@ -36,11 +36,12 @@ struct Encoder {
         for (int from = 0; from < outputs; from += TOGETHER) {
             const int some = std::min(TOGETHER, outputs - from), seen = STRIDE * (some - 1) + FIELD;
             x.resize(size_t(seen) * mels);
-            for (size_t i = 0; i < x.size(); ++i)
-                x[i] = (frames[size_t(STRIDE) * from * mels + i] - mean[i % mels]) / deviation[i % mels];
+            const float* row = frames + size_t(STRIDE) * from * mels;
+            for (float* to = x.data(); to < x.data() + x.size(); to += mels, row += mels)
+                for (int m = 0; m < mels; ++m) to[m] = (row[m] - mean[m]) / deviation[m];
             convolve(first, x, seen, mels, 1, columns, product, y);
             convolve(second, y, bands(seen), one, channels, columns, product, x);
-            product.resize(some * project.width());
+            reserve(product, some * project.width());
             project(x.data(), some, size_t(two) * channels, product.data(), project.width());
             for (int t = 0; t < some; ++t)
                 std::copy_n(product.data() + t * project.width(), hidden, out + size_t(from + t) * hidden);
@@ -51,13 +52,16 @@ struct Encoder {
     void convolve(const Product& kernel, const std::vector<float>& x, int count, int width, int size,
                   std::vector<float>& columns, std::vector<float>& product, std::vector<float>& y) const {
         const int times = bands(count), places = bands(width), three = 3 * size;
-        columns.resize(size_t(times) * places * 3 * three);
+        reserve(columns, size_t(times) * places * 3 * three);
         float* to = columns.data();
         for (int t = 0; t < times; ++t)
             for (int f = 0; f < places; ++f)
-                for (int k = 0; k < 3; ++k, to += three)
-                    std::copy_n(x.data() + (size_t(2 * t + k) * width + 2 * f) * size, three, to);
-        product.resize(size_t(times) * places * kernel.width());
+                for (int k = 0; k < 3; ++k, to += three) {
+                    const float* seen = x.data() + (size_t(2 * t + k) * width + 2 * f) * size;
+                    if (size == 1) to[0] = seen[0], to[1] = seen[1], to[2] = seen[2];
+                    else std::copy_n(seen, three, to);
+                }
+        reserve(product, size_t(times) * places * kernel.width());
         kernel(columns.data(), times * places, 3 * three, product.data(), kernel.width());
         y.resize(size_t(times) * places * channels);
         for (size_t i = 0; i < size_t(times) * places; ++i)
@@ -70,6 +74,9 @@ struct Encoder {
         std::vector<float> x, y, given, own, ends, columns, product, joined;
         std::vector<std::vector<float>> kept;
     };
+    static void reserve(std::vector<float>& room, size_t size) {  // not cleared again where it was larger before
+        if (room.size() < size) room.resize(size);
+    }
     static Scratch& scratch() {
         thread_local Scratch of_thread;
         return of_thread;
@@ -102,7 +109,7 @@ struct Encoder {
 
     const float* inputs(const Gru& gru, const std::vector<float>& x, int frames) const {
         std::vector<float>& given = scratch().given;
-        given.resize(frames * gru.from_input.width());
+        reserve(given, frames * gru.from_input.width());
         gru.from_input(x.data(), frames, gru.from_input.inputs, given.data(), gru.from_input.width());
         return given.data();
     }
@@ -110,7 +117,7 @@ struct Encoder {
     // A step of `rows` states h; y: where the first of them is written, too.
     void step(const Gru& gru, const float* given, int rows, float* h, float* y) const {
         std::vector<float>& own = scratch().own;
-        own.resize(rows * gru.from_state.width());
+        reserve(own, rows * gru.from_state.width());
         gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
         with_lanes(lanes, [&](auto, auto) INLINED {
             for (int r = 0; r < rows; ++r)
@@ -124,7 +131,7 @@ struct Encoder {
         const float* given = inputs(gru, x, width * rows);
         const size_t in = gru.from_input.width(), out = 2 * hidden, size = size_t(streams) * hidden;
         std::vector<float>& ends = scratch().ends;
-        ends.resize(size_t(rows) * hidden);
+        reserve(ends, size_t(rows) * hidden);
         for (int n = 0; n < count; ++n) {
             for (int t = 0; t < chunk; ++t) {
                 const size_t at = size_t(t) * rows + n * streams;
@@ -169,10 +176,10 @@ struct Encoder {
         const size_t frames = size_t(width) * rows, row_size = head.product.width();
         Scratch& s = scratch();
         auto &x = s.joined, &y = s.product;
-        y.resize(frames * row_size);
+        reserve(y, frames * row_size);
         const float* from = kept[head.layers[0]].data();
         if (read > 1) {
-            x.resize(frames * size * read);
+            reserve(x, frames * size * read);
             for (size_t i = 0; i < frames; ++i)
                 for (int k = 0; k < read; ++k)
                     std::copy_n(kept[head.layers[k]].data() + i * size, size, x.data() + (i * read + k) * size);
