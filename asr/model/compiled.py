@@ -60,7 +60,8 @@ class CompiledModel(Loaded):
         outputs = [np.empty((*shape, size), np.float32) for size in self._symbols]
         given = np.ascontiguousarray(windows, np.float32), np.ascontiguousarray(valid, np.int32)
         self._encoder.advance((*shape, chunk), *given, states, outputs)
-        return outputs[0], outputs[1] if len(outputs) > 1 else None, np.split(states, len(layers), 1)
+        after = [states[:, i : i + 1] for i in range(len(layers))]
+        return outputs[0], outputs[1] if len(outputs) > 1 else None, after
 
 
 def _product(weights: dict[str, np.ndarray], name: str, bias: str) -> native.Product:
