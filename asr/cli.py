@@ -7,6 +7,7 @@ import sys
 try:
     import argparse
     import errno
+    import gc
     import io
     import os
     import pkgutil
@@ -49,6 +50,7 @@ def parser() -> CommandParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    gc.set_threshold(20_000)  # what is loaded makes no garbage, and looking through it again and again takes time
     return run(parser, arguments)
 
 

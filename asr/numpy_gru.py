@@ -1,12 +1,26 @@
-"""The GRU in numpy, for all that runs without torch: speech detector, wake words, rescoring."""
+"""The GRU for all that runs without torch beside the acoustic model: speech detector, wake words, rescoring, marks.
+
+Compiled, or in numpy where there was no compiler.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from asr.native import encoder as native
+
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+
+
+def affine(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """x (n, D), w (D, M), bias (M,) -> x w + bias (n, M), float32; a row is the same to the bit beside any others."""
+    if native is None:
+        return (x[:, None] @ w)[:, 0] + bias
+    out = np.empty((len(x), w.shape[1]), np.float32)
+    native.affine((*x.shape, w.shape[1]), _contiguous(x), _contiguous(w), _contiguous(bias), out)
+    return out
 
 
 def gru(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, b_h: np.ndarray) -> np.ndarray:
@@ -16,6 +30,10 @@ def gru(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, b_h: np.ndarray) -> n
     """
     size = h.shape[-1]
     out = np.empty((*given.shape[:-1], size), np.float32)
+    if native is not None and w_h.ndim == 2:
+        arrays = _contiguous(given), _contiguous(h), _contiguous(w_h), _contiguous(b_h)
+        native.recur((len(given), h.size // size, size), *arrays, out)
+        return out
     for i, x in enumerate(given):
         own = h @ w_h
         own += b_h
@@ -26,3 +44,7 @@ def gru(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, b_h: np.ndarray) -> n
         h = new + gates[..., size:] * (h - new)
         out[i] = h
     return out
+
+
+def _contiguous(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x, np.float32)

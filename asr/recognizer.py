@@ -45,6 +45,7 @@ class RecognizerOptions:
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 25.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
+    float32: bool = False  # no bytes in the acoustic model's recurrent layers, where the processor multiplies these
     written: WrittenOptions | None = WrittenOptions()  # marks, capitals, numbers; None, and commands: the words as said
 
 
@@ -212,7 +213,7 @@ def load(
     search = options.decoder
     if options.attention and (search.beam == 1 or search.commands is not None):
         raise UsageError("there is nothing to rescore: the attention decoder needs a search with a beam above 1")
-    recognizer = Recognizer.of(*load_model(model, threads), options)
+    recognizer = Recognizer.of(*load_model(model, threads, options.float32), options)
     if options.attention:
         from asr.attention.joint import AttentionJudge  # it brings torch with it
 

@@ -121,6 +121,69 @@ def test_int8_is_computed_with_as_it_is_stored(tmp_path, monkeypatch):
         found = encode(CompiledModel(options, weights, lanes), [frames(60)])[0]
         same(found, encode(OnnxModel(options, coarse), [frames(60)])[0])
         assert 0 < np.abs(found.letters - fine.letters).max() < 0.05
+    same(encode(load_model(path, float32=True)[0], [frames(60)])[0], found)
+    by_bytes, narrow = (encode(CompiledModel(options, weights, lanes), [frames(60)])[0] for lanes in (64, 32))
+    assert np.abs(by_bytes.letters - fine.letters).max() < 0.08
+    same(by_bytes, narrow)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("lanes", [64, 32])
+def test_bytes_are_multiplied_as_whole_numbers(lanes):
+    """To the bit what numpy makes of the same whole numbers; a row depends on nothing but itself."""
+    rng, multiplied = np.random.default_rng(0), 0
+    for rows, inputs, outputs in ((1, 384, 1152), (61, 768, 200), (5, 30, 65), (3, 7, 3), (2, 1, 1)):
+        x = (rng.normal(size=(rows, inputs)) * 10 ** rng.uniform(-3, 3, (rows, 1))).astype(np.float32)
+        x[0] = 0
+        w = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+        scales, bias = (rng.normal(size=outputs).astype(np.float32) for _ in range(2))
+        found = np.empty((rows, outputs), np.float32)
+        multiplied = native.product((rows, inputs, outputs), lanes, x, [(w, scales, bias)], found)
+        if multiplied:
+            largest = np.abs(x).max(1, keepdims=True)
+            factors = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
+            sums = np.rint(x * factors).astype(np.int64) @ w.T.astype(np.int64)
+            steps = (scales * (largest / np.float32(127))).astype(np.float64)
+            np.testing.assert_array_equal(found, (sums * steps + bias).astype(np.float32))
+    if not multiplied:
+        pytest.skip("this processor does not multiply bytes")
+
+
+def in_int8(network: CTCModel) -> dict[str, np.ndarray]:
+    """Weights as stored, the recurrent layers' in int8."""
+    weights = {name: w.numpy() for name, w in network.state_dict().items()}
+    for name in [name for name, w in weights.items() if ".layers." in name and w.ndim == 2]:
+        weights[name], weights[name + checkpoint.ROW_SCALES] = checkpoint._in_int8(weights[name])
+    return weights
+
+
+COARSE = make(hidden=40, channels=5)
+
+
+@needs_a_compiler
+@settings(max_examples=60)
+@given(
+    cuts=st.lists(st.integers(0, 150), max_size=12),
+    others=st.lists(st.integers(0, 150), max_size=6),
+    latency=st.sampled_from(LATENCIES[1:]),
+    lanes=st.sampled_from([64, 32, 16, 8, 4]),
+    stored=st.sampled_from(["float32", "int8"]),
+)
+def test_no_cut_and_no_other_stream_changes_a_bit(cuts, others, latency, lanes, stored):
+    weights = in_int8(COARSE) if stored == "int8" else {name: w.numpy() for name, w in COARSE.state_dict().items()}
+    model, x = CompiledModel(COARSE.options, weights, lanes), frames(150)
+    encoder, parts, chunks = StreamingEncoder(model, latency), [], np.split(x, sorted(cuts))
+    state, beside = encoder.start(), [encoder.start() for _ in others]
+    for i, part in enumerate(chunks):
+        also = [Chunk(frames(n, seed=n), b) for n, b in zip(others, beside)] if i % 2 else []
+        (posteriors, state), *rest = encoder.step([Chunk(part, state, i == len(chunks) - 1), *also])
+        beside = [b for _, b in rest] or beside
+        parts.append(posteriors)
+    alone, *batch = encode(model, [x], latency) + encode(model, [x, *(frames(n) for n in others)], latency)
+    found = parts[0].concatenate(*parts[1:])
+    for other in (alone, batch[0]):
+        for a, b in zip(found, other, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @needs_a_compiler

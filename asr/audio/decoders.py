@@ -20,6 +20,7 @@ from asr.audio.features import SAMPLE_RATE, AudioError, clean_samples
 from asr.audio.quiet import quiet_codecs
 
 PIECE = 4_096  # frames decoded at a time: what damage takes with it, at most
+PIECES = 16  # that are decoded while libraries are kept quiet once
 UNKNOWN = 2**62  # frames; libsndfile says 2 ** 63 - 1 where the header leaves the length open
 CANCELLED = 0.1  # channels cancel where their mean has less of the power than unlike channels would leave
 SILENT = 1e-4  # a track that never gets louder is taken for silent; -80 dBFS
@@ -69,9 +70,9 @@ class Mixer:
             if self._channel > channels:
                 raise AudioError(f"{self._name} has no channel {self._channel}, only {channels}: choose one of these")
             return piece[:, self._channel - 1]
-        mean = piece @ np.full(channels, 1 / channels, np.float32)
         if channels == 1:
-            return mean
+            return piece[:, 0]
+        mean = piece @ np.full(channels, 1 / channels, np.float32)
         powers = np.einsum("nc,nc->c", piece, piece, dtype=np.float64)
         if powers.max() < 1e-9 * len(piece) or mean @ mean >= CANCELLED * powers.sum() / channels**2:
             return mean
@@ -105,9 +106,16 @@ class SoundFileDecoder:
     def __iter__(self) -> Iterator[np.ndarray]:
         with self._sound as sound:
             try:
-                while len(piece := self._read(sound)):
-                    self.frames += len(piece)
-                    yield self._mixer(piece)
+                error = None
+                while not error:
+                    pieces, error = self._read(sound)
+                    for piece in pieces:
+                        self.frames += len(piece)
+                        yield self._mixer(piece)
+                    if len(pieces) < PIECES:
+                        break
+                if error:
+                    raise error
                 left = self._left()
                 self.fault = self._early_end(sound)
             except soundfile.LibsndfileError as error:
@@ -116,9 +124,16 @@ class SoundFileDecoder:
             self.gave_up = bool(self.fault) and sound.format in ("MP3", "FLAC") and left > _BUFFERED
             self.fault = "it is damaged" if self.gave_up else self.fault
 
-    def _read(self, sound: soundfile.SoundFile) -> np.ndarray:
+    def _read(self, sound: soundfile.SoundFile) -> tuple[list[np.ndarray], soundfile.LibsndfileError | None]:
+        """The next pieces, fewer than PIECES at the end, and what went wrong after them."""
+        pieces: list[np.ndarray] = []
         with quiet_codecs():
-            return sound.read(PIECE, dtype="float32", always_2d=True)
+            try:
+                while len(pieces) < PIECES and len(piece := sound.read(PIECE, dtype="float32", always_2d=True)):
+                    pieces.append(piece)
+            except soundfile.LibsndfileError as error:
+                return pieces, error
+        return pieces, None
 
     def _early_end(self, sound: soundfile.SoundFile) -> str:
         if sound.format in ("MP3", "OGG") and self._left() > _TAGS:

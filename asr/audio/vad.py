@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from asr.audio.features import BAD_SAMPLES, FRAMES_PER_SECOND, LogMel, clean_samples
 from asr.errors import UsageError
-from asr.numpy_gru import gru, sigmoid
+from asr.numpy_gru import affine, gru, sigmoid
 
 _log = logging.getLogger(__name__)
 STEP = 4  # log-mel frames of 10 ms per probability: a step takes 40 ms
@@ -69,9 +69,9 @@ class SpeechDetector:
         n = len(frames) // STEP
         stacked = frames[: n * STEP].reshape(n, STEP * self.n_mels)
         t = self._t
-        x = np.maximum(stacked @ t["project.weight"] + t["project.bias"], 0)
-        hidden = gru(x @ t["gru.w_x"] + t["gru.b_x"], state.hidden, t["gru.w_h"], t["gru.b_h"])  # (n, H)
-        logits = hidden @ t["out.weight"] + t["out.bias"]
+        x = np.maximum(affine(stacked, t["project.weight"], t["project.bias"]), 0)
+        hidden = gru(affine(x, t["gru.w_x"], t["gru.b_x"]), state.hidden, t["gru.w_h"], t["gru.b_h"])  # (n, H)
+        logits = (hidden * t["out.weight"]).sum(1) + t["out.bias"]
         last = hidden[-1] if n else state.hidden
         return sigmoid(logits), DetectorState(frames[n * STEP :].copy(), last)
 

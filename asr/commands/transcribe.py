@@ -80,6 +80,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--latency", type=milliseconds(10_000), metavar="MS",
                    help="decode as a live stream with this latency would")  # fmt: skip
     p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: 1)")
+    p.add_argument("--float32", action="store_true", help="no rounding to bytes where the processor multiplies these")
     p.add_argument("--cluster", metavar="HOST:PORT", help="share the files out among the workers of a dask scheduler")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
     p.set_defaults(run=transcribe)
@@ -230,7 +231,8 @@ def _load(options: argparse.Namespace):
     given = [name for name in search if getattr(options, name[2:].replace("-", "_"))]
     if options.commands and given:
         raise Error(f"--commands chooses among the commands without a search: leave {' and '.join(given)} out")
-    how = {"latency": options.latency, "attention": bool(options.rescore), "written": written_options(options)}
+    how = {"latency": options.latency, "attention": bool(options.rescore), "float32": options.float32}
+    how |= {"written": written_options(options)}
     wanted = recognizer_options(options, _decoder(options), **how)
     if options.cluster:
         from asr.commands.cluster import Order, connect, model_path

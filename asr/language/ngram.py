@@ -8,13 +8,13 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from asr.errors import UsageError
 from asr.language.packed import EXACT, UNREADABLE, Level, PackedLevel, mapped, packed, store, text_array
+from asr.native import search as native
 
 UNKNOWN, START, END = 0, 1, 2  # the ids of
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -110,11 +110,15 @@ class NgramModel:
 
         From now on words are looked up by way of these, and share their strings: 16 MB less with 128,000.
         """
-        found = np.fromiter(map(places.get, self.words, repeat(-1)), np.int64, len(self.words))
-        numbers = np.full(len(words), UNKNOWN, np.int64)
+        found, numbers = np.empty(len(self.words), np.int64), np.full(len(words), UNKNOWN, np.int64)
+        self.words = list(self.words)
+        if native is not None and isinstance(places, native.Index):
+            places.find(self.words, found)
+        else:
+            found[:] = [places.get(word, -1) for word in self.words]
+            self.words = [words[k] if k >= 0 else own for k, own in zip(found.tolist(), self.words)]
         numbers[found[found >= 0]] = np.flatnonzero(found >= 0)
         others = {self.words[i]: i for i in [UNKNOWN, *np.flatnonzero(found < 0).tolist()]}
-        self.words = [words[k] if k >= 0 else own for k, own in zip(found.tolist(), self.words)]
         self._ids = _Shared(places, numbers, others)
         return numbers
 

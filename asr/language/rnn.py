@@ -133,7 +133,7 @@ def load(path: Path = PACKAGED) -> RnnScorer:
     """Raises asr.model.checkpoint.CheckpointError."""
     weights, head = read_weights(path, FORMAT, "recurrent language model")
     try:
-        tensors = {name: weight.astype(np.float32) for name, weight in weights.items()}
+        tensors = {name: weight.astype(np.float32, copy=False) for name, weight in weights.items()}
         return RnnScorer(tensors, json.loads(head["options"]), json.loads(head["vocabulary"]))
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None

@@ -1,4 +1,8 @@
-"""The acoustic model at work, compiled: GRU layers by asr.native.encoder, int8 weights as they are stored."""
+"""The acoustic model at work, compiled: GRU layers by asr.native.encoder, int8 weights as they are stored.
+
+Where the processor multiplies bytes (AVX-512 VNNI, AVX-VNNI), frames and states are rounded to bytes before they meet
+int8 weights of recurrent layers. On a given machine results are the same to the bit for any cut and beside any streams.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Loaded
 from asr.native import encoder as native
 from asr.text import alphabet_of
 
-WIDEST = 16  # numbers in a vector of the processor, at most
+FLOAT32, BYTES = 16, 64  # numbers in a vector of the processor, at most; of bytes, where it multiplies these
 
 
 class CompiledModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
 
-    def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = WIDEST):
+    def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = BYTES):
         """weights: as stored (asr.model.checkpoint). Raises KeyError, ValueError where they do not fit."""
         assert native and options.kind == "gru"
         self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
@@ -56,7 +60,8 @@ class CompiledModel(Loaded):
         outputs = [np.empty((*shape, size), np.float32) for size in self._symbols]
         given = np.ascontiguousarray(windows, np.float32), np.ascontiguousarray(valid, np.int32)
         self._encoder.advance((*shape, chunk), *given, states, outputs)
-        return outputs[0], outputs[1] if len(outputs) > 1 else None, np.split(states, len(layers), 1)
+        after = [states[:, i : i + 1] for i in range(len(layers))]
+        return outputs[0], outputs[1] if len(outputs) > 1 else None, after
 
 
 def _product(weights: dict[str, np.ndarray], name: str, bias: str) -> native.Product:

@@ -9,7 +9,7 @@ import numpy as np
 
 from asr.audio.features import LogMel
 from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate, multiplied
-from asr.model.compiled import CompiledModel
+from asr.model.compiled import BYTES, FLOAT32, CompiledModel
 from asr.model.interface import Loaded
 from asr.model.streaming import encode
 from asr.native import encoder as native
@@ -60,23 +60,26 @@ class OnnxModel(Loaded):
         return self.options.kind == "gru"
 
 
-def _again(name: str | Path, threads: int | None) -> CompiledModel | OnnxModel:
-    return load_model(name, threads)[0]
+def _again(name: str | Path, threads: int | None, float32: bool) -> CompiledModel | OnnxModel:
+    return load_model(name, threads, float32)[0]
 
 
-def load_model(name: str | Path = DEFAULT, threads: int | None = None) -> tuple[CompiledModel | OnnxModel, dict]:
+def load_model(
+    name: str | Path = DEFAULT, threads: int | None = None, float32: bool = False
+) -> tuple[CompiledModel | OnnxModel, dict]:
     """A packaged model by name, or a checkpoint file -> the model and its card. Raises CheckpointError.
 
-    One thread of GRU layers is what is compiled on installation; all else runs by onnxruntime.
+    One thread of GRU layers is what is compiled on installation; all else runs by onnxruntime. float32: compiled layers
+    with int8 weights do not multiply bytes, even where the processor can.
     """
     options, weights, card = load_weights(name, as_stored=True)
     try:
         if native and options.kind == "gru" and (threads or 1) == 1:
-            model: CompiledModel | OnnxModel = CompiledModel(options, weights)
+            model: CompiledModel | OnnxModel = CompiledModel(options, weights, FLOAT32 if float32 else BYTES)
         else:
             model = OnnxModel(options, multiplied(weights), threads)
         encode(model, [model.mean_frame[None]])  # do the parts fit together?
-        model.loaded_by = _again, (name, threads)
+        model.loaded_by = _again, (name, threads, float32)
         return model, card
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(locate(name), error) from None

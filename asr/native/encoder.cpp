@@ -2,10 +2,11 @@
 // tests/test_runtime.py holds the results against those of torch and onnxruntime.
 #include "arrays.h"
 #include "encoder.h"
+#include "rows.h"
 
 namespace {
 
-const int SOURCES = 1;  // as in asr/native/__init__.py
+const int SOURCES = 2;  // as in asr/native/__init__.py
 
 struct EncoderObject {
     PyObject_HEAD
@@ -20,7 +21,7 @@ std::vector<float> floats(PyObject* object, int count) {
 }
 
 // The next of a list of (weights, scales or None, bias): float32 or int8 of shape (outputs, inputs), float32, float32.
-Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes) {
+Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes, int dotted) {
     Product made;
     PyObject *weights, *scales, *bias, *item = PyList_GetItem(list, place++);
     if (!item || !PyArg_ParseTuple(item, "OOO", &weights, &scales, &bias)) throw PythonError();
@@ -36,7 +37,9 @@ Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs,
         Array<int8_t> array;
         array.take(weights);
         want(array.size == size, "weights of another size were expected");
-        made.take(made.small, array.data);
+        made.dotted = dotted;
+        if (dotted) made.take_for_dots(array.data);
+        else made.take(made.small, array.data);
     } else {
         Array<float> array;
         array.take(weights);
@@ -66,18 +69,21 @@ int encoder_init(PyObject* self, PyObject* arguments, PyObject*) {
     PyObject* done = guarded([&]() -> PyObject* {
         want(e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
         want(PyList_Size(norms) == 2 * layers, "there must be two vectors of normalisation a layer");
+        const int dotted = byte_lanes_at_most(e.lanes / 4);  // of the recurrent layers, where most of the time goes
         e.lanes = lanes_at_most(e.lanes);
         e.mean = floats(mean, e.mels), e.deviation = floats(deviation, e.mels);
         Py_ssize_t place = 0;
-        auto product = [&](int inputs, int outputs) { return next_product(products, place, inputs, outputs, e.lanes); };
+        auto product = [&](int inputs, int outputs, int dotted = 0) {
+            return next_product(products, place, inputs, outputs, e.lanes, dotted);
+        };
         e.first = product(9, e.channels);
         e.second = product(9 * e.channels, e.channels);
         e.project = product(e.channels * e.bands(e.bands(e.mels)), e.hidden);
         for (int l = 0; l < layers; ++l) {
             Layer& layer = e.layers.emplace_back();
             for (Gru* gru : {&layer.forwards, &layer.backwards}) {
-                gru->from_input = product(l ? 2 * e.hidden : e.hidden, 3 * e.hidden);
-                gru->from_state = product(e.hidden, 3 * e.hidden);
+                gru->from_input = product(l ? 2 * e.hidden : e.hidden, 3 * e.hidden, dotted);
+                gru->from_state = product(e.hidden, 3 * e.hidden, dotted);
             }
             layer.scale = floats(PyList_GetItem(norms, 2 * l), 2 * e.hidden);
             layer.shift = floats(PyList_GetItem(norms, 2 * l + 1), 2 * e.hidden);
@@ -176,6 +182,104 @@ PyObject* advance(PyObject* self, PyObject* arguments) {
     });
 }
 
+PyObject* product(PyObject*, PyObject* arguments) {
+    int rows, inputs, outputs, lanes;
+    PyObject *x, *list, *out;
+    if (!PyArg_ParseTuple(arguments, "(iii)iOO!O", &rows, &inputs, &outputs, &lanes, &x, &PyList_Type, &list, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        want(rows >= 0 && inputs > 0 && outputs > 0, "sizes must be positive");
+        Py_ssize_t place = 0;
+        const Product one = next_product(list, place, inputs, outputs, lanes_at_most(lanes), byte_lanes_at_most(lanes / 4));
+        Array<float> from, to;
+        from.take(x), to.take(out, PyBUF_WRITABLE);
+        want(from.size == Py_ssize_t(rows) * inputs && to.size == Py_ssize_t(rows) * outputs, "rows of another shape");
+        std::vector<float> y(rows * one.width());
+        one(from.data, rows, inputs, y.data(), one.width());
+        for (int r = 0; r < rows; ++r)
+            std::copy_n(y.data() + r * one.width(), outputs, const_cast<float*>(to.data) + Py_ssize_t(r) * outputs);
+        return PyLong_FromLong(one.dotted);
+    });
+}
+
+// Of the functions of rows.h, whose arrays are float32 and contiguous.
+PyObject* affine(PyObject*, PyObject* arguments) {
+    Py_ssize_t rows;
+    int inputs, outputs;
+    PyObject *x, *w, *bias, *out;
+    if (!PyArg_ParseTuple(arguments, "(nii)OOOO", &rows, &inputs, &outputs, &x, &w, &bias, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Array<float> of_x, of_w, of_bias, to;
+        of_x.take(x), of_w.take(w), of_bias.take(bias), to.take(out, PyBUF_WRITABLE);
+        want(rows >= 0 && inputs >= 0 && outputs >= 0, "sizes below zero");
+        want(of_x.size == rows * inputs && of_w.size == Py_ssize_t(inputs) * outputs && of_bias.size == outputs &&
+             to.size == rows * outputs, "rows and a matrix that do not fit together");
+        apart([&] {
+            with_lanes(lanes_at_most(16), [&](auto l, auto r) INLINED {
+                ::affine<l, r>(of_w.data, inputs, outputs, of_bias.data, of_x.data, rows, const_cast<float*>(to.data));
+            });
+        });
+        return Py_BuildValue("");
+    });
+}
+
+PyObject* recur(PyObject*, PyObject* arguments) {
+    Py_ssize_t steps, rows;
+    int hidden;
+    PyObject *given, *h, *w, *bias, *out;
+    if (!PyArg_ParseTuple(arguments, "(nni)OOOOO", &steps, &rows, &hidden, &given, &h, &w, &bias, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Array<float> from, state, of_w, of_bias, to;
+        from.take(given), state.take(h), of_w.take(w), of_bias.take(bias), to.take(out, PyBUF_WRITABLE);
+        want(steps >= 0 && rows >= 0 && hidden >= 0, "sizes below zero");
+        want(from.size == steps * rows * 3 * hidden && state.size == rows * hidden && to.size == steps * state.size &&
+             of_w.size == Py_ssize_t(hidden) * 3 * hidden && of_bias.size == 3 * hidden, "a GRU whose arrays do not fit");
+        std::vector<float> own(rows * 3 * hidden), goes_on(state.data, state.data + state.size);
+        apart([&] {
+            with_lanes(lanes_at_most(16), [&](auto l, auto r) INLINED {
+                ::recur<l, r>(from.data, goes_on.data(), of_w.data, of_bias.data, steps, rows, hidden,
+                              const_cast<float*>(to.data), own.data());
+            });
+        });
+        return Py_BuildValue("");
+    });
+}
+
+PyObject* filtered(PyObject*, PyObject* arguments) {
+    PyObject *spectrum, *weights, *first, *low, *out;
+    if (!PyArg_ParseTuple(arguments, "OOOOO", &spectrum, &weights, &first, &low, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        struct Complex { float real, imaginary; };
+        Array<Complex> from;
+        Array<float> of, to;
+        Array<int32_t> firsts, lows;
+        from.take(spectrum), of.take(weights), firsts.take(first), lows.take(low), to.take(out, PyBUF_WRITABLE);
+        const int filters = int(lows.size);
+        want(filters > 0 && firsts.size == filters + 1 && to.size % filters == 0, "filters of another number");
+        const Py_ssize_t frames = to.size / filters, bins = frames ? from.size / frames : 0;
+        want(from.size == frames * bins, "a spectrum of another shape");
+        for (int k = 0; k < filters; ++k)
+            want(0 <= firsts[k] && firsts[k] <= firsts[k + 1] && firsts[k + 1] <= of.size && 0 <= lows[k] &&
+                 (!frames || lows[k] + firsts[k + 1] - firsts[k] <= bins), "filters beyond the spectrum");
+        std::vector<float> power(bins);
+        apart([&] {
+            with_lanes(lanes_at_most(16), [&](auto, auto) INLINED {
+                ::filtered(&from.data->real, frames, int(bins), of.data, firsts.data, lows.data, filters, power.data(),
+                           const_cast<float*>(to.data));
+            });
+        });
+        return Py_BuildValue("");
+    });
+}
+
+PyMethodDef functions[] = {
+    {"product", product, METH_VARARGS,
+     "product((n, D, M), lanes, x, [(weights, scales, bias)], out): as an encoder computes it -> lanes of bytes, or 0."},
+    {"affine", affine, METH_VARARGS, "affine((n, D, M), x, w, bias, out): x (n, D) times w (D, M) and bias, each row by itself."},
+    {"recur", recur, METH_VARARGS, "recur((T, n, H), given, h, w, bias, out): as asr.numpy_gru.gru."},
+    {"filtered", filtered, METH_VARARGS, "filtered(spectrum, weights, first, low, out): as asr.audio.features.LogMel."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 PyMethodDef methods[] = {
     {"subsample", subsample, METH_VARARGS, "subsample(B, T, frames, out): (B, T, n_mels) -> (B, T', hidden)."},
     {"advance", advance, METH_VARARGS,
@@ -193,7 +297,7 @@ PyType_Slot slots[] = {
 PyType_Spec spec = {"asr.native.encoder.Encoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, slots};
 
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "encoder", "The acoustic model at work.", -1,
-                      nullptr, nullptr, nullptr, nullptr, nullptr};
+                      functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -18,7 +18,7 @@ struct Head {
     std::vector<int> layers;  // that it reads
 };
 
-const int FIELD = 7, STRIDE = 4, TOGETHER = 16;  // log-mel frames to an output, and from one to the next; outputs
+const int FIELD = 7, STRIDE = 4, TOGETHER = 12;  // log-mel frames to an output, and from one to the next; outputs
 
 struct Encoder {
     int mels, channels, hidden, lanes;
@@ -32,15 +32,16 @@ struct Encoder {
     // (T, mels) -> out (T', hidden)
     void subsample(const float* frames, int count, float* out) const {
         const int outputs = (count - FIELD) / STRIDE + 1, one = bands(mels), two = bands(one);
-        std::vector<float> x, y, columns, product;
+        auto& [x, y, given, own, ends, columns, product, joined, kept] = scratch();
         for (int from = 0; from < outputs; from += TOGETHER) {
             const int some = std::min(TOGETHER, outputs - from), seen = STRIDE * (some - 1) + FIELD;
             x.resize(size_t(seen) * mels);
-            for (size_t i = 0; i < x.size(); ++i)
-                x[i] = (frames[size_t(STRIDE) * from * mels + i] - mean[i % mels]) / deviation[i % mels];
+            const float* row = frames + size_t(STRIDE) * from * mels;
+            for (float* to = x.data(); to < x.data() + x.size(); to += mels, row += mels)
+                for (int m = 0; m < mels; ++m) to[m] = (row[m] - mean[m]) / deviation[m];
             convolve(first, x, seen, mels, 1, columns, product, y);
             convolve(second, y, bands(seen), one, channels, columns, product, x);
-            product.resize(some * project.width());
+            reserve(product, some * project.width());
             project(x.data(), some, size_t(two) * channels, product.data(), project.width());
             for (int t = 0; t < some; ++t)
                 std::copy_n(product.data() + t * project.width(), hidden, out + size_t(from + t) * hidden);
@@ -51,13 +52,16 @@ struct Encoder {
     void convolve(const Product& kernel, const std::vector<float>& x, int count, int width, int size,
                   std::vector<float>& columns, std::vector<float>& product, std::vector<float>& y) const {
         const int times = bands(count), places = bands(width), three = 3 * size;
-        columns.resize(size_t(times) * places * 3 * three);
+        reserve(columns, size_t(times) * places * 3 * three);
         float* to = columns.data();
         for (int t = 0; t < times; ++t)
             for (int f = 0; f < places; ++f)
-                for (int k = 0; k < 3; ++k, to += three)
-                    std::copy_n(x.data() + (size_t(2 * t + k) * width + 2 * f) * size, three, to);
-        product.resize(size_t(times) * places * kernel.width());
+                for (int k = 0; k < 3; ++k, to += three) {
+                    const float* seen = x.data() + (size_t(2 * t + k) * width + 2 * f) * size;
+                    if (size == 1) to[0] = seen[0], to[1] = seen[1], to[2] = seen[2];
+                    else std::copy_n(seen, three, to);
+                }
+        reserve(product, size_t(times) * places * kernel.width());
         kernel(columns.data(), times * places, 3 * three, product.data(), kernel.width());
         y.resize(size_t(times) * places * channels);
         for (size_t i = 0; i < size_t(times) * places; ++i)
@@ -65,72 +69,90 @@ struct Encoder {
                 y[i * channels + c] = std::max(0.0f, product[i * kernel.width() + c]);
     }
 
+    // Kept from call to call, as fresh memory has to be cleared by the system first.
+    struct Scratch {
+        std::vector<float> x, y, given, own, ends, columns, product, joined;
+        std::vector<std::vector<float>> kept;
+    };
+    static void reserve(std::vector<float>& room, size_t size) {  // not cleared again where it was larger before
+        if (room.size() < size) room.resize(size);
+    }
+    static Scratch& scratch() {
+        thread_local Scratch of_thread;
+        return of_thread;
+    }
+
     // windows (B, n, W, hidden), valid (B, n); states (layers, B, hidden), which go on; out: of each head (B, n, W, V).
     void advance(const float* windows, const int32_t* valid, int streams, int count, int width, int chunk,
                  float* states, const std::vector<float*>& out) const {
         const int rows = count * streams, both = 2 * hidden;
-        std::vector<float> x(size_t(width) * rows * hidden), given, own;
+        Scratch& s = scratch();
+        auto &x = s.x, &y = s.y;
+        x.resize(size_t(width) * rows * hidden), s.kept.resize(layers.size());
         for (int b = 0; b < streams; ++b)  // inside, time comes first, then windows, then streams
             for (int n = 0; n < count; ++n)
                 for (int t = 0; t < width; ++t)
                     std::copy_n(windows + ((size_t(b) * count + n) * width + t) * hidden, hidden,
                                 x.data() + (size_t(t) * rows + n * streams + b) * hidden);
-        std::vector<std::vector<float>> kept(layers.size());
         for (size_t l = 0; l < layers.size(); ++l) {
             const Layer& layer = layers[l];
-            std::vector<float> y(size_t(width) * rows * both);
-            forwards(layer.forwards, x, rows, streams, count, width, chunk, states + l * streams * hidden, y, given, own);
-            backwards(layer.backwards, x, valid, rows, streams, count, width, y, given, own);
+            y.resize(size_t(width) * rows * both);
+            forwards(layer.forwards, x, rows, streams, count, width, chunk, states + l * streams * hidden, y);
+            backwards(layer.backwards, x, valid, rows, streams, count, width, y);
             normalise(layer, y);
             for (const Head& head : heads)
-                if (std::count(head.layers.begin(), head.layers.end(), int(l))) kept[l] = y;
-            x = std::move(y);
+                if (std::count(head.layers.begin(), head.layers.end(), int(l))) s.kept[l] = y;
+            std::swap(x, y);
         }
-        for (size_t i = 0; i < heads.size(); ++i) judge(heads[i], kept, streams, count, width, out[i]);
+        for (size_t i = 0; i < heads.size(); ++i) judge(heads[i], s.kept, streams, count, width, out[i]);
     }
 
-    void inputs(const Gru& gru, const std::vector<float>& x, int frames, std::vector<float>& given) const {
-        given.resize(frames * gru.from_input.width());
+    const float* inputs(const Gru& gru, const std::vector<float>& x, int frames) const {
+        std::vector<float>& given = scratch().given;
+        reserve(given, frames * gru.from_input.width());
         gru.from_input(x.data(), frames, gru.from_input.inputs, given.data(), gru.from_input.width());
+        return given.data();
     }
 
     // A step of `rows` states h; y: where the first of them is written, too.
-    void step(const Gru& gru, const float* given, int rows, float* h, float* y, std::vector<float>& own) const {
-        own.resize(rows * gru.from_state.width());
+    void step(const Gru& gru, const float* given, int rows, float* h, float* y) const {
+        std::vector<float>& own = scratch().own;
+        reserve(own, rows * gru.from_state.width());
         gru.from_state(h, rows, hidden, own.data(), gru.from_state.width());
-        with_lanes(lanes, [&](auto kind) {
+        with_lanes(lanes, [&](auto, auto) INLINED {
             for (int r = 0; r < rows; ++r)
-                kind.gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(),
-                           h + size_t(r) * hidden, hidden);
+                gates(given + r * gru.from_input.width(), own.data() + r * gru.from_state.width(), h + size_t(r) * hidden,
+                      y + size_t(r) * 2 * hidden, hidden);
         });
-        for (int r = 0; r < rows; ++r) std::copy_n(h + size_t(r) * hidden, hidden, y + size_t(r) * 2 * hidden);
     }
 
     void forwards(const Gru& gru, const std::vector<float>& x, int rows, int streams, int count, int width, int chunk,
-                  float* state, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
-        inputs(gru, x, width * rows, given);
+                  float* state, std::vector<float>& y) const {
+        const float* given = inputs(gru, x, width * rows);
         const size_t in = gru.from_input.width(), out = 2 * hidden, size = size_t(streams) * hidden;
-        std::vector<float> ends(rows * hidden);
+        std::vector<float>& ends = scratch().ends;
+        reserve(ends, size_t(rows) * hidden);
         for (int n = 0; n < count; ++n) {
             for (int t = 0; t < chunk; ++t) {
                 const size_t at = size_t(t) * rows + n * streams;
-                step(gru, given.data() + at * in, streams, state, y.data() + at * out, own);
+                step(gru, given + at * in, streams, state, y.data() + at * out);
             }
             std::copy_n(state, size, ends.data() + n * size);
         }
         for (int t = chunk; t < width; ++t) {
             const size_t at = size_t(t) * rows;
-            step(gru, given.data() + at * in, rows, ends.data(), y.data() + at * out, own);
+            step(gru, given + at * in, rows, ends.data(), y.data() + at * out);
         }
     }
 
     void backwards(const Gru& gru, const std::vector<float>& x, const int32_t* valid, int rows, int streams, int count,
-                   int width, std::vector<float>& y, std::vector<float>& given, std::vector<float>& own) const {
-        inputs(gru, x, width * rows, given);
-        std::vector<float> h(rows * hidden);
+                   int width, std::vector<float>& y) const {
+        const float* given = inputs(gru, x, width * rows);
+        std::vector<float>& h = scratch().ends;
+        h.assign(size_t(rows) * hidden, 0.0f);
         for (int t = width; t--;) {
             const size_t at = size_t(t) * rows;
-            step(gru, given.data() + at * gru.from_input.width(), rows, h.data(), y.data() + at * 2 * hidden + hidden, own);
+            step(gru, given + at * gru.from_input.width(), rows, h.data(), y.data() + at * 2 * hidden + hidden);
             for (int r = 0; r < rows; ++r)
                 if (t >= valid[r % streams * count + r / streams]) {  // no audio yet
                     std::fill_n(h.data() + size_t(r) * hidden, hidden, 0.0f);
@@ -141,9 +163,9 @@ struct Encoder {
 
     void normalise(const Layer& layer, std::vector<float>& y) const {
         const int size = 2 * hidden;
-        with_lanes(lanes, [&](auto kind) {
+        with_lanes(lanes, [&](auto l, auto) INLINED {
             for (float* row = y.data(); row < y.data() + y.size(); row += size)
-                kind.normalise(row, size, layer.scale.data(), layer.shift.data());
+                ::normalise<l>(row, size, layer.scale.data(), layer.shift.data());
         });
     }
 
@@ -152,10 +174,12 @@ struct Encoder {
                float* out) const {
         const int rows = count * streams, size = 2 * hidden, read = int(head.layers.size()), symbols = head.product.outputs;
         const size_t frames = size_t(width) * rows, row_size = head.product.width();
-        std::vector<float> x, y(frames * row_size);
+        Scratch& s = scratch();
+        auto &x = s.joined, &y = s.product;
+        reserve(y, frames * row_size);
         const float* from = kept[head.layers[0]].data();
         if (read > 1) {
-            x.resize(frames * size * read);
+            reserve(x, frames * size * read);
             for (size_t i = 0; i < frames; ++i)
                 for (int k = 0; k < read; ++k)
                     std::copy_n(kept[head.layers[k]].data() + i * size, size, x.data() + (i * read + k) * size);

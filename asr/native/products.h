@@ -8,10 +8,8 @@
 #include <memory>
 #include <vector>
 
-#if !defined(__GNUC__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "asr.native.encoder wants the vectors of GCC or Clang, and low bytes first"
-#endif
-#define INLINE inline __attribute__((always_inline))
+#include "dots.h"
+#include "lanes.h"
 
 const int WORDS = 16, PANEL = 4 * WORDS;  // outputs whose weights lie together
 const int TILE = 48;                      // rows that stay in the cache while a panel goes over them
@@ -27,54 +25,46 @@ struct Aligned {  // to a line of the cache
     }
 };
 
-template <int L>
-struct Vectors {
-    typedef float F __attribute__((vector_size(4 * L)));
-    typedef int32_t I __attribute__((vector_size(4 * L)));
-};
-
-// The weights of four times L outputs for one input.
-template <int L>
-INLINE void read(const float* w, int part, typename Vectors<L>::F (&out)[4]) {
+// The weights of V times L outputs, of four, for one input.
+template <int L, int V>
+INLINE void read(const float* w, int part, typename Vectors<L>::F (&out)[V]) {
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) std::memcpy(&out[v], w + v * WORDS + part * L, 4 * L);
+    for (int v = 0; v < V; ++v) std::memcpy(&out[v], w + v * WORDS + part * L, 4 * L);
 }
 
-template <int L>
-INLINE void read(const int8_t* w, int part, typename Vectors<L>::F (&out)[4]) {
-    using F = typename Vectors<L>::F;
+template <int L, int V>
+INLINE void read(const int8_t* w, int part, typename Vectors<L>::F (&out)[V]) {
     typename Vectors<L>::I words;
     std::memcpy(&words, w + 4 * part * L, 4 * L);
-    out[0] = __builtin_convertvector((words << 24) >> 24, F);
-    out[1] = __builtin_convertvector((words << 16) >> 24, F);
-    out[2] = __builtin_convertvector((words << 8) >> 24, F);
-    out[3] = __builtin_convertvector(words >> 24, F);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+        out[v] = __builtin_convertvector((words << (24 - 8 * v)) >> 24, typename Vectors<L>::F);
 }
 
 // R rows of x times the weights of a part of a panel, scaled and with the bias.
-template <int L, int R, class W>
+template <int L, int V, int R, class W>
 INLINE void block(const W* w, int part, const float* x, int inputs, size_t x_row, float* y, size_t y_row,
                   const float* scale, const float* bias) {
     using F = typename Vectors<L>::F;
-    F sum[R][4];
+    F sum[R][V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) sum[r][v] = F{};
+        for (int v = 0; v < V; ++v) sum[r][v] = F{};
     for (int i = 0; i < inputs; ++i, w += PANEL) {
-        F weights[4];
-        read<L>(w, part, weights);
+        F weights[V];
+        read<L, V>(w, part, weights);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             const float factor = x[r * x_row + i];
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; ++v) sum[r][v] += weights[v] * factor;
+            for (int v = 0; v < V; ++v) sum[r][v] += weights[v] * factor;
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) {
+        for (int v = 0; v < V; ++v) {
             const int at = v * WORDS + part * L;
             F s, b;
             std::memcpy(&s, scale + at, sizeof(F)), std::memcpy(&b, bias + at, sizeof(F));
@@ -83,25 +73,33 @@ INLINE void block(const W* w, int part, const float* x, int inputs, size_t x_row
         }
 }
 
+// Some rows times a part of a panel: V of its four vectors, as an output may have no others.
+template <int L, int V, int R, class W>
+INLINE void blocks(const W* w, int part, const float* x, int rows, int inputs, size_t x_row, float* y, size_t y_row,
+                   const float* scale, const float* bias) {
+    int r = 0;
+    for (; r + R <= rows; r += R)
+        block<L, V, R>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+    if constexpr (R > 2)
+        for (; r + 2 <= rows; r += 2)
+            block<L, V, 2>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+    for (; r < rows; ++r)
+        block<L, V, 1>(w, part, x + r * x_row, inputs, x_row, y + r * y_row, y_row, scale, bias);
+}
+
 // R: rows whose sums fit into the registers
 template <int L, int R, class W>
-INLINE void product(const W* w, int inputs, int panels, const float* scale, const float* bias, const float* x, int rows,
+INLINE void product(const W* w, int inputs, int outputs, const float* scale, const float* bias, const float* x, int rows,
                     size_t x_row, float* y, size_t y_row) {
     for (; rows > 0; rows -= TILE, x += TILE * x_row, y += TILE * y_row) {
         const int some = rows < TILE ? rows : TILE;
-        for (int p = 0; p < panels; ++p)
+        for (int o = 0; o < outputs; o += PANEL)
             for (int part = 0; part < WORDS / L; ++part) {
-                const W* of_panel = w + size_t(p) * PANEL * inputs;
-                const float *s = scale + p * PANEL, *b = bias + p * PANEL;
-                float* out = y + p * PANEL;
-                int r = 0;
-                for (; r + R <= some; r += R)
-                    block<L, R>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
-                if constexpr (R > 2)
-                    for (; r + 2 <= some; r += 2)
-                        block<L, 2>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
-                for (; r < some; ++r)
-                    block<L, 1>(of_panel, part, x + r * x_row, inputs, x_row, out + r * y_row, y_row, s, b);
+                const W* of_panel = w + size_t(o) * inputs;
+                if (outputs - o > 2 * WORDS)
+                    blocks<L, 4, R>(of_panel, part, x, some, inputs, x_row, y + o, y_row, scale + o, bias + o);
+                else
+                    blocks<L, 2, R>(of_panel, part, x, some, inputs, x_row, y + o, y_row, scale + o, bias + o);
             }
     }
 }
@@ -117,13 +115,15 @@ INLINE float tanh_of(float x) {  // a quotient of polynomials, within some units
                     s * 1.19825839466702e-06f)));
 }
 
-// What input and state bring to the gates reset, update, new (3 H each); the state h, which goes on (Cho et al. 2014).
-INLINE void gates(const float* __restrict given, const float* __restrict own, float* __restrict h, int size) {
+// What input and state bring to the gates reset, update, new (3 H each); the state h, which goes on (Cho et al. 2014), and
+// is written to y, too.
+INLINE void gates(const float* __restrict given, const float* __restrict own, float* __restrict h, float* __restrict y,
+                  int size) {
     for (int j = 0; j < size; ++j) {
         const float reset = 0.5f + 0.5f * tanh_of(0.5f * (given[j] + own[j]));
         const float update = 0.5f + 0.5f * tanh_of(0.5f * (given[size + j] + own[size + j]));
         const float now = tanh_of(given[2 * size + j] + reset * own[2 * size + j]);
-        h[j] = now + update * (h[j] - now);
+        h[j] = y[j] = now + update * (h[j] - now);
     }
 }
 
@@ -151,53 +151,14 @@ INLINE void normalise(float* __restrict row, int size, const float* __restrict s
     for (int i = 0; i < size; ++i) row[i] = (row[i] - centre) * factor * scale[i] + shift[i];
 }
 
-// The same functions for each width of vectors.
-#define FOR_LANES(NAME, TARGET, L, R)                                                                                  \
-    struct NAME {                                                                                                      \
-        template <class W>                                                                                             \
-        TARGET static void product(const W* w, int inputs, int panels, const float* scale, const float* bias,          \
-                                   const float* x, int rows, size_t x_row, float* y, size_t y_row) {                   \
-            ::product<L, R>(w, inputs, panels, scale, bias, x, rows, x_row, y, y_row);                                 \
-        }                                                                                                              \
-        TARGET static void gates(const float* given, const float* own, float* h, int size) {                           \
-            ::gates(given, own, h, size);                                                                              \
-        }                                                                                                              \
-        TARGET static void normalise(float* row, int size, const float* scale, const float* shift) {                   \
-            ::normalise<L>(row, size, scale, shift);                                                                   \
-        }                                                                                                              \
-    };
-FOR_LANES(Narrow, , 4, 2)
-#ifdef __x86_64__
-FOR_LANES(Wide, __attribute__((target("avx2,fma"))), 8, 2)
-FOR_LANES(Widest, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16, 6)
-#endif
-
-// Numbers in a vector that this processor has, at most so many.
-inline int lanes_at_most(int most) {
-#ifdef __x86_64__
-    if (most >= 16 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 16;
-    if (most >= 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
-#endif
-    return 4;
-}
-
-template <class Function>
-INLINE void with_lanes(int lanes, Function function) {
-#ifdef __x86_64__
-    if (lanes == 16) return function(Widest());
-    if (lanes == 8) return function(Wide());
-#endif
-    function(Narrow());
-}
-
 // y = scale (W x) + bias, for rows of x.
 struct Product {
     int inputs = 0, outputs = 0, lanes = 4;
-    bool bytes = false;
+    bool bytes = false;  // int8 weights
+    int dotted = 0;      // lanes of the vectors by which x meets them as bytes, too; 0: as float32
     Aligned<int8_t> small;
     Aligned<float> large, scale, bias;
+    Aligned<int32_t> zero;
 
     int panels() const { return (outputs + PANEL - 1) / PANEL; }
     size_t width() const { return size_t(panels()) * PANEL; }  // floats of a row of y
@@ -214,10 +175,27 @@ struct Product {
         }
     }
 
+    // weights (outputs, inputs), by fours
+    void take_for_dots(const int8_t* weights) {
+        const int words = (inputs + 3) / 4;
+        small.resize(width() * 4 * words), zero.resize(width());
+        for (int o = 0; o < outputs; ++o) {
+            int8_t* of_panel = small.data + size_t(o / PANEL) * words * 4 * PANEL + o % PANEL * 4;
+            const int8_t* row = weights + size_t(o) * inputs;
+            for (int i = 0; i < inputs; i += 4, of_panel += 4 * PANEL)
+                std::memcpy(of_panel, row + i, size_t(inputs - i < 4 ? inputs - i : 4));
+            int sum = 0;
+            for (int i = 0; i < inputs; ++i) sum += row[i];
+            zero.data[o] = 128 * sum;
+        }
+    }
+
     void operator()(const float* x, int rows, size_t x_row, float* y, size_t y_row) const {
-        with_lanes(lanes, [&](auto kind) {
-            if (bytes) kind.product(small.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
-            else kind.product(large.data, inputs, panels(), scale.data, bias.data, x, rows, x_row, y, y_row);
+        if (dotted)
+            return dots(dotted, {small.data, inputs, panels(), scale.data, bias.data, zero.data}, x, rows, x_row, y, y_row);
+        with_lanes(lanes, [&](auto l, auto r) INLINED {
+            if (bytes) product<l, r>(small.data, inputs, outputs, scale.data, bias.data, x, rows, x_row, y, y_row);
+            else product<l, r>(large.data, inputs, outputs, scale.data, bias.data, x, rows, x_row, y, y_row);
         });
     }
 };

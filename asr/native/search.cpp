@@ -2,11 +2,12 @@
 // tests/test_compiled_search.py holds the results against those of the Python.
 #include "engine.h"
 #include "forward.h"
+#include "index.h"
 #include "spelling.h"
 
 namespace {
 
-const int SOURCES = 4;  // as in asr/native/__init__.py
+const int SOURCES = 5;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
@@ -16,6 +17,11 @@ struct EngineObject {
 struct StateObject {
     PyObject_HEAD
     State* state;
+};
+
+struct IndexObject {
+    PyObject_HEAD
+    Index* index;
 };
 
 PyTypeObject* state_type;
@@ -153,6 +159,105 @@ PyType_Slot state_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(release<Sta
 PyType_Spec state_spec = {"asr.native.search.State", sizeof(StateObject), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, state_slots};
 
+int index_init(PyObject* self, PyObject* arguments, PyObject*) {
+    PyObject* words;
+    if (!PyArg_ParseTuple(arguments, "O!", &PyList_Type, &words)) return -1;
+    return guarded([&]() -> PyObject* {
+        auto made = std::make_unique<Index>(words);
+        delete reinterpret_cast<IndexObject*>(self)->index;
+        reinterpret_cast<IndexObject*>(self)->index = made.release();
+        return Py_None;
+    }) ? 0 : -1;
+}
+
+void index_release(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    delete reinterpret_cast<IndexObject*>(self)->index;
+    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+Index& index_of(PyObject* self) {
+    Index* index = reinterpret_cast<IndexObject*>(self)->index;
+    want(index, "this index has no words");
+    return *index;
+}
+
+// -2: an exception is set
+int place_of(PyObject* self, PyObject* word) {
+    int32_t place = -1;
+    return guarded([&] { return PyUnicode_Check(word) ? (place = index_of(self).find(word), Py_None) : Py_None; }) ? place : -2;
+}
+
+int index_contains(PyObject* self, PyObject* word) {
+    const int place = place_of(self, word);
+    return place == -2 ? -1 : place >= 0;
+}
+
+PyObject* index_item(PyObject* self, PyObject* word) {
+    const int place = place_of(self, word);
+    if (place == -1) PyErr_SetObject(PyExc_KeyError, word);
+    return place < 0 ? nullptr : PyLong_FromLong(place);
+}
+
+PyObject* index_get(PyObject* self, PyObject* word) {
+    const int place = place_of(self, word);
+    return place == -2 ? nullptr : place == -1 ? Py_BuildValue("") : PyLong_FromLong(place);
+}
+
+PyObject* index_find(PyObject* self, PyObject* arguments) {
+    PyObject *words, *out;
+    if (!PyArg_ParseTuple(arguments, "O!O", &PyList_Type, &words, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Index& index = index_of(self);
+        Array<int64_t> places;
+        places.take(out, PyBUF_WRITABLE);
+        want(places.size == PyList_Size(words), "a place for each word is wanted");
+        index.find_all(words, [&](Py_ssize_t i, int32_t place) {
+            const_cast<int64_t*>(places.data)[i] = place;
+            if (place < 0) return;
+            PyObject* own = PyList_GetItem(index.words(), place);
+            Py_INCREF(own);
+            PyList_SetItem(words, i, own);
+        });
+        return Py_BuildValue("");
+    });
+}
+
+Py_ssize_t index_length(PyObject* self) {
+    Index* index = reinterpret_cast<IndexObject*>(self)->index;
+    return index ? PyList_Size(index->words()) : 0;
+}
+
+PyObject* index_iterate(PyObject* self) {
+    return guarded([&] { return PyObject_GetIter(index_of(self).words()); });
+}
+
+PyObject* index_reduce(PyObject* self, PyObject*) {
+    return guarded([&] { return Py_BuildValue("(O(O))", Py_TYPE(self), index_of(self).words()); });
+}
+
+PyMethodDef index_methods[] = {
+    {"get", index_get, METH_O, "The place of a word, or None."},
+    {"find", index_find, METH_VARARGS,
+     "find(words, out): the place of each of a list's words, -1 of none; those found become the index's own strings."},
+    {"__reduce__", index_reduce, METH_NOARGS, "For pickle."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot index_slots[] = {
+    {Py_tp_init, reinterpret_cast<void*>(index_init)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(index_release)},
+    {Py_tp_methods, index_methods},
+    {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
+    {Py_tp_iter, reinterpret_cast<void*>(index_iterate)},
+    {Py_sq_contains, reinterpret_cast<void*>(index_contains)},
+    {Py_mp_subscript, reinterpret_cast<void*>(index_item)},
+    {Py_mp_length, reinterpret_cast<void*>(index_length)},
+    {0, nullptr},
+};
+PyType_Spec index_spec = {"asr.native.search.Index", sizeof(IndexObject), 0, Py_TPFLAGS_DEFAULT, index_slots};
+
 PyObject* ctc_scores(PyObject*, PyObject* arguments) {
     PyObject *probabilities, *symbols, *first;
     Py_ssize_t width;
@@ -249,7 +354,9 @@ PyMODINIT_FUNC PyInit_search() {
     if (!made) return nullptr;
     state_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&state_spec));
     PyObject* engine_type = PyType_FromSpec(&engine_spec);
+    PyObject* index_type = PyType_FromSpec(&index_spec);
     if (!state_type || !engine_type || PyModule_AddObject(made, "Engine", engine_type)) return nullptr;
+    if (!index_type || PyModule_AddObject(made, "Index", index_type)) return nullptr;
     if (PyModule_AddIntConstant(made, "SOURCES", SOURCES)) return nullptr;
     return made;
 }

@@ -14,12 +14,14 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from asr.errors import UsageError
 from asr.language.packed import UNREADABLE, mapped
 from asr.model.checkpoint import MODELS
+from asr.native import search as native
 
 Pronunciation = tuple[str, str]  # a word, and its phonemes with spaces between: ("pear", "P EH R")
 
@@ -72,13 +74,15 @@ class Pronunciations:
         return len(self.word)
 
     @cached_property
-    def places(self) -> dict[str, int]:
+    def places(self) -> Mapping[str, int]:
         """Where each of the words stands."""
+        if native is not None:
+            return cast(Mapping[str, int], native.Index(self.words))
         return dict(zip(self.words, range(len(self.words))))
 
     def heard(self) -> list[str]:
         """The phonemes that occur."""
-        return [self.phonemes[code - 1] for code in np.unique(self.said).tolist()]
+        return [self.phonemes[code - 1] for code in np.flatnonzero(np.bincount(self.said)).tolist()]
 
     def spelt(self, row: int) -> str:
         """A pronunciation as text."""
