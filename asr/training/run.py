@@ -106,7 +106,7 @@ def _crf(examples: Examples, options: TrainOptions) -> CtcCrf:
 
 
 def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
-    """The other's weights; what only this one has: of a decoder or a teacher's head as it is, of the phonemes' head zeros."""
+    """The other's weights; what only this one has: of further heads as it is, of the phonemes' head zeros."""
     own = ("attention.", "teacher_head.")
     weights = {k: v for k, v in model.state_dict().items() if k.startswith(own)} | other.state_dict()
     if model.options.deep_phonemes and other.options.phonemes and not other.options.deep_phonemes:

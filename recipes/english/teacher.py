@@ -1,8 +1,9 @@
 """Write what the encoder of Moonshine tiny makes of training speech, for `asr train --teacher OUT`.
 
-python -m recipes.english.teacher OUT TRAIN.jsonl ...     (pip install moonshine-voice==0.0.73, whose wheel holds it, MIT)
+python -m recipes.english.teacher OUT TRAIN.jsonl ...
 
-Started again it goes on with what is new in the manifests. A second of speech costs 9 ms of a core and 12 kB.
+pip install moonshine-voice==0.0.73 brings the model (MIT). Started again it goes on with what is new in the manifests.
+A second of speech costs 9 ms of a core and 12 kB.
 """
 
 from __future__ import annotations

@@ -71,8 +71,9 @@ class CTCModel(nn.Module):
         how much two views of the same utterances, the halves of the batch, differ; the mean square by which
         ``teacher_head`` is off.
 
-        teacher: what it shall predict (B, T', size), NaN where that is not known. latencies: of each view; there are one or two. None stands for a head that the model lacks, or that no utterance
-        has targets for, or for a single view.
+        teacher: what it shall predict (B, T', size), NaN where that is not known. latencies: of each view; there are
+        one or two. None stands for a head that the model lacks, or that no utterance has targets for, or for a single
+        view.
         """
         parts = zip(frames.chunk(len(latencies)), lengths.chunk(len(latencies)), latencies)
         views = [self.encode(of_frames, of_lengths, latency) for of_frames, of_lengths, latency in parts]
