@@ -128,6 +128,14 @@ def test_a_killed_run_comes_to_the_same_weights(corpus, tmp_path):
     assert whole.keys() == again.keys() and all(torch.equal(whole[k], again[k]) for k in whole)
 
 
+def test_batches_of_which_the_teacher_knows_nothing(corpus, tmp_path):
+    run = taught(corpus, tmp_path / "teacher", silent=0.5, batch_seconds=1.5)
+    for name in list(run.examples.teacher._spans)[2:]:
+        del run.examples.teacher._spans[name]
+    run.train(tmp_path / "run")
+    assert all(np.isfinite(row["off_teacher"]) for row in rows(tmp_path / "run"))
+
+
 def test_two_views_have_the_targets_twice(corpus, tmp_path):
     run = taught(corpus, tmp_path / "teacher", consistency=0.2)
     *_, targets = run.examples.build([[0], [1, 2]], np.random.default_rng(0))

@@ -104,8 +104,9 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
         parts |= {"attention_loss": on_attention.item()}
     if between is not None:
         loss, parts = loss + options.consistency * between, parts | {"between_views": between.item()}
-    if off is not None:
-        loss, parts = loss + options.teacher_weight * off, parts | {"off_teacher": off.item()}
+    if teacher is not None:
+        loss = loss if off is None else loss + options.teacher_weight * off
+        parts |= {"off_teacher": math.nan if off is None else off.item()}
     return loss, parts
 
 
