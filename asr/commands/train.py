@@ -38,6 +38,8 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--config", type=Path, help="TOML, as a run leaves it (default: settings by the hours of DATA)")
     p.add_argument("--start-from", metavar="MODEL", help="weights to begin with, of the same sizes: a packaged model "
                    "or a checkpoint file (default: random)")  # fmt: skip
+    p.add_argument("--teacher", type=Path, metavar="DIR", help="a larger recogniser's frames of DATA, as a further "
+                   "target (recipes.english.teacher)")  # fmt: skip
     p.set_defaults(run=train)
 
 
@@ -65,6 +67,7 @@ def train(options: argparse.Namespace) -> int:
     from asr.training.corpora import hold_out
     from asr.training.fit import ranks
     from asr.training.run import Material, train_run
+    from asr.training.teacher import Teacher
 
     start_processes(options)
     sets, lexicon = [read_usable(path) for path in options.data], find_lexicon(options.lexicon)
@@ -78,7 +81,8 @@ def train(options: argparse.Namespace) -> int:
     phonemes = lexicon.phonemes if lexicon else ()
     configuration = read_config(options.config, lexicon) if options.config else from_nothing(hours, phonemes)
     tell(hours, dev, configuration)
-    material = Material([s for s in sets if s], dev, read_noises(options.noise), lexicon)
+    teacher = Teacher(options.teacher) if options.teacher else None
+    material = Material([s for s in sets if s], dev, read_noises(options.noise), lexicon, teacher)
     path = train_run(material, configuration, options.out, options.start_from, options.device)
     if ranks()[0] == 0:
         say(f"{path} is ready: asr transcribe --model {path}")

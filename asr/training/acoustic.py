@@ -84,12 +84,17 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
     Of two views of each example one is heard whole, the other one at the latency: so a stream, too, learns to agree
     with what a file's context says.
     """
-    (frames, lengths, letters, phonemes), latency = augmented
+    (frames, lengths, letters, phonemes, teacher), latency = augmented
     device = next(model.parameters()).device
     latencies = (FULL, latency) if options.consistency else (latency,)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        on_letters, on_phonemes, on_attention, between = model.losses(
-            frames.to(device), lengths.to(device), letters, phonemes, latencies
+        on_letters, on_phonemes, on_attention, between, off = model.losses(
+            frames.to(device),
+            lengths.to(device),
+            letters,
+            phonemes,
+            latencies,
+            None if teacher is None else teacher.to(device),
         )
     loss = on_letters if on_phonemes is None else torch.lerp(on_letters, on_phonemes, options.phoneme_weight)
     if on_attention is not None:
@@ -99,6 +104,9 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
         parts |= {"attention_loss": on_attention.item()}
     if between is not None:
         loss, parts = loss + options.consistency * between, parts | {"between_views": between.item()}
+    if teacher is not None:
+        loss = loss if off is None else loss + options.teacher_weight * off
+        parts |= {"off_teacher": math.nan if off is None else off.item()}
     return loss, parts
 
 
@@ -164,7 +172,7 @@ def remove_all_but_best(folder: Path, progress: RunProgress) -> None:
 def average(model: CTCModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
     states = [load_file(p) for p in paths]
-    model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]})
+    model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]}, strict=False)
 
 
 class RunLog:

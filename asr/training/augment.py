@@ -114,15 +114,18 @@ class Augmenter(Surroundings):
 
     def waveform(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """One or more utterances with pauses between -> samples (n,), rounded as a 16-bit file has them."""
-        return self.heard(self.spoken(utterances, rng), rng)
+        return self.heard(self.spoken(utterances, rng)[0], rng)
 
-    def spoken(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """One or more utterances, each at its own speed, with pauses between -> samples (n,)."""
-        factor, parts = self.options.speed, [_pause(rng, 0.4)]
+    def spoken(
+        self, utterances: list[np.ndarray], rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[tuple[int, float]]]:
+        """One or more utterances with pauses between -> samples (n,); where each begins in them, and its speed."""
+        most, parts, placed = self.options.speed, [_pause(rng, 0.4)], []
         for samples in utterances:
-            faster = speed(samples, rng.uniform(1 - factor, 1 + factor))
-            parts += [faster * rng.uniform(0.5, 1.0), _pause(rng, 0.8)]
-        return np.concatenate(parts)
+            factor = rng.uniform(1 - most, 1 + most)
+            placed.append((sum(map(len, parts)), factor))
+            parts += [speed(samples, factor) * rng.uniform(0.5, 1.0), _pause(rng, 0.8)]
+        return np.concatenate(parts), placed
 
     def heard(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples (n,) in surroundings, rounded as a 16-bit file has them."""

@@ -52,6 +52,7 @@ class TrainOptions:
     ctc_share: float = 0.1  # of CTC beside CTC-CRF
     # weight of the difference between two views of each example (Yao et al. 2024); 0: one view
     consistency: float = 0.0
+    teacher_weight: float = 0.3  # of the mean square by which frames of a teacher are missed, where there are any
     keep: int = 5  # best checkpoints, averaged at the end
     seed: int = 1
 

@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from asr.audio.features import FRAMES_PER_SECOND
-from asr.model.interface import Latency
+from asr.model.interface import STRIDE, Latency
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.training.augment import Augmenter
 from asr.training.config import Stage, TrainOptions, random_latency, stage_at
 from asr.training.data import Audio, Joined, Utterance
 from asr.training.fit import Progress, TrainingError, ranks
+from asr.training.teacher import Placed, Teacher
 
-Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None]]  # frames, lengths, letters, phonemes
+# frames, lengths, letters, phonemes, and what a teacher made of them (B, T', size)
+Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None], Tensor | None]
 Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it, or its second view, is heard
 
 
@@ -97,9 +99,10 @@ class Examples:
         model: CTCModel,
         lexicon: Lexicon | None,
         options: TrainOptions,
+        teacher: Teacher | None = None,
     ):
         self.utterances, self.audio, self.augmenter, self.model = utterances, audio, augmenter, model
-        self.options, self.lexicon = options, lexicon
+        self.options, self.lexicon, self.teacher = options, lexicon, teacher
         self.durations = np.array([u.duration for u in utterances])
         self.letters = [model.alphabet.encode(u.text) for u in utterances]
         spoken = [lexicon.pronounce(u.text) if lexicon else None for u in utterances]
@@ -146,21 +149,27 @@ class Examples:
 
         The views differ in surroundings, warp and masks, not in speed and pauses: they last equally long.
         """
-        frames, letters, phonemes = [], [], []
+        frames, letters, phonemes, heard = [], [], [], []
         for example in batch:
+            placed: list[tuple[int, float]] = []
             if rng.random() < self.options.silent:
                 seconds = sum(self.durations[i] for i in example)  # as long as what it is batched with, or a second
                 example, view = [], partial(self.augmenter.background, max(1.0, seconds))
             else:
-                spoken = self.augmenter.spoken([self.audio[i] for i in example], rng)
+                spoken, placed = self.augmenter.spoken([self.audio[i] for i in example], rng)
                 view = partial(self.augmenter.heard, spoken)
             frames.append([self.seen(view(rng), rng) for _ in range(2 if self.options.consistency else 1)])
+            heard.append([Placed(self.utterances[i].name, *where) for i, where in zip(example, placed)])
             space = [self.model.alphabet.index(" ")]
             letters.append([c for k, i in enumerate(example) for c in (space if k else []) + self.letters[i]])
             known = [ps for i in example if (ps := self.phonemes[i]) is not None]
             phonemes.append([p for ps in known for p in ps] if len(known) == len(example) else None)
         views = [*zip(*frames)]
-        return *pad([f for view in views for f in view]), letters * len(views), phonemes * len(views)
+        padded, lengths = pad([f for view in views for f in view])
+        steps, targets = -(-padded.shape[1] // STRIDE), None
+        if self.teacher:
+            targets = torch.from_numpy(np.stack([self.teacher.targets(e, steps) for e in heard] * len(views)))
+        return padded, lengths, letters * len(views), phonemes * len(views), targets
 
     def seen(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples (n,) -> frames (T, n_mels), warped and masked."""

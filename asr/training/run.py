@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr import __version__
 from asr.attention.joint import JointModel, load_joint
@@ -32,6 +32,7 @@ from asr.training.ctc_crf import CtcCrf, phoneme_trigram
 from asr.training.data import Audio, Joined, Utterance, measured, read_samples
 from asr.training.examples import Examples, measure_mean
 from asr.training.fit import TrainingError, load_weights, ranks
+from asr.training.teacher import Teacher
 
 PRIOR_CLIPS = 240
 ROOT = Path(__file__).parent.parent.parent
@@ -45,6 +46,7 @@ class Material:
     dev: list[Utterance]  # picks the best checkpoints
     noises: list[np.ndarray] = field(default_factory=list)
     lexicon: Lexicon | None = None  # for a second head, on phonemes
+    teacher: Teacher | None = None  # whose frames are a further target
 
 
 def train_run(
@@ -75,7 +77,9 @@ def train_run(
     audio = Joined(material.corpora, cache)
     utterances = measured([u for c in material.corpora for u in c], audio)
     augmenter = Augmenter(augment_options, material.noises)
-    examples = Examples(utterances, audio, augmenter, model, lexicon, train_options)
+    examples = Examples(utterances, audio, augmenter, model, lexicon, train_options, material.teacher)
+    if material.teacher:
+        model.teacher_head = nn.Linear(len(model_options.read[1]) * model.encoder.size, material.teacher.size)
     if start:
         load_weights(model, begun_with(model, load_joint(start)[0]), start)
     else:
@@ -102,8 +106,9 @@ def _crf(examples: Examples, options: TrainOptions) -> CtcCrf:
 
 
 def begun_with(model: CTCModel, other: CTCModel) -> dict[str, Tensor]:
-    """The other's weights; what only this one has: of an attention decoder as it is, of the phonemes' head zeros."""
-    weights = {k: v for k, v in model.state_dict().items() if k.startswith("attention.")} | other.state_dict()
+    """The other's weights; what only this one has: of further heads as it is, of the phonemes' head zeros."""
+    own = ("attention.", "teacher_head.")
+    weights = {k: v for k, v in model.state_dict().items() if k.startswith(own)} | other.state_dict()
     if model.options.deep_phonemes and other.options.phonemes and not other.options.deep_phonemes:
         narrow = weights["phoneme_head.weight"]
         weights["phoneme_head.weight"] = torch.cat([narrow, torch.zeros_like(narrow)], 1)

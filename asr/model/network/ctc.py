@@ -40,6 +40,7 @@ class CTCModel(nn.Module):
         if options.phonemes:
             self.phoneme_head = nn.Linear(len(self.options.read[1]) * self.encoder.size, len(options.phonemes) + 1)
         self.phoneme_loss: PhonemeLoss = ctc_loss  # training may put asr.training.ctc_crf in its place
+        self.teacher_head: nn.Linear | None = None  # training may put one here; checkpoints don't hold it
 
     def normalise(self, frames: Tensor) -> Tensor:
         """frames (..., n_mels) by global mean and deviation of each band: the same for a file and for a stream."""
@@ -64,12 +65,15 @@ class CTCModel(nn.Module):
         letters: list[list[int]],
         phonemes: list[list[int] | None],
         latencies: Sequence[Latency | None] = (FULL,),
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        teacher: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
         """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; ``further_loss``;
-        how much two views of the same utterances, the halves of the batch, differ.
+        how much two views of the same utterances, the halves of the batch, differ; the mean square by which
+        ``teacher_head`` is off.
 
-        latencies: of each view; there are one or two. None stands for a head that the model lacks, or that no utterance
-        has targets for, or for a single view.
+        teacher: what it shall predict (B, T', size), NaN where that is not known. latencies: of each view; there are
+        one or two. None stands for a head that the model lacks, or that no utterance has targets for, or for a single
+        view.
         """
         parts = zip(frames.chunk(len(latencies)), lengths.chunk(len(latencies)), latencies)
         views = [self.encode(of_frames, of_lengths, latency) for of_frames, of_lengths, latency in parts]
@@ -83,12 +87,16 @@ class CTCModel(nn.Module):
             of_phonemes = self._phonemes([layer[known] for layer in hidden])
             on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
         further = self.further_loss(hidden, log_probs, lengths, letters)
+        off = None
+        if teacher is not None and self.teacher_head and (known := ~teacher[..., 0].isnan()).any():
+            predicted = self.teacher_head(_side_by_side(hidden, self.options.read[1])[known])
+            off = (predicted.float() - teacher[known]).square().mean()
         if len(latencies) == 1:
-            return on_letters, on_phonemes, further, None
+            return on_letters, on_phonemes, further, None, off
         between = divergence(log_probs, lengths)
         if (on_all := self.phonemes(hidden)) is not None:
             between = between + divergence(on_all, lengths)
-        return on_letters, on_phonemes, further, between
+        return on_letters, on_phonemes, further, between, off
 
     def further_loss(
         self, hidden: list[Tensor], log_probs: Tensor, lengths: Tensor, letters: list[list[int]]
@@ -171,7 +179,8 @@ def rebuilt(kind: type[M], options: ModelOptions, weights: dict[str, np.ndarray]
 
 def save_model(model: CTCModel, path: Path, card: dict, half: bool = False) -> None:
     """Write a checkpoint; ``half`` stores fp16, a quarter of a per cent of the error budget and half the size."""
-    write_weights(model.state_dict(), path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
+    weights = {name: weight for name, weight in model.state_dict().items() if not name.startswith("teacher_head.")}
+    write_weights(weights, path, half, {"format": FORMAT, "options": model.options.asdict(), "card": card})
 
 
 def tensors(weights: dict[str, np.ndarray]) -> dict[str, Tensor]:
