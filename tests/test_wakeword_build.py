@@ -22,7 +22,7 @@ from wakeword.train.negatives import Clip
 from wakeword.train.training import CarriedLoss, Examples, TrainOptions, threads, views
 
 MODEL = TriggerOptions(hidden=16, channels=16, dropout=0.0)
-MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, babble=0, pause=0.2)
+MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, talker=0, babble=0, pause=0.2)
 TRAIN = TrainOptions(
     updates=90, batch=8, evaluate_every=30, warmup=5, learning_rate=5e-3, rate=3.0, processes=1, mix=MIX
 )

@@ -1,5 +1,7 @@
 """Mixing: the same from the same seed, words where they are said to be, thresholds from tails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from wakeword.scoring import peaks, thresholds
 from wakeword.synthesis import trim
 from wakeword.train.examples import Mixer, MixOptions, Sounds
 
-PLAIN = dict(room=0, colour=0, noise=0, babble=0, clip=0, speed=0, level=(-20, -20), near_miss=0)
+PLAIN = dict(room=0, colour=0, noise=0, talker=0, babble=0, clip=0, speed=0, level=(-20, -20), near_miss=0)
 
 
 def tone(seconds: float, hz: float) -> np.ndarray:
@@ -51,6 +53,22 @@ def test_each_end_is_where_a_phrase_ends():
 def test_without_positives_nothing_sounds_like_the_phrase():
     example = Mixer(SOUNDS, MixOptions(positive=0, **PLAIN)).example(np.random.default_rng(0))
     assert example.ends == () and high(example.samples) < 0.01
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_beside_a_quarter_of_the_examples_somebody_talks_all_the_time_with_and_without_the_phrase(positive):
+    told = MixOptions(positive=positive, **(PLAIN | {"talker": MixOptions().talker}))
+    mixer, levels = Mixer(replace(SOUNDS, speech=[tone(3, 500)], near_misses=[tone(0.4, 2000)]), told), []
+    for seed in range(200):
+        (dry, beside), ends = mixer.scene(np.random.default_rng(seed))
+        assert bool(ends) == bool(positive)
+        for talk, snr in beside:
+            levels.append(snr)
+            assert np.abs(talk.reshape(-1, SAMPLE_RATE // 2)).max(1).min() > 0.5  # also while nothing is said
+            heard = mixer.surroundings.recorded((dry, [(talk, (-5, -5))]), np.random.default_rng(seed))
+            low = np.abs(np.fft.rfft(heard)[: 1000 * len(heard) // SAMPLE_RATE]) ** 2
+            assert low.sum() > 0.5 * (np.abs(np.fft.rfft(heard)) ** 2).sum()
+    assert 0.18 < len(levels) / 200 < 0.32 and set(levels) == {(-5.0, 20.0)}
 
 
 def test_the_users_recordings_are_half_of_the_positives():

@@ -27,7 +27,9 @@ class SoundOptions:
     noise: float = 0.6  # probability of background noise
     snr: tuple[float, float] = (3.0, 30.0)  # dB of the speech over the noise
     made: float = 0.25  # share of the backgrounds that are not recorded but made: music, hum, clicks, hiss
-    babble: float = 0.0  # probability of other people talking in the background
+    talker: float = 0.0  # probability of somebody else who talks all the time
+    talker_snr: tuple[float, float] = (-5.0, 20.0)  # dB of the speech over this talker
+    babble: float = 0.0  # probability of other people talking in the background, where there is no such talker
     babble_snr: tuple[float, float] = (5.0, 25.0)  # dB of the speech over the talk
     colour: float = 0.4  # probability of a microphone's frequency response
     telephone: float = 0.3  # share of these that are cut to a telephone's band, or to a part of it
@@ -67,8 +69,10 @@ class Surroundings:
         o = self.options
         if rng.random() < o.room:
             x = room(x, rng, o.direct)
-        beside = []
-        if len(self._talk) and rng.random() < o.babble:
+        beside, draw = [], rng.random() if len(self._talk) else 1.0
+        if draw < o.talker:
+            beside.append((self.talker(len(x), rng), o.talker_snr))
+        elif draw < o.talker + o.babble:
             beside.append((self.babble(len(x), rng), o.babble_snr))
         return x, [*beside, (self.noise(len(x), rng), o.snr)] if rng.random() < o.noise else beside
 
@@ -96,6 +100,13 @@ class Surroundings:
             factor = rng.uniform(0.75, 1.35)
             piece = np.resize(speed(_looped(_any(self._noises, rng), int(n * factor) + 1, rng), factor), n)
         return piece / max(loudness(piece), 1e-4)
+
+    def talker(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n samples of one other person, as near as the speaker or elsewhere in the room, at a loudness of 1."""
+        talk = _looped(_any(self._talk, rng), n, rng)
+        if rng.random() < 0.5:
+            talk = room(talk, rng)
+        return talk / max(loudness(talk), 1e-4)
 
     def babble(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n samples of one to four other people talking at once, in a room, at a loudness of 1."""

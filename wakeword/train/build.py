@@ -43,7 +43,7 @@ class BuildOptions:
     clips: int = 1500  # times that the phrase is spoken
     near_misses: int = 500  # ... and what sounds like it
     sentences: int = 300  # read by the fast voices, so that a synthetic voice does not give the phrase away
-    held_out: int = 300  # mixes by held-out voices, that choose the checkpoint
+    held_out: int = 360  # mixes by held-out voices, that choose the checkpoint
     positives: tuple[Path, ...] = ()  # the user's own recordings of the phrase
     negatives: tuple[Path, ...] = ()  # ... and of anything else: folders or manifests
     pronounce: Mapping[str, str] = field(default_factory=dict)  # word of the phrase: how it is spelt for the voices

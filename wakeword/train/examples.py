@@ -38,7 +38,8 @@ class MixOptions(SoundOptions):
     noise: float = 0.7
     snr: tuple[float, float] = (-3.0, 30.0)
     made: float = 0.3
-    babble: float = 0.3  # a talker, a television
+    talker: float = 0.25
+    babble: float = 0.2  # a television, a party
     babble_snr: tuple[float, float] = (0.0, 20.0)
     colour: float = 0.5
     telephone: float = 0.4

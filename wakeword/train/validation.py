@@ -20,12 +20,14 @@ from wakeword.train.examples import Mixer, MixOptions, Sounds
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
 QUIET, FAR = "in quiet", "from afar"
-NEAR: dict[str, Any] = {"room": 0.0, "telephone": 0.0, "babble": 0.0, "level": (-40.0, -6.0), "clip": 0.0}
+ALONE: dict[str, Any] = {"talker": 0.0, "babble": 0.0}
+NEAR: dict[str, Any] = ALONE | {"room": 0.0, "telephone": 0.0, "level": (-40.0, -6.0), "clip": 0.0}
 CONDITIONS: dict[str, dict[str, Any]] = {  # each of the mixes with the phrase is in one of them
     QUIET: NEAR | {"noise": 0.0},
     "in noise at 10 dB": NEAR | {"noise": 1.0, "snr": (10.0, 10.0)},
     "in noise at 0 dB": NEAR | {"noise": 1.0, "snr": (0.0, 0.0)},
-    FAR: {"room": 1.0, "direct": (-8.0, 0.0), "noise": 0.0, "babble": 0.0},
+    FAR: ALONE | {"room": 1.0, "direct": (-8.0, 0.0), "noise": 0.0},
+    "beside a talker at 5 dB": NEAR | {"noise": 0.0, "talker": 1.0, "talker_snr": (5.0, 5.0)},
 }
 PASSES, ENOUGH = 2, 3600 * SAMPLE_RATE  # over the speech without the phrase; samples of which one pass is enough
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
@@ -56,14 +58,14 @@ def hold_out(
     """Mixes of held-out clips: ``count`` examples with the phrase, and the speech without it.
 
     The speech is whole utterances one after the other, as a radio would say them; the second pass over it has noise
-    under it. ``learnt`` is what the RNN learns from: its speech is heard once.
+    under it. ``learnt`` is what the RNN learns from: its speech is heard once, in noise.
     """
     frontend, spoken = LogMel(model.frontend), MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8)
     mixers = [Mixer(sounds, replace(spoken, **changes)) for changes in CONDITIONS.values()]
     mixes = [mixers[i % len(mixers)].example(np.random.default_rng([seed, i])) for i in range(count)]
     frames = np.stack([frontend.warped(m.samples, 1.0) for m in mixes])
     passes = 1 if sum(map(len, sounds.speech)) > ENOUGH else PASSES
-    heard = [(sounds, i > 0) for i in range(passes)] + ([(learnt, False)] if learnt else [])
+    heard = [(sounds, i > 0) for i in range(passes)] + ([(learnt, True)] if learnt else [])
     talk = [_talk(of, frontend, noisy, np.random.default_rng([seed + 1, i])) for i, (of, noisy) in enumerate(heard)]
     return ValidationSet(torch.from_numpy(frames), [m.ends for m in mixes], talk[:passes], talk[passes:])
 
