@@ -21,6 +21,7 @@ from asr.model.checkpoint import AttentionOptions, ModelOptions
 from asr.text import Alphabet
 from asr.training.acoustic import losses
 from asr.training.config import Stage, TrainOptions
+from asr.training.examples import Targeted
 from recipes.attention.train import greedy
 
 torch.set_num_threads(1)
@@ -195,7 +196,7 @@ def test_ctc_shows_where_a_letter_is():
 def test_ctc_and_attention_train_together(weight):
     torch.manual_seed(3)
     model = JointModel(MODEL)
-    batch = torch.randn(2, 40, 20), torch.tensor([40, 31]), [[2, 3], []], [None, None]
+    batch = Targeted(torch.randn(2, 40, 20), torch.tensor([40, 31]), [[2, 3], []], [None, None])
     loss, parts = losses(model, TrainOptions((Stage(1),), attention_weight=weight), (batch, None))
     loss.backward()
     assert parts["loss"] > 0 and parts["attention_loss"] > 0 and math.isnan(parts["phoneme_loss"])

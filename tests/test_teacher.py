@@ -138,7 +138,7 @@ def test_batches_of_which_the_teacher_knows_nothing(corpus, tmp_path):
 
 def test_two_views_have_the_targets_twice(corpus, tmp_path):
     run = taught(corpus, tmp_path / "teacher", consistency=0.2)
-    *_, targets = run.examples.build([[0], [1, 2]], np.random.default_rng(0))
+    targets = run.examples.build([[0], [1, 2]], np.random.default_rng(0)).teacher
     assert targets.shape[0] == 4 and torch.equal(targets[:2].isnan(), targets[2:].isnan())
     torch.testing.assert_close(targets[:2], targets[2:], equal_nan=True)
 

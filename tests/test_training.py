@@ -273,8 +273,8 @@ def poisoned(run: Run, monkeypatch, bad: range) -> None:
     build, calls = run.examples.build, iter(range(10_000))
 
     def poison(*arguments):
-        frames, *rest = build(*arguments)
-        return (frames * math.nan if next(calls) in bad else frames), *rest
+        batch = build(*arguments)
+        return batch._replace(frames=batch.frames * math.nan) if next(calls) in bad else batch
 
     monkeypatch.setattr(run.examples, "build", poison)
 

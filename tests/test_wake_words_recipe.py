@@ -14,6 +14,7 @@ from loud import Loudness
 from asr.training.acoustic import evaluate, losses
 from asr.training.config import TrainOptions
 from asr.training.data import Utterance
+from asr.training.examples import Targeted
 from recipes.wake_words import rest, thresholds
 from recipes.wake_words.ear import Ear
 
@@ -21,7 +22,7 @@ from recipes.wake_words.ear import Ear
 @pytest.mark.parametrize("phonemes", [[[1, 2], None], [None, None]])
 def test_the_loop_trains_an_ear(phonemes):
     ear = Ear(("AH", "K"))
-    batch = torch.randn(2, 60, 40), torch.tensor([60, 50]), [[2, 3], [4]], phonemes
+    batch = Targeted(torch.randn(2, 60, 40), torch.tensor([60, 50]), [[2, 3], [4]], phonemes)
     loss, parts = losses(ear, TrainOptions(()), (batch, None))
     loss.backward()
     assert math.isfinite(parts["loss"]) and ear.letters.weight.grad.abs().sum() > 0

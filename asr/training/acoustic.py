@@ -84,15 +84,16 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
     Of two views of each example one is heard whole, the other one at the latency: so a stream, too, learns to agree
     with what a file's context says.
     """
-    (frames, lengths, letters, phonemes, teacher), latency = augmented
+    batch, latency = augmented
+    teacher = batch.teacher
     device = next(model.parameters()).device
     latencies = (FULL, latency) if options.consistency else (latency,)
     with torch.autocast(device.type, dtype=torch.bfloat16):
         on_letters, on_phonemes, on_attention, between, off = model.losses(
-            frames.to(device),
-            lengths.to(device),
-            letters,
-            phonemes,
+            batch.frames.to(device),
+            batch.lengths.to(device),
+            batch.letters,
+            batch.phonemes,
             latencies,
             None if teacher is None else teacher.to(device),
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +22,17 @@ from asr.training.data import Audio, Joined, Utterance
 from asr.training.fit import Progress, TrainingError, ranks
 from asr.training.teacher import Placed, Teacher
 
-# frames, lengths, letters, phonemes, and what a teacher made of them (B, T', size)
-Targeted = tuple[Tensor, Tensor, list[list[int]], list[list[int] | None], Tensor | None]
+
+class Targeted(NamedTuple):
+    """A batch of frames and what is to be heard in them."""
+
+    frames: Tensor  # (B, T, n_mels)
+    lengths: Tensor  # (B,) frames
+    letters: list[list[int]]
+    phonemes: list[list[int] | None]  # None: not known
+    teacher: Tensor | None = None  # what a teacher made of it (B, T', size), NaN where that is not known
+
+
 Augmented = tuple[Targeted, Latency | None]  # a batch, and the latency at which it, or its second view, is heard
 
 
@@ -127,7 +137,7 @@ class Examples:
             latency = random_latency(stage, np.random.default_rng([seed, progress.update]))  # the same on every rank
             rng = np.random.default_rng([seed, progress.update, rank])
             batch = self.build(plan[progress.batch + rank], rng)
-            progress.heard += world * float(batch[1].sum()) / FRAMES_PER_SECOND
+            progress.heard += world * float(batch.lengths.sum()) / FRAMES_PER_SECOND
             progress.batch += world
             yield batch, latency
 
@@ -169,7 +179,7 @@ class Examples:
         steps, targets = -(-padded.shape[1] // STRIDE), None
         if self.teacher:
             targets = torch.from_numpy(np.stack([self.teacher.targets(e, steps) for e in heard] * len(views)))
-        return padded, lengths, letters * len(views), phonemes * len(views), targets
+        return Targeted(padded, lengths, letters * len(views), phonemes * len(views), targets)
 
     def seen(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Samples (n,) -> frames (T, n_mels), warped and masked."""

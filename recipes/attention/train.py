@@ -63,7 +63,7 @@ def fresh(model: CTCModel, examples: Examples) -> Iterator[Encoded]:
     for epoch in count():
         for number, batch in enumerate(examples.epoch(epoch, examples.options.stages[0].weights)):
             rng = np.random.default_rng([examples.options.seed, epoch, number])
-            frames, lengths, letters, _ = examples.build(batch, rng)
+            frames, lengths, letters, *_ = examples.build(batch, rng)
             yield encode(model, frames, lengths, letters)
 
 

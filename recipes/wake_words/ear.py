@@ -25,7 +25,7 @@ from asr.audio.features import LogMel
 from asr.files import atomic_write_bytes
 from asr.model.checkpoint import CheckpointError
 from asr.model.interface import Latency
-from asr.model.network.ctc import CTCModel, ctc_loss
+from asr.model.network.ctc import CTCModel, Losses, ctc_loss
 from asr.text import LETTERS, Alphabet
 from asr.training.acoustic import train
 from asr.training.augment import Augmenter, AugmentOptions
@@ -79,16 +79,22 @@ class Ear(nn.Module):
         return self.letters(hidden).float().log_softmax(-1), lengths
 
     def losses(
-        self, frames: Tensor, lengths: Tensor, letters: list, phonemes: list, latencies: Sequence[Latency | None] = ()
-    ) -> tuple[Tensor, Tensor | None, None, None]:
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        letters: list,
+        phonemes: list,
+        latencies: Sequence[Latency | None] = (),
+        teacher: None = None,
+    ) -> Losses:
         """As CTCModel.losses; there is no latency to choose, the trunk looks back only, and there is a single view."""
         hidden, lengths = self.steps(frames, lengths)
         on_letters = ctc_loss(self.letters(hidden).float().log_softmax(-1), lengths, letters)
         known = [i for i, p in enumerate(phonemes) if p is not None]
         if not known:
-            return on_letters, None, None, None
+            return Losses(on_letters)
         log_probs = self.phonemes(hidden[known]).float().log_softmax(-1)
-        return on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known]), None, None
+        return Losses(on_letters, ctc_loss(log_probs, lengths[known], [phonemes[i] for i in known]))
 
 
 class _Options:

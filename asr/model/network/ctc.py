@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,17 @@ from asr.model.interface import Latency
 from asr.model.network.encoder import FULL, Encoder
 from asr.model.network.recurrent import State, apart, joined
 from asr.text import BLANK, alphabet_of
+
+
+class Losses(NamedTuple):
+    """Of a batch. None stands for a head that the model lacks, or that nothing in the batch has targets for."""
+
+    letters: Tensor  # CTC loss a frame
+    phonemes: Tensor | None = None  # of the utterances whose phonemes are known
+    further: Tensor | None = None  # see ``further_loss``
+    between: Tensor | None = None  # how much two views of the same utterances, the halves of the batch, differ
+    off_teacher: Tensor | None = None  # mean square by which ``teacher_head`` misses what it shall predict
+
 
 PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as ctc_loss
 
@@ -66,14 +77,9 @@ class CTCModel(nn.Module):
         phonemes: list[list[int] | None],
         latencies: Sequence[Latency | None] = (FULL,),
         teacher: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
-        """CTC loss per frame on the letters, and on the phonemes of the utterances that have them; ``further_loss``;
-        how much two views of the same utterances, the halves of the batch, differ; the mean square by which
-        ``teacher_head`` is off.
-
-        teacher: what it shall predict (B, T', size), NaN where that is not known. latencies: of each view; there are
-        one or two. None stands for a head that the model lacks, or that no utterance has targets for, or for a single
-        view.
+    ) -> Losses:
+        """teacher: what ``teacher_head`` shall predict (B, T', size), NaN where that is not known. latencies: of each
+        view; there are one or two.
         """
         parts = zip(frames.chunk(len(latencies)), lengths.chunk(len(latencies)), latencies)
         views = [self.encode(of_frames, of_lengths, latency) for of_frames, of_lengths, latency in parts]
@@ -92,11 +98,11 @@ class CTCModel(nn.Module):
             predicted = self.teacher_head(_side_by_side(hidden, self.options.read[1])[known])
             off = (predicted.float() - teacher[known]).square().mean()
         if len(latencies) == 1:
-            return on_letters, on_phonemes, further, None, off
+            return Losses(on_letters, on_phonemes, further, None, off)
         between = divergence(log_probs, lengths)
         if (on_all := self.phonemes(hidden)) is not None:
             between = between + divergence(on_all, lengths)
-        return on_letters, on_phonemes, further, between, off
+        return Losses(on_letters, on_phonemes, further, between, off)
 
     def further_loss(
         self, hidden: list[Tensor], log_probs: Tensor, lengths: Tensor, letters: list[list[int]]
