@@ -94,9 +94,9 @@ class CTCModel(nn.Module):
             on_phonemes = self.phoneme_loss(of_phonemes, lengths[known], list(said.values()))
         further = self.further_loss(hidden, log_probs, lengths, letters)
         off = None
-        if teacher is not None and self.teacher_head and (known := ~teacher[..., 0].isnan()).any():
-            predicted = self.teacher_head(_side_by_side(hidden, self.options.read[1])[known])
-            off = (predicted.float() - teacher[known]).square().mean()
+        if teacher is not None and self.teacher_head and (taught := ~teacher[..., 0].isnan()).any():
+            predicted = self.teacher_head(_side_by_side(hidden, self.options.read[1])[taught])
+            off = (predicted.float() - teacher[taught]).square().mean()
         if len(latencies) == 1:
             return Losses(on_letters, on_phonemes, further, None, off)
         between = divergence(log_probs, lengths)
