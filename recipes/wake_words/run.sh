@@ -21,10 +21,7 @@ python -m asr.cli train --out "$work/phonemes" --config "$here/phonemes.toml" --
     "$data/synthetic/kokoro.jsonl"
 python -m recipes.wake_words.phonemes "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
 
-while read -r phrase clips updates; do
-    detector=wakeword/models/$phrase.safetensors
-    wakeword train "$phrase" --output "$detector" --negatives "$work/more.jsonl" --clips "$clips" --updates "$updates"
-done <<< "computer 2000 2700
-jarvis 1400 1500
-activate 1000 1500"
+for phrase in computer jarvis activate; do
+    wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors"
+done
 python -m recipes.wake_words.thresholds "$work/apart.jsonl" wakeword/models/*.safetensors
