@@ -169,7 +169,7 @@ def det(
         raise PlotError("a plot needs matplotlib: pip install 'asr[plots]'") from None
     rates = [x for points in (*curves.values(), *marks.values()) for x, _ in points if x > 0]
     left = min(rates, default=0.1) / 2
-    figure = Figure(figsize=(7, 5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for name, points in curves.items():
         axes.plot(*_columns(points, left), label=name, linewidth=1.5)
@@ -185,7 +185,7 @@ def det(
     axes.set_xlim(left=left)
     axes.grid(which="major", alpha=0.4)
     if curves or marks:
-        axes.legend(fontsize="small")
+        figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path)
 
 
