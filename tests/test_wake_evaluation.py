@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loud import Loudness
 
@@ -79,6 +79,7 @@ def untrained():
 
 
 @settings(max_examples=20)
+@example(cuts=[35_600], quantile=0.5)
 @given(cuts=st.lists(st.integers(0, 5 * SAMPLE_RATE), max_size=6), quantile=st.floats(0.3, 0.99))
 def test_a_trace_tells_what_the_detector_would_do_at_any_threshold(untrained, cuts, quantile):
     sound = hiss(5) * np.repeat(np.random.default_rng(1).random(50), SAMPLE_RATE // 10).astype(np.float32)

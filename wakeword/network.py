@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
-from asr.numpy_gru import gru, sigmoid
+from asr.numpy_gru import affine, gru, sigmoid
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,7 +33,8 @@ class GRU:
 
     def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from_x, from_h, bias_x, bias_h = self.weights
-        out = gru(x @ from_x + bias_x, state[0], from_h, bias_h)
+        given = affine(x, from_x, bias_x) if from_x.ndim == 2 else x @ from_x + bias_x
+        out = gru(given, state[0], from_h, bias_h)
         return out, out[-1:].copy()
 
 
@@ -49,7 +50,7 @@ class _LSTM:
         (h, c), size = state, state.shape[1]
         of_update, of_forget, of_output = self._peephole
         out = np.empty((len(x), size), np.float32)
-        for i, given in enumerate(x @ self._from_x + self._bias):
+        for i, given in enumerate(affine(x, self._from_x, self._bias)):
             update, forget, new, output = (given + h @ self._from_h).reshape(4, size)
             update, forget = sigmoid(update + of_update * c), sigmoid(forget + of_forget * c)
             c = forget * c + update * np.tanh(new)
@@ -88,13 +89,13 @@ class Network:
     def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
         """The first ``count`` steps, one at least, over frames (T, n_mels) -> sigmoids (count,), states."""
         x, states = self._recurrent(self._convolved(frames, count), layers)
-        return sigmoid(x @ self.output + self.offset), states
+        return sigmoid((x * self.output).sum(1) + self.offset), states
 
     def _convolved(self, frames: np.ndarray, count: int) -> np.ndarray:
         """(T, n_mels) -> (count, channels)"""
         shape, steps = (count, len(self.weight)), (4 * self._stride * frames.shape[1], 4)  # bytes to row and column
         windows = np.ndarray(shape, np.float32, np.ascontiguousarray(frames, np.float32), strides=steps)
-        return np.maximum(windows.copy() @ self.weight + self.bias, 0)
+        return np.maximum(affine(windows, self.weight, self.bias), 0)
 
     def _recurrent(self, x: np.ndarray, layers: tuple) -> tuple[np.ndarray, tuple]:
         new = []
