@@ -26,7 +26,8 @@ MIX = MixOptions(seconds=2.0, room=0, colour=0, noise=0.2, talker=0, babble=0, p
 TRAIN = TrainOptions(
     updates=90, batch=8, evaluate_every=30, warmup=5, learning_rate=5e-3, rate=3.0, processes=1, mix=MIX
 )
-OPTIONS = BuildOptions(("flite",), clips=40, near_misses=20, sentences=10, held_out=20, model=MODEL, train=TRAIN)
+BUILT = replace(TRAIN, batch=16)  # by eight at a time the loss is too much a matter of chance to be compared
+OPTIONS = BuildOptions(("flite",), clips=40, near_misses=20, sentences=10, held_out=20, model=MODEL, train=BUILT)
 
 
 def tones(*hz: float) -> np.ndarray:
@@ -78,7 +79,7 @@ def test_a_phrase_becomes_a_detector(tmp_path):
         any("without phonemes" in line for line in said) and detector.phonemes is None
     )  # no phoneme is in these tones
     losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in said if line.startswith("update")]
-    assert len(losses) == 3 and min(losses[1:]) < losses[0]
+    assert len(losses) == 3 and losses[-1] < losses[0]
 
 
 def test_a_stop_in_the_middle_of_training_loses_nothing(tmp_path):
