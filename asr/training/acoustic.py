@@ -173,7 +173,8 @@ def remove_all_but_best(folder: Path, progress: RunProgress) -> None:
 def average(model: CTCModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
     states = [load_file(p) for p in paths]
-    model.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]}, strict=False)
+    mean = {k: sum(s[k] for s in states) / len(states) for k in states[0]}
+    model.load_state_dict(model.state_dict() | mean)  # a teacher's head is in no checkpoint
 
 
 class RunLog:

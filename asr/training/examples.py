@@ -178,7 +178,9 @@ class Examples:
         padded, lengths = pad([f for view in views for f in view])
         steps, targets = -(-padded.shape[1] // STRIDE), None
         if self.teacher:
-            targets = torch.from_numpy(np.stack([self.teacher.targets(e, steps) for e in heard] * len(views)))
+            targets = torch.from_numpy(
+                np.stack([self.teacher.targets(e, steps, self.model.frontend.options) for e in heard] * len(views))
+            )
         return Targeted(padded, lengths, letters * len(views), phonemes * len(views), targets)
 
     def seen(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

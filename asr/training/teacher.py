@@ -46,10 +46,12 @@ class Teacher:
                 f"{folder} holds no frames of a teacher ({error}): make it by recipes.english.teacher"
             ) from None
 
-    def targets(self, example: Sequence[Placed], steps: int) -> np.ndarray:
-        """-> (steps, size) float32 for each step of the encoder; NaN where no utterance is heard that is known."""
+    def targets(self, example: Sequence[Placed], steps: int, o: LogMelOptions = LogMelOptions()) -> np.ndarray:
+        """-> (steps, size) float32 for each step of the encoder; NaN where no utterance is heard that is known.
+
+        o: of the front-end of the model that is taught.
+        """
         found = np.full((steps, self.size), np.nan, np.float32)
-        o = LogMelOptions()
         heard = o.hop * (STRIDE * np.arange(steps) + RECEPTIVE_FIELD // 2) + o.window // 2  # samples: centre of each
         for placed in example:
             if placed.name not in self._spans:
