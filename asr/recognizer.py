@@ -19,7 +19,7 @@ from asr.audio.features import FRAMES_PER_SECOND, SAMPLE_RATE, SlidingBuffer
 from asr.audio.vad import Segmenter, SegmenterOptions, Span, VoiceActivity
 from asr.errors import UsageError
 from asr.model.checkpoint import DEFAULT
-from asr.model.interface import STRIDE, AcousticModel, Latency, Loaded
+from asr.model.interface import AcousticModel, Latency, Loaded
 from asr.model.onnx import load_model
 from asr.model.streaming import Posteriors, encode
 from asr.search.base import Hypothesis
@@ -56,6 +56,7 @@ class Piece:
     span: Span
     frames: np.ndarray  # (T, n_mels)
     lead: int  # frames of context before the span
+    stride: int  # frames to an encoder frame
 
     @property
     def start(self) -> float:
@@ -70,7 +71,7 @@ class Piece:
     @property
     def steps(self) -> slice:
         """The encoder frames that belong to the span itself."""
-        return slice(self.lead // STRIDE, -(-(self.lead + self.span.end - self.span.start) // STRIDE))
+        return slice(self.lead // self.stride, -(-(self.lead + self.span.end - self.span.start) // self.stride))
 
     @property
     def own(self) -> np.ndarray:
@@ -86,7 +87,7 @@ class Recognizer(Loaded):
     def __init__(self, model: AcousticModel, aligner: WordAligner, options: RecognizerOptions = RecognizerOptions()):
         self.model, self.aligner, self.options = model, aligner, options
         self.decoder = aligner.decoder
-        self._latency = Latency.of(options.latency) if options.latency else None
+        self._latency = Latency.of(options.latency, model.options) if options.latency else None
         self._activity = VoiceActivity(model.frontend)
         self.judge: Callable[[np.ndarray, slice, list[Hypothesis]], list[Hypothesis]] | None = None
 
@@ -153,10 +154,15 @@ class Recognizer(Loaded):
             frames.append(activity.frames)
             waiting += segmenter.feed(activity.probabilities)
             while waiting and (not waiting[0].cut_right or waiting[0].end + CONTEXT <= frames.end):
-                yield _piece(waiting.pop(0), frames)
+                yield self._piece(waiting.pop(0), frames)
             frames.forget(min([segmenter.keep_from, *(span.start for span in waiting)]) - CONTEXT)
         for span in [*waiting, *segmenter.flush()]:
-            yield _piece(span, frames)
+            yield self._piece(span, frames)
+
+    def _piece(self, span: Span, frames: SlidingBuffer) -> Piece:
+        stride, after = self.model.options.stride, CONTEXT if span.cut_right else 0
+        lead = min(CONTEXT, span.start - frames.start) // stride * stride if span.cut_left else 0
+        return Piece(span, frames.rows(span.start - lead, span.end + after), lead, stride)
 
     def _posteriors(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Posteriors]]:
         """Encode in batches of like length; the pieces come in order of time."""
@@ -180,12 +186,6 @@ def told(recording: audio.Recording, progress: Callable[[float], None] | None) -
         yield block
         if progress:
             progress(recording.seconds)
-
-
-def _piece(span: Span, frames: SlidingBuffer) -> Piece:
-    lead = min(CONTEXT, span.start - frames.start) // STRIDE * STRIDE if span.cut_left else 0
-    after = CONTEXT if span.cut_right else 0
-    return Piece(span, frames.rows(span.start - lead, span.end + after), lead)
 
 
 def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:

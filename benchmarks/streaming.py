@@ -169,8 +169,10 @@ def live(listener: Listener, sounds: Sequence[Joined], said: Sequence[list[list[
     everything = [shown for shown, _ in runs]
     wrong, total = errors(sounds, [by_clip(sound, words(shown)) for sound, shown in zip(sounds, everything)])
     gap = "{:.1f} ({:.1f} to {:.1f})".format(*difference(wrong, whole, total))
-    latency = Latency.of(listener.options.latency)
-    row = {"latency": f"{latency.milliseconds} ms", "look-ahead ms": 40 * latency.ahead, **summary("WER", wrong, total)}
+    options = listener.recognizer.model.options
+    latency, frame = Latency.of(listener.options.latency, options), round(1000 * options.frame_seconds)
+    row = {"latency": f"{frame * (latency.chunk + latency.ahead)} ms", "look-ahead ms": frame * latency.ahead}
+    row |= summary("WER", wrong, total)
     row |= {"more errors %": 100 * (wrong.sum() / whole.sum() - 1), "points more": gap}
     found = [delays(shown) for shown in everything]
     row |= of_words("right", [pair for pairs in map(spoken, sounds, found, said) for pair in pairs])

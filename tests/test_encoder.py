@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
+from asr.audio.features import LogMelOptions
+from asr.model.checkpoint import RECEPTIVE_FIELD, STRIDES, ModelOptions
+from asr.model.interface import Latency
 from asr.model.network.encoder import Encoder, Subsampling
 from asr.model.network.recurrent import KINDS, PeepholeLSTM
 
@@ -15,9 +17,13 @@ N_MELS = 20
 MODES = [None, Latency(4, 3), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
 
 
-def make(kind: str = "gru", layers: int = 2) -> Encoder:
+def sizes(kind: str = "gru", layers: int = 2, stride: int = 4) -> ModelOptions:
+    return ModelOptions(LogMelOptions(N_MELS), kind=kind, layers=layers, hidden=6, channels=3, stride=stride)
+
+
+def make(kind: str = "gru", layers: int = 2, stride: int = 4) -> Encoder:
     torch.manual_seed(7)
-    encoder = Encoder(N_MELS, channels=3, hidden=6, layers=layers, kind=kind, dropout=0.1).eval()
+    encoder = Encoder(sizes(kind, layers, stride)).eval()
     for module in encoder.modules():
         if isinstance(module, PeepholeLSTM):
             nn.init.normal_(module.peephole)
@@ -32,29 +38,30 @@ def run(encoder: Encoder, frames: torch.Tensor, latency: Latency | None, lengths
 
 
 @settings(max_examples=25)
-@given(st.integers(0, 70), st.sampled_from(MODES))
-def test_four_frames_give_one(t, latency):
-    outputs, lengths = run(make(), torch.randn(1, t, N_MELS), latency)
-    assert lengths == [-(-t // 4)]
-    assert [y.shape for y in outputs] == [(1, -(-t // 4), 12)] * 2
+@given(st.integers(0, 70), st.sampled_from(MODES), st.sampled_from(STRIDES))
+def test_a_stride_of_frames_gives_one(t, latency, stride):
+    outputs, lengths = run(make(stride=stride), torch.randn(1, t, N_MELS), latency)
+    assert lengths == [-(-t // stride)]
+    assert [y.shape for y in outputs] == [(1, -(-t // stride), 12)] * 2
 
 
-def test_subsampling_sees_its_field_only():
+@pytest.mark.parametrize("stride", STRIDES)
+def test_subsampling_sees_its_field_only(stride):
     torch.manual_seed(0)
-    layer, x = Subsampling(N_MELS, 3, 6), torch.randn(1, 43, N_MELS)
+    layer, x = Subsampling(sizes(stride=stride)), torch.randn(1, 43, N_MELS)
     y = layer(x)
-    assert y.shape == (1, (43 - 3) // STRIDE, 6) and layer(x[:, :RECEPTIVE_FIELD]).shape == (1, 1, 6)
+    assert y.shape == (1, (43 - 7) // stride + 1, 6) and layer(x[:, :RECEPTIVE_FIELD]).shape == (1, 1, 6)
     changed = x.clone()
-    changed[:, 4 * 3 + RECEPTIVE_FIELD :] += 1  # after the field of output 3
-    changed[:, : 4 * 3] += 1  # before it
+    changed[:, stride * 3 + RECEPTIVE_FIELD :] += 1  # after the field of output 3
+    changed[:, : stride * 3] += 1  # before it
     assert torch.equal(layer(changed)[:, 3], y[:, 3]) and not torch.equal(layer(changed)[:, [2, 4]], y[:, [2, 4]])
 
 
 @settings(max_examples=25)
-@given(st.integers(7, 450), st.integers(1, 20))
-def test_subsampling_in_slices_is_that_of_the_whole(t, rows):
+@given(st.integers(7, 450), st.integers(1, 20), st.sampled_from(STRIDES))
+def test_subsampling_in_slices_is_that_of_the_whole(t, rows, stride):
     torch.manual_seed(0)
-    layer, x = Subsampling(N_MELS, 3, 6), torch.randn(rows, t, N_MELS)
+    layer, x = Subsampling(sizes(stride=stride)), torch.randn(rows, t, N_MELS)
     with torch.inference_mode():
         sliced = layer(x)
     torch.testing.assert_close(sliced, layer(x), atol=1e-6, rtol=0)  # with gradients: at once
@@ -74,6 +81,15 @@ def test_in_a_batch_as_alone(kind, latency):
             torch.testing.assert_close(together[i : i + 1, :m], single, atol=1e-5, rtol=0)
 
 
+def test_the_weights_of_one_stride_hear_the_same_at_the_frames_of_another():
+    torch.manual_seed(0)
+    four, x = Subsampling(sizes(stride=4)), torch.randn(2, 60, N_MELS)
+    for stride in STRIDES:
+        other = Subsampling(sizes(stride=stride))
+        other.load_state_dict(four.state_dict())
+        torch.testing.assert_close(other(x)[:, ::4], four(x)[:, ::stride][:, : len(other(x)[0, ::4])])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("latency", [Latency(4, 3), Latency(2, 6), Latency(5, 0)])
 def test_the_stack_looks_no_further_than_the_look_ahead(kind, latency):
@@ -82,7 +98,7 @@ def test_the_stack_looks_no_further_than_the_look_ahead(kind, latency):
     before = run(encoder, frames, latency)[0][-1]
     for chunk in range(0, 24 // latency.chunk - 1):
         end = (chunk + 1) * latency.chunk  # in encoder frames
-        seen = STRIDE * (end + latency.ahead - 1) + RECEPTIVE_FIELD  # log-mel frames that the window sees
+        seen = 4 * (end + latency.ahead - 1) + RECEPTIVE_FIELD  # log-mel frames that the window sees
         if seen >= 96:
             break
         later = frames.clone()
@@ -137,13 +153,13 @@ def test_dropout_only_while_training():
     assert not torch.equal(encoder(frames, lengths)[0][-1], encoder(frames, lengths)[0][-1])
 
 
-@given(st.floats(1, 5_000))
-def test_latency_of_milliseconds(milliseconds):
-    latency = Latency.of(milliseconds)
+@given(st.floats(1, 5_000), st.sampled_from(STRIDES))
+def test_latency_of_milliseconds(milliseconds, stride):
+    latency = Latency.of(milliseconds, sizes(stride=stride))
     assert latency.chunk >= 1 and latency.ahead >= 1
-    assert latency.milliseconds == max(80, 40 * round(milliseconds / 40))
-    assert latency.milliseconds == 40 * (latency.chunk + latency.ahead)
+    assert abs(10 * stride * (latency.chunk + latency.ahead) - max(20 * stride, milliseconds)) <= 5 * stride + 1e-6
 
 
-def test_latency_splits_into_a_quarter_and_the_rest():
-    assert Latency.of(640) == Latency(6, 10) and Latency.of(0) == Latency(1, 1)
+def test_latency_splits_into_three_eighths_and_the_rest():
+    assert Latency.of(640, sizes()) == Latency(6, 10) and Latency.of(0, sizes()) == Latency(1, 1)
+    assert Latency.of(320, sizes(stride=3)) == Latency(4, 7)

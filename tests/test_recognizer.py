@@ -114,7 +114,7 @@ def test_batching_does_not_show(greedy, speech):
 @settings(max_examples=50)
 @given(st.lists(st.integers(1, 900), max_size=25), st.sampled_from([0, 600, 2_000]))
 def test_batches_are_whole_bounded_and_cheap(lengths, most):
-    pieces = [Piece(Span(1_000 * i, 1_000 * i + n), np.zeros((n, 1), np.float32), 0) for i, n in enumerate(lengths)]
+    pieces = [Piece(Span(1_000 * i, 1_000 * i + n), np.zeros((n, 1), np.float32), 0, 4) for i, n in enumerate(lengths)]
     found = [[len(p.frames) for p in batch] for batch in _batches(pieces, most)]
     assert sorted(n for batch in found for n in batch) == sorted(lengths)
     assert all(len(batch) * max(batch) <= most or len(batch) == 1 for batch in found)

@@ -46,11 +46,15 @@ def compiled(network: CTCModel, lanes: int = 16) -> CompiledModel:
 
 
 NETWORKS = {kind: make(kind) for kind in KINDS}
+NETWORKS["30 ms"], NETWORKS["20 ms"] = make(stride=3), make(stride=2)
 MODELS = {kind: onnx(network) for kind, network in NETWORKS.items()}
+ONNX = len(MODELS)
 if native:  # by the width of its vectors; as large as more than one panel of weights
     NETWORKS["compiled"] = make(hidden=24, channels=5)
     NETWORKS |= {f"compiled {lanes}": NETWORKS["compiled"] for lanes in (4, 8)}
-    MODELS |= {kind: compiled(NETWORKS[kind], int(kind[8:] or 16)) for kind in list(NETWORKS)[len(KINDS) :]}
+    MODELS |= {kind: compiled(NETWORKS[kind], int(kind[8:] or 16)) for kind in list(NETWORKS)[ONNX:]}
+    NETWORKS |= {f"compiled, {kind}": NETWORKS[kind] for kind in ("30 ms", "20 ms")}
+    MODELS |= {kind: compiled(NETWORKS[kind]) for kind in list(NETWORKS)[len(MODELS) :]}
 needs_a_compiler = pytest.mark.skipif(native is None, reason="installed without a compiler")
 LETTERS = {"phonemes": (), "deep_phonemes": False}
 

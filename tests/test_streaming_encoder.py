@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio.features import LogMelOptions
-from asr.model.checkpoint import ModelOptions
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
+from asr.model.checkpoint import RECEPTIVE_FIELD, STRIDES, ModelOptions
+from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.model.network.recurrent import KINDS
 from asr.model.streaming import Chunk, Posteriors, StreamingEncoder
@@ -17,10 +17,10 @@ N_MELS = 20
 LATENCIES = [Latency(2, 6), Latency(4, 3), Latency(3, 0), Latency(1, 5), Latency(64, 8)]
 
 
-def make(kind: str = "gru", phonemes: tuple[str, ...] = ("AA", "B")) -> CTCModel:
+def make(kind: str = "gru", phonemes: tuple[str, ...] = ("AA", "B"), stride: int = 4) -> CTCModel:
     torch.manual_seed(3)
-    options = ModelOptions(LogMelOptions(N_MELS), phonemes=phonemes, kind=kind, layers=3, hidden=8, channels=3)
-    model = CTCModel(options).eval()
+    sizes = {"layers": 3, "hidden": 8, "channels": 3, "stride": stride}
+    model = CTCModel(ModelOptions(LogMelOptions(N_MELS), phonemes=phonemes, kind=kind, **sizes)).eval()
     model.mean.uniform_(-1, 1)
     model.deviation.uniform_(0.5, 2)
     return model
@@ -104,10 +104,11 @@ def test_a_state_is_a_value():
         same(joined([start, end]), whole(MODEL, x, Latency(2, 6)))
 
 
+@pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("latency", LATENCIES)
-def test_an_output_comes_as_soon_as_its_window_is_complete(latency):
-    encoder = StreamingEncoder(MODEL, latency)
-    needed = STRIDE * (latency.chunk + latency.ahead - 1) + RECEPTIVE_FIELD
+def test_an_output_comes_as_soon_as_its_window_is_complete(latency, stride):
+    encoder = StreamingEncoder(make(stride=stride), latency)
+    needed = stride * (latency.chunk + latency.ahead - 1) + RECEPTIVE_FIELD
     [(early, state)] = encoder.step([Chunk(frames(needed - 1), encoder.start())])
     [(posteriors, _)] = encoder.step([Chunk(frames(1), state)])
     assert len(early.letters) == 0 and len(posteriors.letters) == latency.chunk
@@ -123,7 +124,7 @@ def test_a_state_does_not_grow():
 
 def test_what_lies_ahead_is_what_a_longer_chunk_says():
     """After every step: of the frames up to the window's end, from the same forward state."""
-    latency, x = Latency(2, 6), frames(STRIDE * 7 + RECEPTIVE_FIELD)
+    latency, x = Latency(2, 6), frames(4 * 7 + RECEPTIVE_FIELD)
     for model in (MODEL, make("lstm", ())):
         short, long = StreamingEncoder(model, latency), StreamingEncoder(model, Latency(8, 0))
         [(posteriors, state)] = short.step([Chunk(x[:-1], short.start())])

@@ -21,11 +21,12 @@ from safetensors import safe_open
 
 from asr.audio.features import LogMelOptions, hz_to_mel
 from asr.audio.vad import DetectorState, SegmenterOptions, SpeechDetector
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE
+from asr.model.checkpoint import RECEPTIVE_FIELD
 from asr.search.ctc_paths import Keyword
 from wakeword.network import CELLS
 
 WEIGHTS = Path(__file__).parent / "phonemes.safetensors"
+STRIDE = 4  # log-mel frames from one output to the next
 
 States = tuple[np.ndarray, ...]  # (1, H) of each layer
 

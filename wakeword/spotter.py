@@ -88,7 +88,7 @@ class Spotter(WakeWordDetector):
         self.options, self.card = options, {"phrase": phrase, "thresholds": {}}
         self._keyword = keyword_of(phrase, model.options.phonemes)
         self._model, self._activity = model, VoiceActivity(model.frontend)
-        self._encoder = StreamingEncoder(model, Latency.of(latency))
+        self._encoder = StreamingEncoder(model, Latency.of(latency, model.options))
 
     def start(self) -> SpotState:
         empty = np.zeros((0, self._model.options.frontend.n_mels), np.float32)

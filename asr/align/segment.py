@@ -11,8 +11,8 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from asr.align.words import Aligned, AlignError, Evidence, Sound, align
+from asr.audio.features import FRAMES_PER_SECOND
 from asr.model.checkpoint import CheckpointError
-from asr.model.interface import FRAME_SECONDS
 from asr.model.streaming import Posteriors
 from asr.search.base import Hypothesis, LanguageModel
 from asr.search.decoder import Decoder
@@ -113,7 +113,7 @@ class WordAligner:
 
     def __init__(self, decoder: Decoder, card: dict):
         """card: of the model. Raises CheckpointError where calibrations on the card are of no use."""
-        self.decoder = decoder
+        self.decoder, self.frame_seconds = decoder, decoder.stride / FRAMES_PER_SECOND
         self.confidence = Confidence.of(card, decoder.search)
 
     def align(
@@ -121,7 +121,7 @@ class WordAligner:
     ) -> list[Aligned]:
         """The words of a text with their frames. loudness, elsewhere, and what it raises: see asr.align.words.align."""
         letters, phonemes = posteriors
-        sound = Sound(phonemes, self.decoder.pronounced(text), loudness)
+        sound = Sound(phonemes, self.decoder.pronounced(text), loudness, self.decoder.stride)
         return align(letters, text, self.decoder.alphabet, sound, elsewhere)
 
     def timed(
@@ -129,7 +129,7 @@ class WordAligner:
     ) -> tuple[Word, ...]:
         """The words of a text, said in frames that begin ``start`` seconds into the stream. Raises AlignError."""
         aligned = self.align(text, posteriors, loudness)
-        return to_seconds(aligned, start, self.confidence(HEARD, aligned))
+        return self.to_seconds(aligned, start, self.confidence(HEARD, aligned))
 
     def segment(
         self,
@@ -147,7 +147,7 @@ class WordAligner:
             aligned = self.align(best.text, posteriors, loudness)
         except AlignError:  # more letters than frames: the search made up what cannot have been said
             return None
-        few = max(NOISE_MAX_WORDS, MIN_WORDS_PER_SECOND * FRAME_SECONDS * len(posteriors[0]))
+        few = max(NOISE_MAX_WORDS, MIN_WORDS_PER_SECOND * self.frame_seconds * len(posteriors[0]))
         if not aligned or len(aligned) <= few and fmean(a.confidence for a in aligned) < least_confidence:
             return None  # the letters' posteriors: they tell noise from speech better than the calibrated confidence
         if self.decoder.options.commands is not None:  # one of the given texts
@@ -155,14 +155,14 @@ class WordAligner:
         else:
             evidence = search_evidence([a.word for a in aligned], hypotheses, self.decoder.lm)
             confidences = self.confidence(RECOGNISED, aligned, evidence)
-        words = to_seconds(aligned, start, confidences)
+        words = self.to_seconds(aligned, start, confidences)
         alternatives = tuple(h.text for h in others[: self.decoder.options.n_best - 1])
         return Segment(words[0].start, words[-1].end, words, alternatives)
 
-
-def to_seconds(words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:
-    """From frames after ``start`` to seconds."""
-    return tuple(
-        Word(a.word, start + FRAME_SECONDS * a.start_frame, start + FRAME_SECONDS * a.end_frame, confidence)
-        for a, confidence in zip(words, confidences)
-    )
+    def to_seconds(self, words: Sequence[Aligned], start: float, confidences: Sequence[float]) -> tuple[Word, ...]:
+        """From frames after ``start`` to seconds."""
+        frame = self.frame_seconds
+        return tuple(
+            Word(a.word, start + frame * a.start_frame, start + frame * a.end_frame, confidence)
+            for a, confidence in zip(words, confidences)
+        )

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from asr.errors import Error
-from asr.model.interface import STRIDE
 from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet
 
@@ -109,6 +108,7 @@ class Sound:
     phonemes: np.ndarray | None = None  # (T, P), natural log: they peak nearer to their sounds than letters do
     words: Sequence[Sequence[int]] = ()  # the columns of each word's phonemes
     loudness: np.ndarray | None = None  # (n,) of every 10 ms, dB: shows where pauses begin and end
+    stride: int = 4  # of these to a frame of the letters
 
 
 class Evidence(NamedTuple):
@@ -159,7 +159,7 @@ def align(
     extents = (by_phonemes or by_letters).extents
     edges = _edges(extents, len(log_probs))
     if sound.loudness is not None and len(sound.loudness):
-        edges = _moved_to_pauses(edges, extents, sound.loudness)
+        edges = _moved_to_pauses(edges, extents, sound.loudness, sound.stride)
     evidence = _evidence(words, by_letters, by_phonemes)
     return [Aligned(word, start, end, found) for word, (start, end), found in zip(words, edges.tolist(), evidence)]
 
@@ -202,9 +202,9 @@ def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
     return np.stack([starts, ends], 1).astype(float)
 
 
-def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarray, stride: int) -> np.ndarray:
     """The edges (W, 2), those beside a pause moved to where it begins or ends."""
-    moved, symbols, words = edges.copy(), STRIDE * extents, STRIDE * edges.astype(int)
+    moved, symbols, words = edges.copy(), stride * extents, stride * edges.astype(int)
     loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
     for k in range(len(edges) + 1):  # before word k
         first, last = k == 0, k == len(edges)
@@ -212,14 +212,14 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
             continue
         around = symbols[max(0, k - 1) : k + 1]
         level = min(loudness[a:b].max(initial=-np.inf) for a, b in words[max(0, k - 1) : k + 1])
-        begin = 0 if first else around[0, 0] + STRIDE  # each word keeps a frame
-        end = len(loudness) if last else around[-1, 1] - STRIDE
+        begin = 0 if first else around[0, 0] + stride  # each word keeps a frame
+        end = len(loudness) if last else around[-1, 1] - stride
         quiet = begin + _longest_quiet(loudness[begin:end], level)
         if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
             if not first:
-                moved[k - 1, 1] = quiet[0] / STRIDE
+                moved[k - 1, 1] = quiet[0] / stride
             if not last:
-                moved[k, 0] = (quiet[1] + 1) / STRIDE  # windows of 25 ms hear a word half a window early
+                moved[k, 0] = (quiet[1] + 1) / stride  # windows of 25 ms hear a word half a window early
     moved = np.where(moved[:, :1] < moved[:, 1:], moved, edges)
     moved[:-1, 1] = np.minimum(moved[:-1, 1], moved[1:, 0])
     return moved

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from asr.attention.search import EOS, SearchOptions, Written, search
 from asr.model.checkpoint import AttentionOptions
-from asr.model.interface import FRAME_SECONDS
 from asr.model.network.recurrent import recurrent
 from asr.search.ctc_paths import viterbi
 from asr.text import Alphabet
@@ -95,9 +94,11 @@ def shifted(texts: list[list[int]], device: torch.device | None = None) -> tuple
 class AttentionDecoder(Decoder):
     """Encoder frames (B, T, size) -> the probability of each next letter, and the frames it rests on."""
 
-    def __init__(self, size: int, alphabet: Alphabet, options: AttentionOptions = AttentionOptions()):
+    def __init__(
+        self, size: int, alphabet: Alphabet, options: AttentionOptions = AttentionOptions(), frame_seconds: float = 0.04
+    ):
         super().__init__()
-        self.alphabet, self.options = alphabet, options
+        self.alphabet, self.options, self._frame_seconds = alphabet, options, frame_seconds
         o = options
         self.memory = nn.Linear(size, o.memory)
         self.keys = nn.Linear(o.memory, o.energy)
@@ -131,7 +132,7 @@ class AttentionDecoder(Decoder):
         weights around it, and how many seconds before or after the last focus it lies."""
         both, reach = torch.stack([state.weights, state.heard], 1), self.options.reach
         around = nn.functional.pad(both, (reach, reach)).unfold(2, 2 * reach + 1, 1).transpose(1, 2).flatten(2)
-        t = FRAME_SECONDS * torch.arange(both.shape[2], device=both.device)
+        t = self._frame_seconds * torch.arange(both.shape[2], device=both.device)
         after = (t - (state.weights @ t)[:, None]).clamp(-MAX_DISTANCE_S, MAX_DISTANCE_S)[..., None]  # (B, T, 1)
         return torch.cat([around, after, after.abs()], 2)
 

@@ -37,7 +37,9 @@ class JointModel(CTCModel):
     def __init__(self, options: ModelOptions = ModelOptions()):
         super().__init__(options)
         wanted = options.attention
-        self.attention = AttentionDecoder(self.encoder.size, self.alphabet, wanted) if wanted else None
+        self.attention = (
+            AttentionDecoder(self.encoder.size, self.alphabet, wanted, options.frame_seconds) if wanted else None
+        )
 
     def further_loss(
         self, hidden: list[Tensor], log_probs: Tensor, lengths: Tensor, letters: list[list[int]]
@@ -79,7 +81,8 @@ def attach_attention(model: JointModel, name: str | Path) -> None:
     if head.get("encoder") != fingerprint(model):
         raise CheckpointError(f"{path} was trained on another encoder than that of {of_model}: {_TRAIN_IT} again")
     try:
-        decoder = AttentionDecoder(model.encoder.size, model.alphabet, AttentionOptions(**json.loads(head["options"])))
+        wanted = AttentionOptions(**json.loads(head["options"]))
+        decoder = AttentionDecoder(model.encoder.size, model.alphabet, wanted, model.options.frame_seconds)
         decoder.load_state_dict(tensors(weights))
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
@@ -103,7 +106,7 @@ class AttentionJudge:
         torch.set_num_threads(threads or 1)
         model, _ = load_joint(name)
         attach_attention(model, name)
-        return cls(model, weight, Latency.of(milliseconds) if milliseconds else None)
+        return cls(model, weight, Latency.of(milliseconds, model.options) if milliseconds else None)
 
     def __call__(self, frames: np.ndarray, steps: slice, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """frames (T, n_mels) -> the hypotheses for the encoder's ``steps``, best first."""

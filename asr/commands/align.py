@@ -94,12 +94,12 @@ def speech(recognizer: Recognizer, blocks: Iterable[np.ndarray]) -> list[Stretch
 
 def _segments(stretches: Sequence[Stretch], script: list[Token], aligner: WordAligner) -> Iterator[Segment]:
     """For each stretch of speech its words as they are written."""
-    from asr.align.segment import ALIGNED, to_seconds
+    from asr.align.segment import ALIGNED
 
     said = [
         (number, word)
         for number, s in enumerate(stretches)
-        for word in to_seconds(s.words, s.start, aligner.confidence(ALIGNED, s.words))
+        for word in aligner.to_seconds(s.words, s.start, aligner.confidence(ALIGNED, s.words))
     ]
     written: defaultdict[int, list[Word]] = defaultdict(list)
     at = 0

@@ -12,7 +12,6 @@ import numpy as np
 
 from asr.audio import AudioError, Recording
 from asr.commands.terminal import fail, say
-from asr.model.interface import FRAME_SECONDS
 
 if TYPE_CHECKING:
     from asr.attention.joint import JointModel
@@ -133,8 +132,7 @@ def draw(found: list[Spelled], path: str) -> None:
     top = 0
     for s in found:
         above.imshow(s.frames.T, origin="lower", aspect="auto", extent=(s.start, s.end, 0, s.frames.shape[1]))
-        across = (s.start, s.start + FRAME_SECONDS * s.map.shape[1])
-        below.imshow(s.map, aspect="auto", extent=(*across, top + len(s.map), top), vmin=0, cmap="Greys")
+        below.imshow(s.map, aspect="auto", extent=(s.start, s.end, top + len(s.map), top), vmin=0, cmap="Greys")
         top += len(s.map)
     above.set(ylabel="mel band", xlim=(found[0].start, found[-1].end), title=" / ".join(s.text for s in found))
     below.set(ylabel="letters", xlabel="s", ylim=(top, 0))

@@ -14,7 +14,7 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE
 from asr.commands.terminal import table
-from asr.model.interface import FRAME_SECONDS
+from asr.model.checkpoint import ModelOptions
 from asr.training.corpora import UNKNOWN, frames_needed, lost_symbols, read
 from asr.training.data import ManifestError, Utterance
 
@@ -141,7 +141,7 @@ def _audio_problems(u: Utterance, report: Report) -> Iterator[str]:
         yield "not numbers"
     if abs(seconds - u.duration) > max(0.1, 0.02 * seconds):
         yield "duration"
-    if frames_needed(u.text) > seconds / FRAME_SECONDS:
+    if frames_needed(u.text) > seconds / ModelOptions().frame_seconds:
         yield "too long"
     if seconds > MAX_UTTERANCE_S:
         yield "long"

@@ -16,7 +16,6 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE, LogMelOptions
 from asr.commands.terminal import add_model, say
 from asr.errors import Error, UsageError
-from asr.model.interface import FRAME_SECONDS
 from asr.transcript import Word
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ class Heard:
     frontend: LogMelOptions
     words: tuple[Word, ...]
     symbols: tuple[str, ...]  # of the columns of `probabilities`, the blank first
-    probabilities: np.ndarray  # (T', symbols) of every 40 ms
+    probabilities: np.ndarray  # (T', symbols)
+    step: float  # s from one row of these to the next
     wake: tuple[Score, ...] = ()
 
 
@@ -137,6 +137,7 @@ def hear(
         words,
         ("", *symbols),
         np.exp(posteriors.phonemes if phonemes and posteriors.phonemes is not None else posteriors.letters),
+        model.options.frame_seconds,
         tuple(wake_scores(recognizer, samples, wake)) if wake else (),
     )
 
@@ -228,7 +229,7 @@ def _draw_frames(axes: Axes, heard: Heard) -> None:
 def _draw_symbols(axes: Axes, heard: Heard, begin: float, across: float) -> None:
     """The probability of each symbol, its name over where it is highest; what is missing to 1 is the blank."""
     p = heard.probabilities
-    times = heard.start + FRAME_SECONDS * (np.arange(len(p)) + 0.5)
+    times = heard.start + heard.step * (np.arange(len(p)) + 0.5)
     for symbol in np.flatnonzero(p[:, 1:].max(0) > LEAST_SHOWN) + 1:
         axes.fill_between(times, p[:, symbol], step="mid", alpha=0.7, linewidth=0)
     at = 0

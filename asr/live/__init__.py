@@ -28,7 +28,7 @@ class Listener:
 
     def __init__(self, recognizer: Recognizer, options: ListenerOptions = ListenerOptions()):
         self.recognizer, self.options = recognizer, options
-        self.encoder = StreamingEncoder(recognizer.model, Latency.of(options.latency))
+        self.encoder = StreamingEncoder(recognizer.model, Latency.of(options.latency, recognizer.model.options))
 
     def stream(self) -> Stream:
         """A new stream, before its first block."""

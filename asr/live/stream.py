@@ -80,7 +80,7 @@ class Stream:
         self.pace = Pace()
         self.bad_samples = 0  # that were NaN, infinite or absurdly large, and were taken for silence
         self._recognizer, self._options = recognizer, options
-        self._encoder = encoder or StreamingEncoder(model, Latency.of(options.latency))
+        self._encoder = encoder or StreamingEncoder(model, Latency.of(options.latency, model.options))
         self._activity = VoiceActivity(model.frontend)
         self._activity_state = self._activity.start()
         self._endpointer = Segmenter(options.endpoints.segments())

@@ -14,7 +14,6 @@ from asr.align.words import AlignError, loudness
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.audio.vad import SegmenterOptions
 from asr.errors import UsageError
-from asr.model.interface import FRAME_SECONDS, STRIDE
 from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder
 from asr.search.base import Partial
 from asr.search.decoder import State
@@ -63,7 +62,7 @@ class ListenerOptions:
 
 
 class Utterance:
-    """Frames (10 ms) are counted from the stream's start, steps (40 ms, the encoder's frames) from the utterance's.
+    """Frames (10 ms) are counted from the stream's start, steps (the encoder's frames) from the utterance's.
 
     The encoder hears `lead_frames` before the start, where running speech was cut.
     """
@@ -78,7 +77,8 @@ class Utterance:
         self.endpoint = ""  # what ended it
         self.shown = NO_PARTIAL  # what the last partial result said
         self.has_shown_words = False  # some partial result had words
-        self._lead_steps = lead_frames // STRIDE
+        self._stride = aligner.decoder.stride  # frames to a step
+        self._lead_steps = lead_frames // self._stride
         self._posteriors = encoder.nothing()  # all outputs so far, the lead's too
         self._loudness: list[np.ndarray] = []  # of all frames that are encoded, the lead's too
         self._aligner, self._decoder = aligner, aligner.decoder
@@ -121,7 +121,7 @@ class Utterance:
 
         All models are asked once in a pause, when the outputs up to it are there. A command is told when it is whole.
         """
-        if not partial.words or STRIDE * self._searched_steps < pause_frame - self.start_frame:
+        if not partial.words or self._stride * self._searched_steps < pause_frame - self.start_frame:
             return partial
         if self._judged_pause != pause_frame:
             best = self._decoder.finish(self._search)[0]
@@ -156,7 +156,7 @@ class Utterance:
         return self._aligner.segment(hypotheses, posteriors, start, loud, least_confidence)
 
     def _steps_until(self, end_frame: int) -> int:
-        return -(-(end_frame - self.start_frame) // STRIDE)
+        return -(-(end_frame - self.start_frame) // self._stride)
 
     @property
     def _available_steps(self) -> int:
@@ -186,7 +186,7 @@ class Utterance:
         return Partial(words or partial.words, partial.stable)
 
     def _step_at(self, time: float) -> int:
-        return round((time - self.start_frame / FRAMES_PER_SECOND) / FRAME_SECONDS)
+        return round((time * FRAMES_PER_SECOND - self.start_frame) / self._stride)
 
     def _kept(self, words: tuple[str, ...]) -> tuple[Word, ...]:
         """Words whose times are not worked out again; where the last one ends depends on the next."""

@@ -20,13 +20,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from asr.audio.features import LogMelOptions
+from asr.audio.features import FRAMES_PER_SECOND, LogMelOptions
 from asr.errors import Error
 from asr.files import atomic_write_bytes
 from asr.text import LETTERS
 
 KINDS = "gru", "lstm", "peephole"
 UNITS = "letters", "subwords", "phonemes"
+STRIDES = 2, 3, 4
+RECEPTIVE_FIELD = 7  # log-mel frames that one encoder frame sees
 FORMAT, VERSION = "asr-ctc", 1
 INT8_VERSION = 2  # of files whose matrices are int8
 ROW_SCALES = ".row_scales"
@@ -67,10 +69,13 @@ class ModelOptions:
     pieces: int = 200  # subwords that are learnt from the training texts, at most
     scores: tuple[float, ...] = ()  # ln probability of each symbol, where the symbols are subwords
     deep_phonemes: bool = False  # the head of the phonemes reads the last layer beside its middle one
+    stride: int = 4  # log-mel frames of 10 ms from one encoder frame to the next
 
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"there is no recurrent layer called {self.kind!r}: choose from {', '.join(KINDS)}")
+        if self.stride not in STRIDES:
+            raise ValueError(f"an encoder frame cannot take {self.stride} log-mel frames: choose from 2, 3, 4")
         if self.units not in UNITS:
             raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
         if self.deep_phonemes and self.units == "phonemes":
@@ -90,7 +95,20 @@ class ModelOptions:
         left_out = [] if self.attention else ["attention"]
         left_out += ["units", "pieces", "scores"] if self.units == "letters" else []
         left_out += [] if self.deep_phonemes else ["deep_phonemes"]
+        left_out += ["stride"] if self.stride == 4 else []
         return {k: v for k, v in asdict(self).items() if k not in left_out}
+
+    @property
+    def frame_seconds(self) -> float:
+        """Of an encoder frame."""
+        return self.stride / FRAMES_PER_SECOND
+
+    @property
+    def subsampling(self) -> tuple[tuple[int, int], int]:
+        """The strides in time of the two convolutions, and the dilation of the second: for any stride an encoder frame
+        sees the same RECEPTIVE_FIELD, so the weights of one serve another, too."""
+        first = 2 - self.stride % 2
+        return (first, self.stride // first), 2 // first
 
     @property
     def read(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

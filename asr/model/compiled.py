@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from asr.audio.features import LogMel
-from asr.model.checkpoint import ROW_SCALES, ModelOptions
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Loaded
+from asr.model.checkpoint import RECEPTIVE_FIELD, ROW_SCALES, ModelOptions
+from asr.model.interface import Loaded
 from asr.native import encoder as native
 from asr.text import alphabet_of
 
@@ -32,7 +32,7 @@ class CompiledModel(Loaded):
         layers = [f"encoder.layers.{i}.{way}" for i in range(options.layers) for way in ("forwards", "backwards")]
         norms = [f"encoder.norms.{i}.{part}" for i in range(options.layers) for part in ("weight", "bias")]
         self._encoder = native.Encoder(
-            (options.frontend.n_mels, options.channels, options.hidden, options.layers, lanes),
+            (options.frontend.n_mels, options.channels, options.hidden, options.layers, lanes, options.stride),
             self.mean_frame,
             weights["deviation"].astype(np.float32),
             [
@@ -49,7 +49,8 @@ class CompiledModel(Loaded):
 
     def subsample(self, frames: np.ndarray) -> np.ndarray:
         streams, count = frames.shape[:2]
-        out = np.empty((streams, (count - RECEPTIVE_FIELD) // STRIDE + 1, self.options.hidden), np.float32)
+        steps = (count - RECEPTIVE_FIELD) // self.options.stride + 1
+        out = np.empty((streams, steps, self.options.hidden), np.float32)
         self._encoder.subsample(streams, count, np.ascontiguousarray(frames, np.float32), out)
         return out
 

@@ -119,13 +119,14 @@ def _value(name: str, kind: str, shape: Sequence[int | str]) -> bytes:
 
 
 def subsampling(options: ModelOptions, weights: Weights) -> Graph:
-    """frames (B, T, n_mels) -> hidden (B, T', D), T at least asr.model.interface.RECEPTIVE_FIELD."""
+    """frames (B, T, n_mels) -> hidden (B, T', D), T at least asr.model.checkpoint.RECEPTIVE_FIELD."""
     g, n_mels = Graph("subsampling"), options.frontend.n_mels
     x = g("Sub", g.input("frames", "float32", "batch", "time", n_mels), g.constant(weights["mean"]))
     x = g("Unsqueeze", g("Div", x, g.constant(weights["deviation"])), g.constant([1]))
-    for name in ("first", "second"):
+    strides, dilation = options.subsampling
+    for name, stride, dilated in zip(("first", "second"), strides, (1, dilation)):
         kernel, bias = (g.constant(weights[f"encoder.subsampling.{name}.{part}"]) for part in ("weight", "bias"))
-        x = g("Relu", g("Conv", x, kernel, bias, strides=[2, 2]))
+        x = g("Relu", g("Conv", x, kernel, bias, strides=[stride, 2], dilations=[dilated, 1]))
     project = weights["encoder.subsampling.project.weight"]  # (D, C bands)
     x = g("Reshape", g("Transpose", x, perm=[0, 2, 1, 3]), g.constant([0, 0, project.shape[1]]))
     x = g("Add", g("MatMul", x, g.constant(project.T)), g.constant(weights["encoder.subsampling.project.bias"]))

@@ -7,42 +7,33 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asr.audio.features import FRAMES_PER_SECOND, LogMel
+from asr.audio.features import LogMel
 from asr.model.checkpoint import ModelOptions
 from asr.text import Alphabet
-
-STRIDE = 4  # log-mel frames of 10 ms per encoder frame of 40 ms
-FRAME_SECONDS = STRIDE / FRAMES_PER_SECOND  # s of an encoder frame
-RECEPTIVE_FIELD = 7  # log-mel frames that one encoder frame sees
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Chunk and look-ahead of the backward layers, in encoder frames of 40 ms."""
+    """Chunk and look-ahead of the backward layers, in encoder frames."""
 
     chunk: int  # Nc
     ahead: int  # Nr
 
     @classmethod
-    def of(cls, milliseconds: float) -> Latency:
+    def of(cls, milliseconds: float, options: ModelOptions) -> Latency:
         """Three eighths of the latency gather the chunk, the rest looks ahead of it.
 
         On dev at 320 ms that makes as many word errors as a quarter (35.1 %) and costs two thirds, as there are fewer
         windows; with a half there are 1 to 2 more in a hundred.
         """
-        frames = max(2, round(milliseconds / 40))
+        frames = max(2, round(milliseconds / 1000 / options.frame_seconds))
         chunk = max(1, 3 * frames // 8)
         return cls(chunk, frames - chunk)
 
     @classmethod
-    def whole(cls, frames: int) -> Latency:
+    def whole(cls, frames: int, options: ModelOptions) -> Latency:
         """One window over so many log-mel frames."""
-        return cls(max(1, -(-frames // STRIDE)), 0)
-
-    @property
-    def milliseconds(self) -> int:
-        """Of sound that the encoder waits for."""
-        return 40 * (self.chunk + self.ahead)
+        return cls(max(1, -(-frames // options.stride)), 0)
 
 
 Layers = Any  # the forward state of each layer of one stream: an engine's own

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE, AcousticModel, Latency, Layers
+from asr.model.checkpoint import RECEPTIVE_FIELD
+from asr.model.interface import AcousticModel, Latency, Layers
 
 
 class Posteriors(NamedTuple):
@@ -48,7 +49,7 @@ class StreamingEncoder:
     """The model's outputs for whole recordings in chunks, for any number of streams at a time.
 
     Every cut of the frames gives the same log-probabilities within 1e-4, of a compiled model to the bit. Windows
-    overlap; at a latency of 320 ms a window is a chunk of 3 encoder frames (40 ms each) and a look-ahead of 5:
+    overlap; at a latency of 320 ms a window is a chunk of 3 encoder frames of 40 ms and a look-ahead of 5:
 
         frame     0    1    2    3    4    5    6    7    8    9    10   11   12   13
         window 0  [chunk         | look-ahead            ]
@@ -83,7 +84,7 @@ class StreamingEncoder:
 
     def outputs(self, frames: int) -> int:
         """How many outputs there are after that many log-mel frames, while the stream goes on."""
-        return self.latency.chunk * self._windows(_fields(frames), last=False)
+        return self.latency.chunk * self._windows(self._fields(frames), last=False)
 
     def step(self, chunks: Sequence[Chunk]) -> list[tuple[Posteriors, EncoderState]]:
         """The outputs now complete of every stream, and its new state; each as if it were alone."""
@@ -107,22 +108,25 @@ class StreamingEncoder:
         return [
             (
                 self._joined(outputs[i], lengths[i]),
-                EncoderState(_tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].copy(), layers[i], ahead[i]),
+                EncoderState(
+                    self._tail(frames[i]), hidden[i][counts[i] * self.latency.chunk :].copy(), layers[i], ahead[i]
+                ),
             )
             for i in range(len(chunks))
         ]
 
     def _frames(self, chunk: Chunk) -> np.ndarray:
-        """The frames to subsample now; after the last one mean frames, so that T of them give ceil(T / STRIDE)."""
+        """The frames to subsample now; after the last one mean frames, so that T of them give ceil(T / stride)."""
         frames = np.concatenate([chunk.state.frames, np.asarray(chunk.frames, np.float32)])
         if not chunk.last:
             return frames
-        wanted = STRIDE * (-(-len(frames) // STRIDE) - 1) + RECEPTIVE_FIELD
+        stride = self.model.options.stride
+        wanted = stride * (-(-len(frames) // stride) - 1) + RECEPTIVE_FIELD
         return np.concatenate([frames, np.tile(self.model.mean_frame, (max(0, wanted - len(frames)), 1))])
 
     def _subsample(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """(t, n_mels) of each stream -> (m, D)"""
-        some = [f for f in frames if _fields(len(f))]
+        some = [f for f in frames if self._fields(len(f))]
         if not some:
             return [np.zeros((0, 0), np.float32)] * len(frames)
         padded = np.zeros((len(some), max(map(len, some)), some[0].shape[1]), np.float32)
@@ -130,7 +134,14 @@ class StreamingEncoder:
             row[: len(f)] = f
         rows = self.model.subsample(padded)
         rest = iter(rows)
-        return [next(rest)[:n] if (n := _fields(len(f))) else rows[0, :0] for f in frames]
+        return [next(rest)[:n] if (n := self._fields(len(f))) else rows[0, :0] for f in frames]
+
+    def _fields(self, frames: int) -> int:
+        """How many outputs the subsampling has for that many frames."""
+        return max(0, (frames - RECEPTIVE_FIELD) // self.model.options.stride + 1)
+
+    def _tail(self, frames: np.ndarray) -> np.ndarray:
+        return frames[self.model.options.stride * self._fields(len(frames)) :].copy()
 
     def _windows(self, frames: int, last: bool) -> int:
         """How many windows can be run over that many subsampled frames."""
@@ -171,17 +182,8 @@ class StreamingEncoder:
 
 def encode(model: AcousticModel, frames: Sequence[np.ndarray], latency: Latency | None = None) -> list[Posteriors]:
     """The outputs for whole recordings, log-mel frames (T, n_mels) each; without a latency every one is one window."""
-    encoder = StreamingEncoder(model, latency or Latency.whole(max(map(len, frames), default=0)))
+    encoder = StreamingEncoder(model, latency or Latency.whole(max(map(len, frames), default=0), model.options))
     return [posteriors for posteriors, _ in encoder.step([Chunk(f, encoder.start(), last=True) for f in frames])]
-
-
-def _fields(frames: int) -> int:
-    """How many outputs the subsampling has for that many frames."""
-    return max(0, (frames - RECEPTIVE_FIELD) // STRIDE + 1)
-
-
-def _tail(frames: np.ndarray) -> np.ndarray:
-    return frames[STRIDE * _fields(len(frames)) :].copy()
 
 
 def _after(hidden: np.ndarray, new: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@
 
 namespace {
 
-const int SOURCES = 2;  // as in asr/native/__init__.py
+const int SOURCES = 3;  // as in asr/native/__init__.py
 
 struct EncoderObject {
     PyObject_HEAD
@@ -63,11 +63,11 @@ int encoder_init(PyObject* self, PyObject* arguments, PyObject*) {
     Encoder& e = *made;
     int layers;
     PyObject *mean, *deviation, *products, *norms, *heads;
-    if (!PyArg_ParseTuple(arguments, "(iiiii)OOO!O!O!", &e.mels, &e.channels, &e.hidden, &layers, &e.lanes, &mean, &deviation,
+    if (!PyArg_ParseTuple(arguments, "(iiiiii)OOO!O!O!", &e.mels, &e.channels, &e.hidden, &layers, &e.lanes, &e.stride, &mean, &deviation,
                           &PyList_Type, &products, &PyList_Type, &norms, &PyList_Type, &heads))
         return -1;
     PyObject* done = guarded([&]() -> PyObject* {
-        want(e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
+        want(e.stride > 0 && e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
         want(PyList_Size(norms) == 2 * layers, "there must be two vectors of normalisation a layer");
         const int dotted = byte_lanes_at_most(e.lanes / 4);  // of the recurrent layers, where most of the time goes
         e.lanes = lanes_at_most(e.lanes);
@@ -140,7 +140,7 @@ PyObject* subsample(PyObject* self, PyObject* arguments) {
     return guarded([&]() -> PyObject* {
         const Encoder& e = encoder_of(self);
         want(count >= FIELD && streams >= 0, "there are too few frames");
-        const Py_ssize_t size = Py_ssize_t((count - FIELD) / STRIDE + 1) * e.hidden;
+        const Py_ssize_t size = Py_ssize_t(e.outputs(count)) * e.hidden;
         Array<float> from, to;
         from.take(frames), to.take(out, PyBUF_WRITABLE);
         want(from.size == Py_ssize_t(streams) * count * e.mels && to.size == streams * size, "frames of another shape");

@@ -18,10 +18,10 @@ struct Head {
     std::vector<int> layers;  // that it reads
 };
 
-const int FIELD = 7, STRIDE = 4, TOGETHER = 12;  // log-mel frames to an output, and from one to the next; outputs
+const int FIELD = 7, TOGETHER = 12;  // log-mel frames that an output sees; outputs
 
 struct Encoder {
-    int mels, channels, hidden, lanes;
+    int mels, channels, hidden, lanes, stride;  // log-mel frames from one output to the next
     std::vector<float> mean, deviation;
     Product first, second, project;  // inputs of the second: time, band, channel; of the last: band, channel
     std::vector<Layer> layers;
@@ -29,18 +29,23 @@ struct Encoder {
 
     int bands(int of) const { return (of - 3) / 2 + 1; }
 
+    // Steps of the two convolutions in time, as asr.model.checkpoint.ModelOptions.subsampling has them.
+    int first_step() const { return 2 - stride % 2; }
+    int outputs(int count) const { return (count - FIELD) / stride + 1; }
+
     // (T, mels) -> out (T', hidden)
     void subsample(const float* frames, int count, float* out) const {
-        const int outputs = (count - FIELD) / STRIDE + 1, one = bands(mels), two = bands(one);
+        const int all = outputs(count), one = bands(mels), two = bands(one);
         auto& [x, y, given, own, ends, columns, product, joined, kept] = scratch();
-        for (int from = 0; from < outputs; from += TOGETHER) {
-            const int some = std::min(TOGETHER, outputs - from), seen = STRIDE * (some - 1) + FIELD;
+        for (int from = 0; from < all; from += TOGETHER) {
+            const int some = std::min(TOGETHER, all - from), seen = stride * (some - 1) + FIELD;
             x.resize(size_t(seen) * mels);
-            const float* row = frames + size_t(STRIDE) * from * mels;
+            const float* row = frames + size_t(stride) * from * mels;
             for (float* to = x.data(); to < x.data() + x.size(); to += mels, row += mels)
                 for (int m = 0; m < mels; ++m) to[m] = (row[m] - mean[m]) / deviation[m];
-            convolve(first, x, seen, mels, 1, columns, product, y);
-            convolve(second, y, bands(seen), one, channels, columns, product, x);
+            const int step = first_step(), halves = (seen - 3) / step + 1;
+            convolve(first, x, halves, mels, 1, step, 1, columns, product, y);
+            convolve(second, y, some, one, channels, stride / step, 2 / step, columns, product, x);
             reserve(product, some * project.width());
             project(x.data(), some, size_t(two) * channels, product.data(), project.width());
             for (int t = 0; t < some; ++t)
@@ -48,16 +53,17 @@ struct Encoder {
         }
     }
 
-    // x (T, F, C) -> y (T', F', channels): 3 x 3, a stride of 2 both ways, and no negative numbers
-    void convolve(const Product& kernel, const std::vector<float>& x, int count, int width, int size,
+    // x (T, F, C) -> y (times, F', channels): 3 x 3, a step and a dilation in time, a step of 2 over bands, and no
+    // negative numbers
+    void convolve(const Product& kernel, const std::vector<float>& x, int times, int width, int size, int step, int dilation,
                   std::vector<float>& columns, std::vector<float>& product, std::vector<float>& y) const {
-        const int times = bands(count), places = bands(width), three = 3 * size;
+        const int places = bands(width), three = 3 * size;
         reserve(columns, size_t(times) * places * 3 * three);
         float* to = columns.data();
         for (int t = 0; t < times; ++t)
             for (int f = 0; f < places; ++f)
                 for (int k = 0; k < 3; ++k, to += three) {
-                    const float* seen = x.data() + (size_t(2 * t + k) * width + 2 * f) * size;
+                    const float* seen = x.data() + (size_t(step * t + dilation * k) * width + 2 * f) * size;
                     if (size == 1) to[0] = seen[0], to[1] = seen[1], to[2] = seen[2];
                     else std::copy_n(seen, three, to);
                 }

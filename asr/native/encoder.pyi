@@ -6,7 +6,7 @@ Product = tuple[np.ndarray, np.ndarray | None, np.ndarray]  # weights, float32 o
 class Encoder:
     def __init__(
         self,
-        sizes: tuple[int, int, int, int, int],
+        sizes: tuple[int, int, int, int, int, int],
         mean: np.ndarray,
         deviation: np.ndarray,
         products: list[Product],

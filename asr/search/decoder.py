@@ -52,7 +52,7 @@ class Decoder:
 
         Raises CheckpointError, UsageError.
         """
-        self.alphabet, self.options = model.alphabet, options
+        self.alphabet, self.options, self.stride = model.alphabet, options, model.options.stride
         self._priors = {head: np.array(values, np.float32) for head, values in card.get("log_priors", {}).items()}
         self._phonemes = model.options.phonemes if options.lexicon else ()
         self._lexicon = _lexicon(self._phonemes, Lexicon(options.pronunciations))

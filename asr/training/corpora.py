@@ -22,7 +22,7 @@ from pathlib import Path
 
 from asr import audio
 from asr.files import read_text
-from asr.model.interface import FRAME_SECONDS
+from asr.model.checkpoint import ModelOptions
 from asr.text import normalise
 from asr.training.data import ManifestError, Utterance, read_manifest
 
@@ -194,7 +194,8 @@ def _fault(u: Utterance) -> str:
         return "have no text"
     if lost_symbols(u.raw):
         return "have digits, signs or letters that the alphabet lacks"
-    return "have more letters than their audio has frames" if frames_needed(u.text) > u.duration / FRAME_SECONDS else ""
+    too_many = frames_needed(u.text) > u.duration / ModelOptions().frame_seconds
+    return "have more letters than their audio has frames" if too_many else ""
 
 
 def lost_symbols(text: str) -> list[str]:

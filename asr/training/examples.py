@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from asr.audio.features import FRAMES_PER_SECOND
-from asr.model.interface import STRIDE, Latency
+from asr.model.interface import Latency
 from asr.model.network.ctc import CTCModel
 from asr.search.lexicon import Lexicon
 from asr.training.augment import Augmenter
@@ -176,10 +176,10 @@ class Examples:
             phonemes.append([p for ps in known for p in ps] if len(known) == len(example) else None)
         views = [*zip(*frames)]
         padded, lengths = pad([f for view in views for f in view])
-        steps, targets = -(-padded.shape[1] // STRIDE), None
+        steps, targets = -(-padded.shape[1] // self.model.options.stride), None
         if self.teacher:
             targets = torch.from_numpy(
-                np.stack([self.teacher.targets(e, steps, self.model.frontend.options) for e in heard] * len(views))
+                np.stack([self.teacher.targets(e, steps, self.model.options) for e in heard] * len(views))
             )
         return Targeted(padded, lengths, letters * len(views), phonemes * len(views), targets)
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.audio.features import LogMelOptions
 from asr.errors import Error
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE
+from asr.model.checkpoint import RECEPTIVE_FIELD, ModelOptions
 
 LIMIT, STEP = 4.0, 1 / 32  # standard deviations: larger values are cut, and what a byte counts
 FRAMES, INDEX = "frames.int8", "index.json"
@@ -46,13 +45,14 @@ class Teacher:
                 f"{folder} holds no frames of a teacher ({error}): make it by recipes.english.teacher"
             ) from None
 
-    def targets(self, example: Sequence[Placed], steps: int, o: LogMelOptions = LogMelOptions()) -> np.ndarray:
+    def targets(self, example: Sequence[Placed], steps: int, options: ModelOptions = ModelOptions()) -> np.ndarray:
         """-> (steps, size) float32 for each step of the encoder; NaN where no utterance is heard that is known.
 
-        o: of the front-end of the model that is taught.
+        options: of the model that is taught.
         """
         found = np.full((steps, self.size), np.nan, np.float32)
-        heard = o.hop * (STRIDE * np.arange(steps) + RECEPTIVE_FIELD // 2) + o.window // 2  # samples: centre of each
+        o, stride = options.frontend, options.stride
+        heard = o.hop * (stride * np.arange(steps) + RECEPTIVE_FIELD // 2) + o.window // 2  # samples: centre of each
         for placed in example:
             if placed.name not in self._spans:
                 continue

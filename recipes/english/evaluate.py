@@ -58,7 +58,7 @@ def main() -> None:
     corpora = list(dict.fromkeys(u.corpus for u in utterances))
     print("| context | search | all | " + " | ".join(corpora) + " |\n" + "|---" * (len(corpora) + 3) + "|")
     for latency in LATENCIES[: 1 if options.full_only else None]:
-        posteriors = all_posteriors(model, utterances, Latency.of(latency) if latency else None)
+        posteriors = all_posteriors(model, utterances, Latency.of(latency, model.options) if latency else None)
         context = f"{latency} ms" if latency else "full"
         for name, decoder in decoders.items():
             texts = [decoder(*h)[0].text for h in posteriors]

@@ -2,7 +2,7 @@
 
     python -m recipes.wake_words.heard     # after every change of the packaged acoustic model; takes two minutes
 
-Of every 40 ms the likeliest phonemes and ln of their probabilities, an eighth of a nat a unit.
+Of every encoder frame the likeliest phonemes and ln of their probabilities, an eighth of a nat a unit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     model = asr.load().model
-    encoder = StreamingEncoder(model, Latency.of(LATENCY_MS))
+    encoder = StreamingEncoder(model, Latency.of(LATENCY_MS, model.options))
     clips = [c.samples for split in ("train", "held-out") for c in negatives.read(split) if c.text]
     symbols, values, lengths = [], [], []
     for samples in clips:
@@ -35,7 +35,7 @@ def main() -> None:
         lengths.append(len(best))
     units = np.clip(np.round(-np.concatenate(values) / UNIT), 0, 255).astype(np.uint8)
     np.savez_compressed(HEARD, symbols=np.concatenate(symbols), units=units, lengths=np.array(lengths))
-    print(f"{HEARD}: {sum(lengths) / 25 / 60:.0f} min, {HEARD.stat().st_size / 1e6:.2f} MB")
+    print(f"{HEARD}: {sum(lengths) * model.options.frame_seconds / 60:.0f} min, {HEARD.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

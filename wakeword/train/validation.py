@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.training.augment import loudness
+from wakeword.evaluate.conditions import telephone
 from wakeword.phonemes import FRAMES_PER_SECOND, Fusion
 from wakeword.scoring import LEAST_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
 from wakeword.train import TriggerModel, TriggerOptions
@@ -19,7 +20,7 @@ from wakeword.train.examples import Mixer, MixOptions, Sounds
 
 EARLY, LATE = 0.25, 0.75  # s before and after a word's end in which a step that is a hit begins; it ends 0.1 s later
 MIN_EVENT_GAP_S = 1.5  # s; higher scores that are closer belong to one event
-QUIET, FAR = "in quiet", "from afar"
+QUIET, FAR, TELEPHONE = "in quiet", "from afar", "by telephone"
 ALONE: dict[str, Any] = {"talker": 0.0, "babble": 0.0}
 NEAR: dict[str, Any] = ALONE | {"room": 0.0, "telephone": 0.0, "level": (-40.0, -6.0), "clip": 0.0}
 CONDITIONS: dict[str, dict[str, Any]] = {  # each of the mixes with the phrase is in one of them
@@ -28,6 +29,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {  # each of the mixes with the phrase i
     "in noise at 0 dB": NEAR | {"noise": 1.0, "snr": (0.0, 0.0)},
     FAR: ALONE | {"room": 1.0, "direct": (-8.0, 0.0), "noise": 0.0},
     "beside a talker at 5 dB": NEAR | {"noise": 0.0, "talker": 1.0, "talker_snr": (5.0, 5.0)},
+    TELEPHONE: NEAR | {"noise": 0.0},
 }
 PASSES, ENOUGH = 2, 3600 * SAMPLE_RATE  # over the speech without the phrase; samples of which one pass is enough
 STRANGERS = 3.0  # times as many false alarms of the RNN alone are reckoned with in speech of other corpora
@@ -49,7 +51,11 @@ class ValidationSet:
     @property
     def conditions(self) -> list[str]:
         """Of each of the mixes with the phrase."""
-        return [list(CONDITIONS)[i % len(CONDITIONS)] for i in range(len(self.ends))]
+        return _conditions(len(self.ends))
+
+
+def _conditions(count: int) -> list[str]:
+    return [list(CONDITIONS)[i % len(CONDITIONS)] for i in range(count)]
 
 
 def hold_out(
@@ -61,9 +67,11 @@ def hold_out(
     under it. ``learnt`` is what the RNN learns from: its speech is heard once, in noise.
     """
     frontend, spoken = LogMel(model.frontend), MixOptions(seconds=5, positive=0.4, near_miss=0, pause=0.8)
-    mixers = [Mixer(sounds, replace(spoken, **changes)) for changes in CONDITIONS.values()]
-    mixes = [mixers[i % len(mixers)].example(np.random.default_rng([seed, i])) for i in range(count)]
-    frames = np.stack([frontend.warped(m.samples, 1.0) for m in mixes])
+    mixers = {c: Mixer(sounds, replace(spoken, **changes)) for c, changes in CONDITIONS.items()}
+    conditions = _conditions(count)
+    mixes = [mixers[c].example(np.random.default_rng([seed, i])) for i, c in enumerate(conditions)]
+    heard_as = [telephone(m.samples) if c == TELEPHONE else m.samples for m, c in zip(mixes, conditions)]
+    frames = np.stack([frontend.warped(samples, 1.0) for samples in heard_as])
     passes = 1 if sum(map(len, sounds.speech)) > ENOUGH else PASSES
     heard = [(sounds, i > 0) for i in range(passes)] + ([(learnt, True)] if learnt else [])
     talk = [_talk(of, frontend, noisy, np.random.default_rng([seed + 1, i])) for i, (of, noisy) in enumerate(heard)]

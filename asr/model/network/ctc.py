@@ -33,7 +33,7 @@ PhonemeLoss = Callable[[Tensor, Tensor, list[list[int]]], Tensor]  # called as c
 
 
 class CTCModel(nn.Module):
-    """Log-mel frames -> log-probabilities of letters and blank for every 40 ms."""
+    """Log-mel frames -> log-probabilities of letters and blank for every encoder frame."""
 
     mean: Tensor  # (n_mels,), as the deviation, over the training data
     deviation: Tensor
@@ -46,7 +46,7 @@ class CTCModel(nn.Module):
         n_mels = options.frontend.n_mels
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("deviation", torch.ones(n_mels))
-        self.encoder = Encoder(n_mels, options.channels, options.hidden, options.layers, options.kind, options.dropout)
+        self.encoder = Encoder(options)
         self.head = nn.Linear(self.encoder.size, len(self.alphabet))
         if options.phonemes:
             self.phoneme_head = nn.Linear(len(self.options.read[1]) * self.encoder.size, len(options.phonemes) + 1)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from asr.model.interface import RECEPTIVE_FIELD, STRIDE, Latency
+from asr.model.checkpoint import RECEPTIVE_FIELD, ModelOptions
+from asr.model.interface import Latency
 from asr.model.network.recurrent import LatencyControlled, State
 
 SLICE, TOGETHER = 25, 16  # encoder frames that the convolutions see in one piece, and such pieces at a time
@@ -15,21 +16,23 @@ FULL = None  # in place of a Latency: the whole utterance is one window
 
 
 class Subsampling(nn.Module):
-    """Two strided 3x3 convolutions: (B, T, n_mels) -> (B, T', size), four frames into one.
+    """Two strided 3x3 convolutions: (B, T, n_mels) -> (B, T', hidden), `stride` frames into one.
 
-    No padding in time: T' = (T - 3) // 4 when T >= 7. Output t sees the frames 4t .. 4t + 6.
+    No padding in time: T' = (T - 7) // stride + 1 when T >= 7. Output t sees the frames stride t .. stride t + 6.
     """
 
-    def __init__(self, n_mels: int, channels: int, size: int):
+    def __init__(self, options: ModelOptions):
         super().__init__()
-        self.first = nn.Conv2d(1, channels, 3, stride=2)
-        self.second = nn.Conv2d(channels, channels, 3, stride=2)
-        bands = ((n_mels - 1) // 2 - 1) // 2
-        self.project = nn.Linear(channels * bands, size)
+        (first, second), dilation = options.subsampling
+        self.first = nn.Conv2d(1, options.channels, 3, stride=(first, 2))
+        self.second = nn.Conv2d(options.channels, options.channels, 3, stride=(second, 2), dilation=(dilation, 1))
+        bands = ((options.frontend.n_mels - 1) // 2 - 1) // 2
+        self.project = nn.Linear(options.channels * bands, options.hidden)
+        self.stride = options.stride
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, n_mels), T at least FIELD -> (B, T', size)."""
-        frames = (x.shape[1] - RECEPTIVE_FIELD) // STRIDE + 1
+        frames = (x.shape[1] - RECEPTIVE_FIELD) // self.stride + 1
         if torch.is_grad_enabled() or frames <= SLICE:
             return self._at_once(x)
         return self._in_slices(x, frames)
@@ -43,9 +46,9 @@ class Subsampling(nn.Module):
         """The same by slices of one length. oneDNN keeps a program for every shape it has seen: over hours of
         audio the memory of these, between freed buffers, leaves holes that fit nothing any more."""
         count = -(-frames // SLICE)
-        size = STRIDE * (SLICE - 1) + RECEPTIVE_FIELD
-        x = nn.functional.pad(x, (0, 0, 0, STRIDE * SLICE * (count - 1) + size - x.shape[1]))
-        slices = x.unfold(1, size, STRIDE * SLICE).transpose(2, 3).flatten(0, 1)  # (B count, size, n_mels)
+        size, step = self.stride * (SLICE - 1) + RECEPTIVE_FIELD, self.stride * SLICE
+        x = nn.functional.pad(x, (0, 0, 0, step * (count - 1) + size - x.shape[1]))
+        slices = x.unfold(1, size, step).transpose(2, 3).flatten(0, 1)  # (B count, size, n_mels)
         y = torch.cat([self._at_once(some) for some in slices.split(TOGETHER)])
         return y.unflatten(0, (len(x), count)).flatten(1, 2)[:, :frames]
 
@@ -53,20 +56,20 @@ class Subsampling(nn.Module):
 class Encoder(nn.Module):
     """Log-mel frames -> hidden frames, for whole files or chunk by chunk with the same result."""
 
-    def __init__(self, n_mels: int, channels: int, hidden: int, layers: int, kind: str, dropout: float):
+    def __init__(self, options: ModelOptions):
         super().__init__()
-        self.subsampling = Subsampling(n_mels, channels, hidden)
-        sizes = [hidden] + [2 * hidden] * (layers - 1)
-        self.layers = nn.ModuleList(LatencyControlled(kind, size, hidden) for size in sizes)
-        self.norms = nn.ModuleList(nn.LayerNorm(2 * hidden) for _ in sizes)
-        self.dropout = nn.Dropout(dropout)
-        self.size = 2 * hidden
+        self.subsampling, self.size = Subsampling(options), 2 * options.hidden
+        sizes = [options.hidden] + [self.size] * (options.layers - 1)
+        self.layers = nn.ModuleList(LatencyControlled(options.kind, size, options.hidden) for size in sizes)
+        self.norms = nn.ModuleList(nn.LayerNorm(self.size) for _ in sizes)
+        self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, frames: Tensor, lengths: Tensor, latency: Latency | None = FULL) -> tuple[list[Tensor], Tensor]:
         """frames (B, T, n_mels), lengths (B,) -> the output of every layer (B, T', 2H), and T' of each."""
         if frames.shape[1] == 0:
             return [frames.new_zeros(len(frames), 0, self.size)] * len(self.layers), lengths
-        frames, out_lengths = _complete(frames), -(-lengths // STRIDE)
+        stride = self.subsampling.stride
+        frames, out_lengths = _complete(frames, stride), -(-lengths // stride)
         x = self.subsampling(frames)
         latency = latency or Latency(max(1, x.shape[1]), 0)
         windows, valid = _windows(x, out_lengths, latency)
@@ -91,10 +94,10 @@ class Encoder(nn.Module):
         return outputs, new_states
 
 
-def _complete(frames: Tensor) -> Tensor:
-    """Zeros (the mean frame) after the end, so that T frames give ceil(T / STRIDE)."""
+def _complete(frames: Tensor, stride: int) -> Tensor:
+    """Zeros (the mean frame) after the end, so that T frames give ceil(T / stride)."""
     t = frames.shape[1]
-    wanted = STRIDE * (-(-t // STRIDE) - 1) + RECEPTIVE_FIELD
+    wanted = stride * (-(-t // stride) - 1) + RECEPTIVE_FIELD
     return nn.functional.pad(frames, (0, 0, 0, wanted - t))
 
 

@@ -21,7 +21,7 @@ State: TypeAlias = Tensor | tuple[Tensor, Tensor]
 class GRU(nn.GRU):
     """One layer, batch first: x (B, T, D), state (1, B, H) or None -> y (B, T, H), state.
 
-    A training pass in bf16 is our own: same weights and results. PyTorch's CPU kernel builds a graph of fifteen small
+    A pass in bf16 is our own: same weights and results. PyTorch's CPU kernel builds a graph of fifteen small
     operations for every step; here one node holds the whole sequence. Only one product stands in the way of the next
     step, and the gradients of the weights are one product at the end. Gates and states stay in fp32. On a processor
     with matrix tiles (AMX) the steps run compiled, in a fifth of the time (asr/native/gru.h).
@@ -36,8 +36,8 @@ class GRU(nn.GRU):
         """x (B, T, D), state (1, B, H), zero where there is none -> y (B, T, H) and the state after it."""
         if state is None:
             state = x.new_zeros(1, x.shape[0], self.hidden_size)
-        training = torch.is_grad_enabled() and torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
-        if not training or x.shape[1] == 0:
+        ours = torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
+        if not ours or x.shape[1] == 0:
             return super().forward(x, state)
         dtype = torch.get_autocast_dtype("cpu")
         compiled = native and native.HAS_TILES and dtype == torch.bfloat16 and self.hidden_size % 32 == 0
