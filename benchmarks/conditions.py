@@ -18,11 +18,11 @@ import numpy as np
 import asr
 from asr import audio
 from asr.recognizer import RecognizerOptions
-from asr.training.augment import loudness
+from asr.training.augment import loudness, telephone
 from asr.training.config import read_noises
 from benchmarks import measure
 from benchmarks.clips import count, summary
-from wakeword.evaluate.conditions import across_a_room, in_16_bits, quiet, telephone
+from wakeword.evaluate.conditions import across_a_room, in_16_bits, quiet
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # samples (n,) -> (n,)
 

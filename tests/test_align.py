@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import audio
-from asr.align.words import AFTER, AlignError, Sound, align, loudness
+from asr.align.words import AlignError, Sound, align, loudness
 from asr.recognizer import load
 from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet, collapse
@@ -33,8 +33,10 @@ def test_words_stand_where_their_letters_are():
     log_probs = spoken(40, {10: "n", 12: "o", 15: " ", 18: "w", 19: "a", 22: "y"})
     no, way = align(log_probs, "no way", ALPHABET)
     assert (no.word, way.word) == ("no", "way")
-    assert (no.start_frame, no.end_frame) == (10, 13 + AFTER)
-    assert (way.start_frame, way.end_frame) == (18, 23 + AFTER)
+    assert (no.start_frame, no.end_frame) == (10, 13 + 2)  # 80 ms
+    assert (way.start_frame, way.end_frame) == (18, 23 + 2)
+    at_20_ms = align(log_probs, "no way", ALPHABET, Sound(stride=2))
+    assert [(w.start_frame, w.end_frame) for w in at_20_ms] == [(10, 13 + 4), (18, 23 + 4)]
     assert no.confidence == pytest.approx(0.9, abs=1e-3)
 
 
@@ -49,7 +51,7 @@ def test_close_words_touch_and_edges_stay_inside():
 def test_doubled_letters_and_long_letters():
     log_probs = spoken(12, {1: "s", 2: "e", 3: "e", 5: "e", 6: "e"})
     (word,) = align(log_probs, "see", ALPHABET)
-    assert (word.start_frame, word.end_frame) == (1, 7 + AFTER)
+    assert (word.start_frame, word.end_frame) == (1, 7 + 2)
 
 
 def test_a_word_never_said_has_a_low_confidence():
@@ -111,7 +113,7 @@ def test_phonemes_give_the_times_and_letters_the_confidence():
     phonemes = spoken(40, {10: "c", 13: "d", 18: "e", 22: "f"})
     words = [[ALPHABET.index(x) for x in word] for word in ("cd", "ef")]
     no, way = align(letters, "no way", ALPHABET, Sound(phonemes, words))
-    assert (no.start_frame, no.end_frame, way.start_frame) == (10, 14 + AFTER, 18)
+    assert (no.start_frame, no.end_frame, way.start_frame) == (10, 14 + 2, 18)
     assert no.confidence == pytest.approx(0.8, abs=1e-3)
 
 

@@ -15,9 +15,10 @@ from asr.search.ctc_paths import viterbi
 from asr.text import BLANK, Alphabet
 
 WIDTH = 1000.0  # ln; see viterbi. A wrong letter costs about 5, and a passage that the text lacks some hundred
-AFTER = 2  # frames a word goes on after that of its last symbol, if the next one leaves it room. Measured on flite's
-# voices (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
-PAUSE_FRAMES = 4  # frames without a symbol may hold a pause; fewer lie within running speech
+# Frames of 10 ms that a word goes on after its last symbol, if the next one leaves it room. Measured on flite's voices
+# (and clips) of the training data: words end 68 ms (100) after it, and start with their first, 3 ms before it
+AFTER = 7
+PAUSE_FRAMES = 16  # frames of 10 ms without a symbol may hold a pause; fewer lie within running speech
 QUIET_FRAMES = 8  # frames of loudness, at least, that a pause is quiet: a stop's closure is shorter
 DEPTH = 15.0, 50.0  # dB between a pause and the words around it: less is noise, more (digital silence) counts as 50
 AROUND = 3  # words to either side whose fit speaks for a word, too
@@ -157,7 +158,7 @@ def align(
         with suppress(AlignError):  # said too fast for its phonemes: the letters must do
             by_phonemes = align_symbols(sound.phonemes, sound.words, elsewhere=elsewhere)
     extents = (by_phonemes or by_letters).extents
-    edges = _edges(extents, len(log_probs))
+    edges = _edges(extents, len(log_probs), round(AFTER / sound.stride))
     if sound.loudness is not None and len(sound.loudness):
         edges = _moved_to_pauses(edges, extents, sound.loudness, sound.stride)
     evidence = _evidence(words, by_letters, by_phonemes)
@@ -195,10 +196,10 @@ def loudness(frames: np.ndarray) -> np.ndarray:
     return 10 / np.log(10) * np.log(np.exp(frames).sum(1))
 
 
-def _edges(extents: np.ndarray, frames: int) -> np.ndarray:
-    """Where each word starts and ends (W, 2): with its first symbol, and AFTER its last one or with the next word."""
+def _edges(extents: np.ndarray, frames: int, after: int) -> np.ndarray:
+    """Where each word starts and ends (W, 2): with its first symbol, and soon after its last or with the next word."""
     starts = extents[:, 0]
-    ends = np.minimum(extents[:, 1] + AFTER, [*starts[1:], frames])
+    ends = np.minimum(extents[:, 1] + after, [*starts[1:], frames])
     return np.stack([starts, ends], 1).astype(float)
 
 
@@ -208,7 +209,7 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
     loudness = np.convolve(np.pad(loudness, 1, "edge"), np.full(3, 1 / 3), "valid")  # no holes of a frame or two
     for k in range(len(edges) + 1):  # before word k
         first, last = k == 0, k == len(edges)
-        if not (first or last) and extents[k, 0] - extents[k - 1, 1] < PAUSE_FRAMES:
+        if not (first or last) and stride * (extents[k, 0] - extents[k - 1, 1]) < PAUSE_FRAMES:
             continue
         around = symbols[max(0, k - 1) : k + 1]
         level = min(loudness[a:b].max(initial=-np.inf) for a, b in words[max(0, k - 1) : k + 1])

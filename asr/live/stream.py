@@ -153,7 +153,8 @@ class Stream:
             current = None
         if self._endpointer.speaking and not current:
             start_frame = self._endpointer.keep_from
-            lead_frames = min(CONTEXT, start_frame) if self._endpointer.cut_left else 0
+            stride = self._recognizer.model.options.stride
+            lead_frames = min(CONTEXT, start_frame) // stride * stride if self._endpointer.cut_left else 0
             aligner = self._recognizer.aligner
             self._open.append(Utterance(self._number, start_frame, lead_frames, self._encoder, aligner))
             self._number += 1

@@ -20,8 +20,8 @@ from asr.search.decoder import State
 from asr.transcript import Segment, Word
 
 NO_PARTIAL = Partial((), 0)
-MIN_RIGHT_CONTEXT_FRAMES = 2  # of the encoder: fewer after a frame of the look-ahead, and it is not shown
-MAX_UNSTABLE_STEPS = 250  # steps without stable words over which the letters are asked at every step: 10 s
+MIN_RIGHT_CONTEXT_S = 0.08  # less after an encoder frame of the look-ahead, and it is not shown
+MAX_UNSTABLE_S = 10.0  # without stable words, over which the letters are asked at every step
 
 
 @dataclass(frozen=True)
@@ -171,19 +171,22 @@ class Utterance:
 
         The search goes on from there for the sake of what is shown, and forgets it.
         """
-        ahead = self.encoder_state.ahead
-        if self.end_frame is not None or ahead is None or len(ahead.letters) <= MIN_RIGHT_CONTEXT_FRAMES:
+        ahead, unsure = self.encoder_state.ahead, self._steps(MIN_RIGHT_CONTEXT_S)
+        if self.end_frame is not None or ahead is None or len(ahead.letters) <= unsure:
             return None
-        return ahead.map(lambda head: head[:-MIN_RIGHT_CONTEXT_FRAMES])
+        return ahead.map(lambda head: head[:-unsure])
 
     def _preferred(self, partial: Partial, search: State) -> Partial:
         """What the letters like best, which are asked from where the stable words end: sooner right than the search."""
         kept = self._kept(partial.words[: partial.stable])
         first = self._step_at(kept[-1].end) if kept else 0
-        if not partial.words or len(search.letters) - first > MAX_UNSTABLE_STEPS:
+        if not partial.words or len(search.letters) - first > self._steps(MAX_UNSTABLE_S):
             return partial
         words = self._decoder.likeliest(search, first, len(kept))
         return Partial(words or partial.words, partial.stable)
+
+    def _steps(self, seconds: float) -> int:
+        return math.ceil(seconds * FRAMES_PER_SECOND / self._stride)
 
     def _step_at(self, time: float) -> int:
         return round((time * FRAMES_PER_SECOND - self.start_frame) / self._stride)

@@ -189,6 +189,16 @@ def colour(x: np.ndarray, rng: np.random.Generator, telephone: float = SoundOpti
     return np.fft.irfft(np.fft.rfft(x, size) * gain.astype(np.float32), size)[: len(x)].astype(np.float32)
 
 
+def telephone(x: np.ndarray) -> np.ndarray:
+    """Samples (n,) -> (n,) by G.711: a telephone's band, 8,000 samples a second of 8 bits."""
+    spectrum, hz = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE)
+    narrow = soxr.resample(np.fft.irfft(spectrum * ((hz > 300) & (hz < 3_400)), len(x)), SAMPLE_RATE, 8_000)
+    companded = np.sign(narrow) * np.log1p(255 * np.minimum(np.abs(narrow), 1)) / np.log(256)
+    companded = np.round(companded * 127) / 127
+    heard = np.sign(companded) * np.expm1(np.abs(companded) * np.log(256)) / 255
+    return np.resize(soxr.resample(heard, 8_000, SAMPLE_RATE), len(x))
+
+
 def response(hz: np.ndarray, rng: np.random.Generator, telephone: float = SoundOptions.telephone) -> np.ndarray:
     """How loud a microphone or line makes each of the frequencies (n,), in dB: smooth and random."""
     gain = np.interp(hz, np.linspace(0, SAMPLE_RATE / 2, 9), rng.normal(0, 4, 9))

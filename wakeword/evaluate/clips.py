@@ -13,8 +13,9 @@ import numpy as np
 from asr import audio
 from asr.audio.features import SAMPLE_RATE
 from asr.errors import Error
+from asr.training.augment import telephone
 from asr.training.data import ManifestError, read_manifest
-from wakeword.evaluate.conditions import TALKER, across_a_room, quiet, telephone
+from wakeword.evaluate.conditions import TALKER, across_a_room, quiet
 from wakeword.phrase import says
 from wakeword.scoring import Scorer, detections, first_hits, trace
 

@@ -7,7 +7,6 @@ every engine hears the same samples.
 from __future__ import annotations
 
 import numpy as np
-import soxr
 
 from asr.audio.features import SAMPLE_RATE
 from asr.training.augment import loudness
@@ -17,16 +16,6 @@ FIRST_REFLECTION = 0.005  # s after the sound itself
 REVERBERATION = 5.0  # dB over the direct sound: some 3 m from the microphone
 QUIET = -60.0  # dBFS
 TALKER = 5.0  # dB of the phrase over a talker, loudest frame against loudest frame
-
-
-def telephone(x: np.ndarray) -> np.ndarray:
-    """Samples (n,) -> (n,) by G.711: a telephone's band, 8,000 samples a second of 8 bits."""
-    spectrum, hz = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE)
-    narrow = soxr.resample(np.fft.irfft(spectrum * ((hz > 300) & (hz < 3_400)), len(x)), SAMPLE_RATE, 8_000)
-    companded = np.sign(narrow) * np.log1p(255 * np.minimum(np.abs(narrow), 1)) / np.log(256)
-    companded = np.round(companded * 127) / 127
-    heard = np.sign(companded) * np.expm1(np.abs(companded) * np.log(256)) / 255
-    return np.resize(soxr.resample(heard, 8_000, SAMPLE_RATE), len(x))
 
 
 def across_a_room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.audio.features import SAMPLE_RATE, LogMel
-from asr.training.augment import loudness
-from wakeword.evaluate.conditions import telephone
+from asr.training.augment import loudness, telephone
 from wakeword.phonemes import FRAMES_PER_SECOND, Fusion
 from wakeword.scoring import LEAST_TAIL, RATES, TAIL, TAIL_RATE, logit, peaks, thresholds, wilson
 from wakeword.train import TriggerModel, TriggerOptions
