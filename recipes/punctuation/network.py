@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from asr.model.network.recurrent import GRU
 from asr.written.tagger import AHEAD, CASES, CHUNK, LOWER, MARKS, PAUSES
 from recipes.punctuation.text import UNKNOWN
 
@@ -19,10 +20,10 @@ class TaggerOptions:
 
     size: int = 96  # of a word's vector
     rows: int = 16_384  # vectors of pieces of words
-    hidden: int = 256  # of the forward layer
-    ahead: int = 192  # of the layer that looks ahead
-    above: int = 256  # of the forward layer on both
-    dropout: float = 0.1  # in training
+    hidden: int = 384  # of the forward layer
+    ahead: int = 288  # of the layer that looks ahead
+    above: int = 352  # of the forward layer on both
+    dropout: float = 0.0  # in training, which reads hardly a text twice
 
 
 class TaggerNetwork(nn.Module):
@@ -40,9 +41,9 @@ class TaggerNetwork(nn.Module):
         for table in (self.words, self.pieces, self.pauses):
             nn.init.normal_(table.weight, std=0.3)
         self.dropout = nn.Dropout(options.dropout)
-        self.forwards = nn.GRU(size, hidden)
-        self.backwards = nn.GRU(size, ahead)
-        self.above = nn.GRU(hidden + ahead, above)
+        self.forwards = GRU(size, hidden)
+        self.backwards = GRU(size, ahead)
+        self.above = GRU(hidden + ahead, above)
         self.out = nn.Linear(hidden + ahead + above, len(MARKS) + CASES)
 
     def forward(self, known: Tensor, pieces: Tensor, offsets: Tensor, word: Tensor, pause: Tensor) -> Tensor:
@@ -57,11 +58,16 @@ class TaggerNetwork(nn.Module):
         padded = torch.cat([x, self.end.expand(AHEAD, texts, -1)])
         chunks = torch.arange(0, steps, CHUNK)[None] + torch.arange(CHUNK + AHEAD - 1, -1, -1)[:, None]
         seen = padded[chunks]  # (CHUNK + AHEAD, chunks, B, size), the last word first
-        before = self.forwards(x)[0]
-        after = self.backwards(seen.flatten(1, 2))[0][AHEAD:].flip(0)  # (CHUNK, chunks * B, ahead)
+        before = _over(self.forwards, x)
+        after = _over(self.backwards, seen.flatten(1, 2))[AHEAD:].flip(0)  # (CHUNK, chunks * B, ahead)
         after = after.view(CHUNK, -1, texts, after.shape[-1]).transpose(0, 1).flatten(0, 1)
         both = self.dropout(torch.cat([before, after], -1))
-        return self.out(self.dropout(torch.cat([both, self.above(both)[0]], -1)))
+        return self.out(self.dropout(torch.cat([both, _over(self.above, both)], -1)))
+
+
+def _over(layer: GRU, x: Tensor) -> Tensor:
+    """x (T, B, D) -> (T, B, H)"""
+    return layer(x.transpose(0, 1))[0].transpose(0, 1)
 
 
 def loss_of(logits: Tensor, mark: Tensor, case: Tensor, opens: Tensor) -> tuple[Tensor, dict[str, float]]:

@@ -2,8 +2,9 @@
 
     python -m recipes.punctuation.prepare TEXTS OLDER --counts counts.tsv --without dev.jsonl --work WORK
 
-TEXTS holds changelog.txt and simple-wikipedia.txt, a sentence a line; counts.tsv says where episodes begin in the
-first: set, repository, id, lines, words. OLDER is the older text with its SOURCES.md.
+TEXTS holds changelog.txt, simple-wikipedia.txt and, if wanted, white-house.txt and gutenberg.txt, a sentence a line;
+counts.tsv says where episodes, speeches and books begin: set, repository, id, lines, words. Books of an author who is
+held out must not be among them. OLDER is the older text with its SOURCES.md.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ from recipes.language_model.older_text import manifest_texts, source_lines, sour
 from recipes.punctuation.text import case_of, documents
 
 SOURCES = ("talk", "books", "dialogue", "everyday", "sentences", "reference")
-EPISODES, TAKEN = 5, 2  # of so many episodes so many are trained on
 BLOCK = 2000  # lines that are held out together, where documents cannot be told apart
-REFERENCE = 300_000  # lines of the encyclopaedia
+REFERENCE = 600_000  # lines of the encyclopaedia
 TOGETHER = 3  # sentences of no document that are put behind each other, at most
 COLUMNS = {"word": "i", "mark": "b", "case": "b", "opens": "b", "begins": "q"}  # and their types
 Group = tuple[str, Iterable[str]]  # train, dev or test, and the lines of a document
@@ -61,17 +61,17 @@ def main() -> None:
 
 def groups(name: str, texts: Path, older: Path, counts: Path, unseen: set[str]) -> Iterator[Group]:
     if name == "talk":
-        with (texts / "changelog.txt").open(encoding="utf-8", newline="\n") as lines:
-            for row in each_line(str(counts)):
-                number, count = row.split("\t")[2:4]
-                part, episode = split(int(number[:6], 16), 40), list(islice(lines, int(count)))
-                if part != "train" or int(number[6:12], 16) % EPISODES < TAKEN:
-                    yield part, episode
+        for number, episode in parts(texts, "changelog", counts):
+            yield split(int(number[:6], 16), 40), episode
+        for _, speech in parts(texts, "white-house", counts):
+            yield "train", speech
     elif name == "books":
         text = source_lines(older, "books.txt")
         for book in sources(older)["books.txt"]:
             author = book.name.split("/")[1].split("_")[0]
             yield split(zlib.crc32(author.encode()), 10), islice(text, book.lines)
+        for _, more in parts(texts, "gutenberg", counts):
+            yield "train", more
     elif name == "dialogue":  # the other sources' commas are erratic, or there are none
         sgd = sources(older)["dialogue.txt"][0]
         yield from blocks(islice(source_lines(older, "dialogue.txt", share_alike=True), sgd.lines), 20)
@@ -80,6 +80,17 @@ def groups(name: str, texts: Path, older: Path, counts: Path, unseen: set[str]) 
             yield from blocks(islice(lines, REFERENCE), 50)
     else:
         yield from loose(name, older, unseen)
+
+
+def parts(texts: Path, name: str, counts: Path) -> Iterator[tuple[str, list[str]]]:
+    """Number and lines of each file that a set was made of; none where the set is not there."""
+    if not (texts / f"{name}.txt").is_file():
+        return
+    with (texts / f"{name}.txt").open(encoding="utf-8", newline="\n") as lines:
+        for row in each_line(str(counts)):
+            of, _, number, count = row.split("\t")[:4]
+            if of == name:
+                yield number, list(islice(lines, int(count)))
 
 
 def split(number: int, one_of: int) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.commands.terminal import say
-from asr.model.checkpoint import read_weights, write_weights
+from asr.model.checkpoint import read_weights, store_int8, write_weights
 from asr.training.fit import Muon, Plan, Progress, Schedule, fit, load_weights, resume, save_state
 from asr.training.language_model import write_log
 from asr.written.tagger import FORMAT, MARKS, NONE, Vocabulary
@@ -157,7 +157,7 @@ def forms(mixed: dict[str, dict[str, int]]) -> dict[str, str]:
 
 
 def package(model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str], card: dict, path: Path) -> None:
-    """fp16; the tables of vectors int8, with a scale for each row."""
+    """fp16; the tables of vectors and large matrices int8, with a scale for each row."""
     arrays = {name: weight.detach().numpy() for name, weight in model.state_dict().items()}
     stored = {name: array.astype(np.float16) for name, array in arrays.items()}
     for table in TABLES:
@@ -168,6 +168,7 @@ def package(model: TaggerNetwork, vocabulary: Vocabulary, mixed: dict[str, str],
     stored["list"] = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
     head = {"format": FORMAT, "options": asdict(model.options), "mixed": mixed, "card": card}
     write_weights(stored, path, False, head)
+    store_int8(path)
 
 
 def unpacked(path: Path) -> tuple[TaggerNetwork, Vocabulary, dict[str, str], dict]:
