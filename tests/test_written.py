@@ -149,6 +149,22 @@ def test_the_network_that_is_trained_is_the_tagger(tmp_path):
     assert words.words == vocabulary.words and mixed == tagger.mixed and card == {"updates": 3}
 
 
+def test_large_layers_are_packaged_as_int8(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors import safe_open
+
+    from recipes.punctuation.network import TaggerNetwork, TaggerOptions
+    from recipes.punctuation.train import package, unpacked
+
+    network, name = TaggerNetwork(TaggerOptions(8, 50, 160, 6, 10), 2), "forwards.weight_hh_l0"
+    package(network, Vocabulary(["well", "we"], 50), {}, {}, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", "np") as file:
+        assert file.get_tensor(name).dtype == np.int8 and file.get_tensor("above.weight_hh_l0").dtype == np.float16
+    found, wanted = (n.state_dict()[name] for n in (unpacked(tmp_path / "model.safetensors")[0], network))
+    assert ((found - wanted).abs() <= wanted.abs().amax(1, keepdim=True) / 127 * 0.51).all()
+    assert not torch.equal(found, wanted)
+
+
 def test_pauses_have_classes():
     assert list(map(pause_class, (None, 0.0, 0.1, 0.5, 100.0))) == [0, 1, 2, 3, PAUSES - 1]
 
