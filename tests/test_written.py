@@ -161,7 +161,8 @@ def test_large_layers_are_packaged_as_int8(tmp_path):
     with safe_open(tmp_path / "model.safetensors", "np") as file:
         assert file.get_tensor(name).dtype == np.int8 and file.get_tensor("above.weight_hh_l0").dtype == np.float16
     found, wanted = (n.state_dict()[name] for n in (unpacked(tmp_path / "model.safetensors")[0], network))
-    assert ((found - wanted).abs() <= wanted.abs().amax(1, keepdim=True) / 127 * 0.51).all()
+    step = wanted.abs().amax(1, keepdim=True) / 127
+    assert ((found - wanted).abs() <= 0.6 * step).all()  # half a step, and fp16 before it
     assert not torch.equal(found, wanted)
 
 
