@@ -38,7 +38,12 @@ torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english
     --start-from "$work/begin.safetensors" --out "$work/grown" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
-python -m recipes.english.package "$(ls "$work"/grown/update-*.safetensors | tail -n 1)" \
+# and on with an answer every 30 ms instead of every 40
+torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/thirty.toml \
+    --start-from "$(ls "$work"/grown/update-*.safetensors | tail -n 1)" --out "$work/thirty" \
+    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
+    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
+python -m recipes.english.package "$(ls "$work"/thirty/update-*.safetensors | tail -n 1)" \
     "$data/speech/train.jsonl" asr/models/english.safetensors --int8
 python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"

@@ -20,9 +20,9 @@ class TaggerOptions:
 
     size: int = 96  # of a word's vector
     rows: int = 16_384  # vectors of pieces of words
-    hidden: int = 384  # of the forward layer
-    ahead: int = 288  # of the layer that looks ahead
-    above: int = 352  # of the forward layer on both
+    hidden: int = 256  # of the forward layer
+    ahead: int = 192  # of the layer that looks ahead
+    above: int = 256  # of the forward layer on both
     dropout: float = 0.0  # in training, which reads hardly a text twice
 
 

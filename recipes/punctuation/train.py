@@ -58,7 +58,7 @@ def main() -> None:
     card: dict = {"licence": LICENCE}
     if args.start_from:
         model, vocabulary, older, before = unpacked(args.start_from)
-        mixed, card = older | mixed, card | {"start": before}
+        mixed, card, model.dropout.p = older | mixed, card | {"start": before}, TaggerOptions().dropout
     else:
         vocabulary = Vocabulary([words[i] for i in common[:LISTED]], TaggerOptions().rows)
         model = TaggerNetwork(TaggerOptions(), LISTED)
