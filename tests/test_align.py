@@ -171,10 +171,12 @@ def test_the_packaged_model_finds_words_whose_times_are_known():
     frames = recognizer.model.frontend(audio.load(str(folder / "timed.opus")))
     ((letters, phonemes),) = recognizer.log_probs([frames])
     text = " ".join(word for word, _, _ in row["words"])
-    sound = Sound(phonemes, recognizer.decoder.pronounced(text), loudness(frames))
+    options = recognizer.model.options
+    sound = Sound(phonemes, recognizer.decoder.pronounced(text), loudness(frames), options.stride)
     assert len(sound.words) == len(row["words"])
     found = align(letters, text, recognizer.model.alphabet, sound)
-    wrong = [(a.start_frame * 0.04 - s, a.end_frame * 0.04 - e) for a, (_, s, e) in zip(found, row["words"])]
+    frame = options.frame_seconds
+    wrong = [(a.start_frame * frame - s, a.end_frame * frame - e) for a, (_, s, e) in zip(found, row["words"])]
     assert np.abs(np.median(wrong, axis=0)).max() < 0.03  # no bias
     assert np.median(np.abs(wrong)) < 0.04 and np.percentile(np.abs(wrong), 90) < 0.1
 

@@ -36,7 +36,8 @@ def begins() -> np.ndarray:
 def test_every_word_is_in_its_clip(recognizer, stretches):
     words = [w for c in CLIPS for w in c["text"].split()]
     found = align_speech(stretches, words, recognizer.aligner)
-    placed = [(s.start + 0.04 * a.start_frame, s.start + 0.04 * a.end_frame, a) for s in found for a in s.words]
+    frame = recognizer.aligner.frame_seconds
+    placed = [(s.start + frame * a.start_frame, s.start + frame * a.end_frame, a) for s in found for a in s.words]
     assert [a.word for *_, a in placed] == words
     clip = np.searchsorted(begins(), [(start + end) / 2 for start, end, _ in placed], "right") - 1
     assert clip.tolist() == [k for k, c in enumerate(CLIPS) for _ in c["text"].split()]
@@ -46,7 +47,8 @@ def test_every_word_is_in_its_clip(recognizer, stretches):
 def test_speech_that_the_text_lacks_takes_no_words(recognizer, stretches):
     wanted = CLIPS[0]["text"].split() + CLIPS[-1]["text"].split()
     found = align_speech(stretches, wanted, recognizer.aligner)
-    middles = [s.start + 0.02 * (a.start_frame + a.end_frame) for s in found for a in s.words]
+    half = recognizer.aligner.frame_seconds / 2
+    middles = [s.start + half * (a.start_frame + a.end_frame) for s in found for a in s.words]
     clip = np.searchsorted(begins(), middles, "right") - 1
     assert clip.tolist() == [0] * len(CLIPS[0]["text"].split()) + [len(CLIPS) - 1] * len(CLIPS[-1]["text"].split())
 

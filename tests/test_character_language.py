@@ -125,7 +125,7 @@ def test_transcribing_with_characters_of_ones_own(own):
         for options in (dict(language=name, weights=Weights(lm=1.0)), dict(lm=False))
     ]
     assert errors[0] <= errors[1] / 2
-    assert read(language=name, hotwords=(Hotword("zyzzyvia"),)) == read(language=name) != found
+    assert read(language=name, hotwords=(Hotword("zyzzyvia"),)) == read(language=name) != alone
 
 
 def test_words_that_no_lexicon_has_are_pronounced_by_rules(own):

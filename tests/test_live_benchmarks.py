@@ -86,7 +86,7 @@ def test_the_table_of_latencies(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["", str(MANIFEST), "--every", "3", "--latencies", "320", "--out", str(tmp_path)])
     assert streaming.main() == 0
     full, live = csv.DictReader((tmp_path / "streaming.csv").open())
-    assert full["latency"] == "full context" and live["latency"] == "320 ms" and live["look-ahead ms"] == "200"
+    assert full["latency"] == "full context" and live["latency"] == "330 ms" and live["look-ahead ms"] == "210"
     assert 0 <= float(live["final after endpoint 50 % s"]) < 0.6  # a block, and the work
     assert 0.6 < float(live["final after last word 50 % s"]) < 2
     assert float(live["all: shown 50 % s"]) <= float(live["all: settled 50 % s"]) < 1

@@ -25,7 +25,7 @@ def test_times_are_those_of_the_recording(tmp_path):
     assert np.array_equal(samples, audio.load(CLIP)[16_000:40_000])
     recognizer = asr.load()
     heard = picture.hear(recognizer, samples, 1.0, phonemes=True, wake=["computer"])
-    assert heard.symbols[1:] == recognizer.model.options.phonemes and len(heard.probabilities) == 38
+    assert heard.symbols[1:] == recognizer.model.options.phonemes and len(heard.probabilities) == 50
     assert heard.frames.shape == (150, 80) and all(0 <= word.start < word.end <= 1.6 for word in heard.words)
     assert heard.wake[0].times[-1] == pytest.approx(1.4, abs=0.2) and 0 < heard.wake[0].threshold < 1
     picture.draw(heard, tmp_path / "part.png")
