@@ -161,7 +161,7 @@ class Recognizer(Loaded):
 
     def _piece(self, span: Span, frames: SlidingBuffer) -> Piece:
         stride, after = self.model.options.stride, CONTEXT if span.cut_right else 0
-        lead = min(CONTEXT, span.start - frames.start) // stride * stride if span.cut_left else 0
+        lead = lead_frames(span.start - frames.start, stride) if span.cut_left else 0
         return Piece(span, frames.rows(span.start - lead, span.end + after), lead, stride)
 
     def _posteriors(self, pieces: list[Piece]) -> Iterator[tuple[Piece, Posteriors]]:
@@ -186,6 +186,11 @@ def told(recording: audio.Recording, progress: Callable[[float], None] | None) -
         yield block
         if progress:
             progress(recording.seconds)
+
+
+def lead_frames(before: int, stride: int) -> int:
+    """Of the frames before a cut through running speech, those that the encoder hears: whole encoder frames."""
+    return min(CONTEXT, before) // stride * stride
 
 
 def _batches(pieces: list[Piece], most: float) -> Iterator[list[Piece]]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.attention.search import EOS, SearchOptions, Written, search
-from asr.model.checkpoint import AttentionOptions
+from asr.model.checkpoint import AttentionOptions, ModelOptions
 from asr.model.network.recurrent import recurrent
 from asr.search.ctc_paths import viterbi
 from asr.text import Alphabet
@@ -95,7 +95,11 @@ class AttentionDecoder(Decoder):
     """Encoder frames (B, T, size) -> the probability of each next letter, and the frames it rests on."""
 
     def __init__(
-        self, size: int, alphabet: Alphabet, options: AttentionOptions = AttentionOptions(), frame_seconds: float = 0.04
+        self,
+        size: int,
+        alphabet: Alphabet,
+        options: AttentionOptions = AttentionOptions(),
+        frame_seconds: float = ModelOptions().frame_seconds,
     ):
         super().__init__()
         self.alphabet, self.options, self._frame_seconds = alphabet, options, frame_seconds

@@ -19,7 +19,7 @@ from asr.errors import UsageError
 from asr.live.utterance import ListenerOptions, Utterance
 from asr.model.interface import Latency
 from asr.model.streaming import Chunk, EncoderState, Posteriors, StreamingEncoder
-from asr.recognizer import CONTEXT, Recognizer
+from asr.recognizer import CONTEXT, Recognizer, lead_frames
 from asr.transcript import Word, fields
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ class Stream:
         if self._endpointer.speaking and not current:
             start_frame = self._endpointer.keep_from
             stride = self._recognizer.model.options.stride
-            lead_frames = min(CONTEXT, start_frame) // stride * stride if self._endpointer.cut_left else 0
+            lead = lead_frames(start_frame, stride) if self._endpointer.cut_left else 0
             aligner = self._recognizer.aligner
-            self._open.append(Utterance(self._number, start_frame, lead_frames, self._encoder, aligner))
+            self._open.append(Utterance(self._number, start_frame, lead, self._encoder, aligner))
             self._number += 1
 
     def _chunk(self, utterance: Utterance, ended: bool) -> Chunk | None:

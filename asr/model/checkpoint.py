@@ -75,7 +75,8 @@ class ModelOptions:
         if self.kind not in KINDS:
             raise ValueError(f"there is no recurrent layer called {self.kind!r}: choose from {', '.join(KINDS)}")
         if self.stride not in STRIDES:
-            raise ValueError(f"an encoder frame cannot take {self.stride} log-mel frames: choose from 2, 3, 4")
+            known = ", ".join(map(str, STRIDES))
+            raise ValueError(f"an encoder frame cannot take {self.stride} log-mel frames: choose from {known}")
         if self.units not in UNITS:
             raise ValueError(f"there are no units {self.units!r}: choose from {', '.join(UNITS)}")
         if self.deep_phonemes and self.units == "phonemes":

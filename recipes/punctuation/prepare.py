@@ -61,16 +61,16 @@ def main() -> None:
 
 def groups(name: str, texts: Path, older: Path, counts: Path, unseen: set[str]) -> Iterator[Group]:
     if name == "talk":
-        for number, episode in parts(texts, "changelog", counts):
+        for number, episode in files_of(texts, "changelog", counts):
             yield split(int(number[:6], 16), 40), episode
-        for _, speech in parts(texts, "white-house", counts):
+        for _, speech in files_of(texts, "white-house", counts):
             yield "train", speech
     elif name == "books":
         text = source_lines(older, "books.txt")
         for book in sources(older)["books.txt"]:
             author = book.name.split("/")[1].split("_")[0]
             yield split(zlib.crc32(author.encode()), 10), islice(text, book.lines)
-        for _, more in parts(texts, "gutenberg", counts):
+        for _, more in files_of(texts, "gutenberg", counts):
             yield "train", more
     elif name == "dialogue":  # the other sources' commas are erratic, or there are none
         sgd = sources(older)["dialogue.txt"][0]
@@ -82,7 +82,7 @@ def groups(name: str, texts: Path, older: Path, counts: Path, unseen: set[str]) 
         yield from loose(name, older, unseen)
 
 
-def parts(texts: Path, name: str, counts: Path) -> Iterator[tuple[str, list[str]]]:
+def files_of(texts: Path, name: str, counts: Path) -> Iterator[tuple[str, list[str]]]:
     """Number and lines of each file that a set was made of; none where the set is not there."""
     if not (texts / f"{name}.txt").is_file():
         return
