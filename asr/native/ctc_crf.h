@@ -12,7 +12,8 @@ const float TINY = 1e-30f;  // probabilities below this count as this
 const int ROW = 48;  // symbols at most, the blank among them: whole vectors of every width
 
 #if defined(__x86_64__) && defined(__gnu_linux__)
-#define FOR_EVERY_WIDTH __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+// By what a processor can do: "arch=" in its place would mean that one model and no other.
+#define FOR_EVERY_WIDTH __attribute__((target_clones("avx512f", "fma", "default")))
 #else
 #define FOR_EVERY_WIDTH
 #endif

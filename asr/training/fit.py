@@ -275,7 +275,7 @@ class Muon(torch.optim.Optimizer):
             return torch.zeros_like(p)
         update = gradient.lerp(state["momentum"], momentum)  # Nesterov
         gates = orthogonal(update.view(-1, group["rows"], p.shape[1]))
-        return gates.view_as(p) * (0.2 * max(group["rows"], p.shape[1]) ** 0.5)
+        return gates.reshape(p.shape) * (0.2 * max(group["rows"], p.shape[1]) ** 0.5)
 
     def _adam(self, p: Tensor, gradient: Tensor, group: dict) -> Tensor:
         state = self.state[p]
@@ -296,5 +296,5 @@ def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
     y = y / (y.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = y @ y.mT
-        y = 3.4445 * y + (-4.7750 * square + 2.0315 * square @ square) @ y
+        y = torch.baddbmm(y, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), y, beta=3.4445)
     return (y.mT if tall else y).float()
