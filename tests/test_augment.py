@@ -66,6 +66,14 @@ def test_signal_to_noise_ratio(snr, noise):
     assert decibels(clean) - decibels(mixed - clean) == pytest.approx(snr, abs=0.7)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 10.0])
+def test_somebody_else_talks_at_the_same_time(ratio):
+    clean = Augmenter(PLAIN, [], NOISES).waveform([tone(1)], np.random.default_rng(4))
+    beside = Augmenter(replace(PLAIN, talker=1, talker_snr=(ratio, ratio)), [], NOISES)
+    mixed = beside.waveform([tone(1)], np.random.default_rng(4))
+    assert decibels(clean) - decibels(mixed - clean) == pytest.approx(ratio, abs=0.7)
+
+
 def test_utterances_follow_each_other_with_pauses():
     out = Augmenter(PLAIN, []).waveform([tone(0.5, 300), tone(0.5, 1_000)], np.random.default_rng(1))
     loud = np.nonzero(np.abs(out) > 0.001)[0]

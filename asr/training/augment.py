@@ -120,8 +120,8 @@ class Augmenter(Surroundings):
 
     options: AugmentOptions
 
-    def __init__(self, options: AugmentOptions, noises: Sequence[np.ndarray]):
-        super().__init__(options if len(noises) else replace(options, noise=0.0), noises)
+    def __init__(self, options: AugmentOptions, noises: Sequence[np.ndarray], talk: Sequence[np.ndarray] = ()):
+        super().__init__(options if len(noises) else replace(options, noise=0.0), noises, talk)
 
     def waveform(self, utterances: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """One or more utterances with pauses between -> samples (n,), rounded as a 16-bit file has them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,14 +113,17 @@ class Audio:
         return np.diff(self._ends, prepend=0) / SAMPLE_RATE
 
 
-class Joined:
+class Joined(Sequence[np.ndarray]):
     """Several corpora's audio under one index."""
 
     def __init__(self, corpora: list[list[Utterance]], cache: Path):
         self._parts, self._starts = [Audio(c, cache) for c in corpora], np.cumsum([0, *map(len, corpora)])
         self.durations = np.concatenate([part.durations for part in self._parts])
 
-    def __getitem__(self, i: int) -> np.ndarray:
+    def __len__(self) -> int:
+        return len(self.durations)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]
         part = int(np.searchsorted(self._starts, i, side="right")) - 1
         return self._parts[part][i - self._starts[part]]
 

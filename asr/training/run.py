@@ -76,7 +76,7 @@ def train_run(
     model, cache = JointModel(model_options), folder / "cache"
     audio = Joined(material.corpora, cache)
     utterances = measured([u for c in material.corpora for u in c], audio)
-    augmenter = Augmenter(augment_options, material.noises)
+    augmenter = Augmenter(augment_options, material.noises, audio)  # of others in it who talk at the same time, too
     examples = Examples(utterances, audio, augmenter, model, lexicon, train_options, material.teacher)
     if material.teacher:
         model.teacher_head = nn.Linear(len(model_options.read[1]) * model.encoder.size, material.teacher.size)
