@@ -156,7 +156,7 @@ class FusionOptions:
 
     ways: tuple[tuple[str, ...], ...]  # to say the phrase, in phonemes
     rnn_weight: float = 1.0  # of the logit of the RNN's score
-    weight: float = 1.5  # of the logarithm of what the phonemes say
+    weight: float = 2.2  # of the logarithm of what the phonemes say
 
     def asdict(self) -> dict:
         return asdict(self)

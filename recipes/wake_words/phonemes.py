@@ -1,6 +1,6 @@
-"""Package the model of phonemes: a run of asr train with phonemes.toml -> fp16, with a card.
+"""Package the model of phonemes: a run of asr train with phonemes-crf.toml -> fp16, with a card.
 
-python -m recipes.wake_words.phonemes RUN/model.safetensors
+python -m recipes.wake_words.phonemes RUN/update-001000.safetensors [--mean OTHER]     # the mean of two checkpoints
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from asr.model.network.ctc import load_network, save_model
+from asr.training.acoustic import average
 from wakeword.phonemes import WEIGHTS
 
 CARD = {
@@ -22,8 +23,11 @@ CARD = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trained", type=Path)
+    parser.add_argument("--mean", type=Path, metavar="OTHER", help="take the mean with this checkpoint's weights")
     options = parser.parse_args()
     model, card = load_network(options.trained)
+    if options.mean:
+        average(model, [options.trained, options.mean])
     save_model(model, WEIGHTS, card | CARD, half=True)
     print(f"{WEIGHTS}: {WEIGHTS.stat().st_size / 1e6:.1f} MB")
 

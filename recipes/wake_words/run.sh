@@ -15,11 +15,15 @@ python -m recipes.wake_words.ear --out "$work/ear" --dev "$data/speech/dev.jsonl
     "$data/synthetic/kokoro.jsonl" "$work"/{piper,flite,hibari}/manifest.jsonl
 cp "$work/ear/ear.safetensors" wakeword/ear.safetensors
 
-# goes on from the packaged weights; without --start-from and with ten times the updates it begins anew
-python -m asr.cli train --out "$work/phonemes" --config "$here/phonemes.toml" --start-from wakeword/phonemes.safetensors \
-    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" "$work/taught.jsonl" "$data/speech/an4-train.jsonl" \
-    "$data/synthetic/kokoro.jsonl"
-python -m recipes.wake_words.phonemes "$work/phonemes/$(cd "$work/phonemes" && ls update-*.safetensors | tail -1)"
+# goes on from the packaged weights; without --start-from and with three times the updates it begins anew
+phonemes() { # RUN CONFIGURATION BEGINNING
+    python -m asr.cli train --out "$work/$1" --config "$here/$2" --start-from "$3" --dev "$data/speech/dev.jsonl" \
+        --noise "$data/noise.jsonl" "$work/taught.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl"
+}
+last() { ls "$work/$1"/update-*.safetensors | tail -1; }
+phonemes phonemes phonemes.toml wakeword/phonemes.safetensors
+phonemes phonemes-crf phonemes-crf.toml "$(last phonemes)"
+python -m recipes.wake_words.phonemes "$(last phonemes-crf)"
 
 for phrase in computer jarvis activate; do
     wakeword train "$phrase" --output "wakeword/models/$phrase.safetensors"
