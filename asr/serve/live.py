@@ -45,12 +45,16 @@ class PcmFormat:
             raise FormatError("the number of channels must be 1 to 8")
 
 
+MIXED_S = 0.02  # s of several channels that are mixed together, however the bytes are cut
+
+
 class PcmReader:
     """Feed bytes, cut anywhere; flush at the end."""
 
     def __init__(self, format: PcmFormat):
         self._type, self._channels = ENCODINGS[format.encoding], format.channels
         self._frame_bytes = np.dtype(self._type).itemsize * format.channels
+        self._together = 1 if format.channels == 1 else max(1, round(format.rate * MIXED_S))  # frames
         self._rest = b""
         self._resampler = None
         if format.rate != SAMPLE_RATE:
@@ -59,10 +63,12 @@ class PcmReader:
 
     def feed(self, data: bytes, last: bool = False) -> np.ndarray:
         """The samples (n,) float32 at 16 kHz that are now complete."""
-        data = self._rest + data
-        whole = len(data) // self._frame_bytes * self._frame_bytes
+        data, unit = self._rest + data, self._frame_bytes * (1 if last else self._together)
+        whole = len(data) // unit * unit
         data, self._rest = data[:whole], data[whole:]
-        mono = self._mixer(np.frombuffer(data, self._type).reshape(-1, self._channels))
+        frames = np.frombuffer(data, self._type).reshape(-1, self._channels)
+        size = self._together if self._channels > 1 else len(frames) or 1
+        mono = np.concatenate([self._mixer(frames[at : at + size]) for at in range(0, len(frames) or 1, size)])
         return self._resampler.resample_chunk(mono, last=last) if self._resampler else mono
 
     @property
@@ -71,7 +77,7 @@ class PcmReader:
         return self._mixer.bad
 
     def flush(self) -> np.ndarray:
-        """What the resampler still holds."""
+        """What is still held, here and in the resampler."""
         return self.feed(b"", last=True)
 
 
