@@ -75,10 +75,8 @@ def fetch(url: str, wanted: str, folder: Path) -> Path:
         raise FetchError(f"{archive} is damaged ({kind} {found}, not {wanted}): remove it and start again")
     try:
         with tarfile.open(archive) as tar:
-            if hasattr(tarfile, "data_filter"):  # since Python 3.11.4; the checksum is that of an archive that is known
-                tar.extractall(folder, filter="data")
-            else:
-                tar.extractall(folder)
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+            tar.extractall(folder)
     except (tarfile.TarError, OSError) as error:
         raise FetchError(f"cannot unpack {archive}: {error}") from None
     done.touch()

@@ -54,7 +54,7 @@ class PcmReader:
     def __init__(self, format: PcmFormat):
         self._type, self._channels = ENCODINGS[format.encoding], format.channels
         self._frame_bytes = np.dtype(self._type).itemsize * format.channels
-        self._together = 1 if format.channels == 1 else max(1, round(format.rate * MIXED_S))  # frames
+        self._together = 1 if format.channels == 1 else round(format.rate * MIXED_S)  # frames
         self._rest = b""
         self._resampler = None
         if format.rate != SAMPLE_RATE:
