@@ -30,7 +30,7 @@ def gru(given: np.ndarray, h: np.ndarray, w_h: np.ndarray, b_h: np.ndarray) -> n
     """
     size = h.shape[-1]
     out = np.empty((*given.shape[:-1], size), np.float32)
-    if native is not None and w_h.ndim == 2:
+    if native is not None:
         arrays = _contiguous(given), _contiguous(h), _contiguous(w_h), _contiguous(b_h)
         native.recur((len(given), h.size // size, size), *arrays, out)
         return out

@@ -8,7 +8,7 @@ from loud import OPTIONS, loud_model, stream
 
 from asr.audio.features import LogMelOptions
 from asr.model.checkpoint import ModelOptions
-from asr.model.network.ctc import CTCModel
+from asr.model.network.ctc import CTCModel, save_model
 from recipes.trigger_word import spans
 from wakeword.phonemes import FusionOptions, PhonemeModel
 from wakeword.train.training import save_detector
@@ -25,8 +25,9 @@ def test_each_span_is_trained_once_and_measured_with_both(tmp_path, monkeypatch,
     untrained = CTCModel(
         ModelOptions(LogMelOptions(n_mels=8), phonemes=("B", "M", "UW"), layers=1, hidden=4, channels=2)
     )
-    tensors = {name: tensor.numpy() for name, tensor in untrained.state_dict().items()}
-    monkeypatch.setattr(PhonemeModel, "load", lambda: PhonemeModel(tensors, ("B", "M", "UW"), 1, 8))
+    save_model(untrained, tmp_path / "phonemes.safetensors", {})
+    phonemes = PhonemeModel(tmp_path / "phonemes.safetensors")
+    monkeypatch.setattr(PhonemeModel, "load", lambda: phonemes)
     monkeypatch.setattr(spans, "build", build)
     monkeypatch.setattr(spans, "SPANS", (0.04, 0.36))
     for folder, sound in (("said", stream()[: 3 * 16_000]), ("other", np.zeros(60 * 16_000, np.float32))):

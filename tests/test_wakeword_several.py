@@ -17,7 +17,7 @@ from asr import audio
 from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
 from wakeword.cli import main
 from wakeword.listen import listen
-from wakeword.network import Network, SharedLogMel
+from wakeword.network import SharedLogMel
 from wakeword.phonemes import Fusion, FusionOptions, Hearing, PhonemeModel
 from wakeword.several import Several
 
@@ -62,8 +62,8 @@ def test_a_detection_has_the_name_of_its_detector():
     assert [h.detection.time for h in heard] == sorted(d.time for detector in (low, high) for d in detector.detect(x))
 
 
-def test_front_end_networks_and_phonemes_run_once_for_all_words(words, monkeypatch):
-    asked = {"frames": 0, "steps": 0, "phonemes": 0}
+def test_front_end_and_phonemes_run_once_for_all_words(words, monkeypatch):
+    asked = {"frames": 0, "phonemes": 0}
 
     def counted(kind, function):
         def call(*arguments):
@@ -73,7 +73,6 @@ def test_front_end_networks_and_phonemes_run_once_for_all_words(words, monkeypat
         return call
 
     monkeypatch.setattr(LogMel, "feed", counted("frames", LogMel.feed))
-    monkeypatch.setattr(Network, "_convolved", counted("steps", Network._convolved))
     monkeypatch.setattr(PhonemeModel, "window", counted("phonemes", PhonemeModel.window))
     costs = []
     for some in ({"boom": words["boom"]}, {k: words[k] for k in ("boom", "bum")}):

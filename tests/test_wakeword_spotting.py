@@ -1,12 +1,14 @@
 """Spotting a phrase in CTC output: where it is, where it is not, any cut of the stream."""
 
 from itertools import groupby, product
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.search import ctc_paths
 from asr.search.ctc_paths import Keyword
 
 
@@ -65,6 +67,16 @@ def test_any_cut(cuts, seed):
         scores, state = keyword.feed(part, state)
         parts.append(scores)
     assert np.array_equal(np.concatenate(parts), keyword.feed(heard, keyword.start())[0])
+
+
+@given(st.integers(0, 100))
+def test_compiled_and_not_it_scores_alike(seed):
+    heard = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), 40)).astype(np.float32)
+    keyword = Keyword([(1, 2, 2), (3,)])
+    found = keyword.feed(heard, keyword.start())
+    with patch.object(ctc_paths, "native", None):
+        scores, state = keyword.feed(heard, keyword.start())
+    assert np.array_equal(found[0], scores) and np.array_equal(found[1], state)
 
 
 def test_an_empty_keyword_is_refused():

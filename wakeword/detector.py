@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from asr.audio.features import BAD_SAMPLES, SAMPLE_RATE, clean_samples
 from asr.errors import Error
 from wakeword.network import Network, SharedLogMel
-from wakeword.phonemes import Fusion, fusion_of
+from wakeword.phonemes import CHUNK, Fusion, fusion_of
 
 if TYPE_CHECKING:
     from wakeword.network import ExportedNetwork
@@ -65,6 +65,7 @@ class StreamState(NamedTuple):
     steps: int  # done so far
     quiet_until: int  # step before which nothing fires
     phonemes: Any  # the state of Fusion, None without
+    waiting: np.ndarray  # samples that nothing has heard yet
     bad_samples: int = 0  # heard so far as silence: NaN, infinite or absurdly large
 
 
@@ -143,10 +144,23 @@ class Detector(WakeWordDetector):
         no_frames = np.zeros((0, self.model["n_mels"]), np.float32)
         recent = np.zeros(self.options.smooth - 1, np.float32)
         phonemes = self.phonemes.start() if self.phonemes else None
-        return StreamState(self.frontend.start(), no_frames, self.network.start(), recent, 0, 0, phonemes)
+        waiting = np.zeros(0, np.float32)
+        return StreamState(self.frontend.start(), no_frames, self.network.start(), recent, 0, 0, phonemes, waiting)
 
     def scores(self, samples: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
-        """(n,) samples -> the score (m,) of every step now complete, and the new state."""
+        """(n,) samples -> the score (m,) of every step now complete, and the new state.
+
+        With phonemes they wait until the next chunk of these is complete: no step before it can fire, and few long
+        calls cost less than many short ones.
+        """
+        if self.phonemes:
+            samples = np.concatenate([state.waiting, samples])
+            known, chunk = self._end(state.steps - 1) if state.steps else 0, self._end(CHUNK) - self._end(0)
+            beyond = known + len(samples) - self._end(state.steps + CHUNK - 1)
+            if beyond < 0:
+                return np.zeros(0, np.float32), state._replace(waiting=samples)
+            taken = len(samples) - beyond % chunk
+            samples, state = samples[:taken], state._replace(waiting=samples[taken:].copy())
         new, tail = self.frontend.feed(samples, state.tail)
         frames = np.concatenate([state.frames, new])
         count = max(0, (len(frames) - self._kernel) // self._stride + 1)
@@ -167,8 +181,12 @@ class Detector(WakeWordDetector):
 
     def time(self, step: int) -> float:
         """When a step's last frame ended, in seconds of the stream."""
+        return self._end(step) / SAMPLE_RATE
+
+    def _end(self, step: int) -> int:
+        """In samples."""
         hop, window = self.frontend.options.hop, self.frontend.options.window
-        return ((step * self._stride + self._kernel - 1) * hop + window) / SAMPLE_RATE
+        return (step * self._stride + self._kernel - 1) * hop + window
 
 
 def pick(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,24 +17,15 @@ if TYPE_CHECKING:
 # recurrent cells: (n, D) and a state -> (n, H) and the new state
 
 
-class GRU:
-    """Of one layer; or of as many layers side by side as the weights have before their last axes."""
-
+class _GRU:
     states = 1
 
-    def __init__(self, from_x: np.ndarray, from_h: np.ndarray, bias_x: np.ndarray, bias_h: np.ndarray):
-        """from_x (..., D, 3H), from_h (..., H, 3H), both biases (..., 3H)."""
-        self.weights = from_x, from_h, bias_x, bias_h
-
-    @classmethod
-    def of(cls, t: dict[str, np.ndarray], name: str) -> GRU:
-        from_x, from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
-        return cls(from_x, from_h, t[name + "bias_ih_l0"], t[name + "bias_hh_l0"])
+    def __init__(self, t: dict[str, np.ndarray], name: str):
+        self._from_x, self._from_h = (np.ascontiguousarray(t[name + f"weight_{k}_l0"].T) for k in ("ih", "hh"))
+        self._bias_x, self._bias_h = t[name + "bias_ih_l0"], t[name + "bias_hh_l0"]
 
     def __call__(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        from_x, from_h, bias_x, bias_h = self.weights
-        given = affine(x, from_x, bias_x) if from_x.ndim == 2 else x @ from_x + bias_x
-        out = gru(given, state[0], from_h, bias_h)
+        out = gru(affine(x, self._from_x, self._bias_x), state[0], self._from_h, self._bias_h)
         return out, out[-1:].copy()
 
 
@@ -66,19 +57,19 @@ class _Peephole(_LSTM):
         self._bias, self._peephole = t[name + "input.bias"], t[name + "peephole"]
 
 
-CELLS: dict[str, Callable] = {"gru": GRU.of, "lstm": _LSTM, "peephole": _Peephole}
+CELLS: dict[str, Callable] = {"gru": _GRU, "lstm": _LSTM, "peephole": _Peephole}
 
 
 class Network:
     """The trigger-word RNN in numpy."""
 
     def __init__(self, tensors: dict[str, np.ndarray], model: dict):
-        self.hidden, self.kind, self._stride = model["hidden"], model["kind"], model["stride"]
+        self.hidden, self._stride = model["hidden"], model["stride"]
         t = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         weight = t["convolution.weight"] / t["deviation"][:, None]  # (channels, n_mels, kernel)
         self.bias = t["convolution.bias"] - (weight * t["mean"][:, None]).sum((1, 2))
         self.weight = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
-        make = CELLS[self.kind]
+        make = CELLS[model["kind"]]
         self.cells = [make(t, f"layers.{i}.") for i in range(model["layers"])]
         self.output, self.offset = t["output.weight"][0], t["output.bias"][0]
 
@@ -103,39 +94,6 @@ class Network:
             x, state = cell(x, state)
             new.append(state)
         return x, tuple(new)
-
-
-class NetworkStack(Network):
-    """Networks of one shape side by side: their steps are taken in one go, as a call of numpy costs more than its work.
-
-    Of a layer's state there is that of all networks, (1, words, 1, H).
-    """
-
-    def __init__(self, networks: Sequence[Network]):
-        """networks: all of GRU layers, and of the same sizes."""
-        vars(self).update(vars(networks[0]))
-        self.weight = np.concatenate([network.weight for network in networks], 1)
-        self.bias = np.concatenate([network.bias for network in networks])
-        self.cells = [
-            GRU(*map(_stacked, zip(*(c.weights for c in cells)))) for cells in zip(*(n.cells for n in networks))
-        ]
-        self.output = np.stack([network.output for network in networks])
-        self.offset = np.array([float(network.offset) for network in networks], np.float32)
-
-    def start(self) -> tuple[np.ndarray, ...]:
-        """The state of each recurrent layer before a stream."""
-        return tuple(np.zeros((1, len(self.output), 1, self.hidden), np.float32) for _ in self.cells)
-
-    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
-        """As of one network -> sigmoids (count, words), states."""
-        x = self._convolved(frames, count).reshape(count, len(self.output), 1, -1)
-        x, states = self._recurrent(x, layers)
-        return sigmoid((x[:, :, 0] * self.output).sum(-1) + self.offset), states
-
-
-def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Matrices (D, E) -> (words, D, E); rows (E,) -> (words, 1, E)"""
-    return np.stack([np.atleast_2d(array) for array in arrays])
 
 
 class ExportedNetwork:

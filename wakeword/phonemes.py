@@ -1,4 +1,4 @@
-"""A small two-way CTC model of phonemes in numpy, and how what it hears and the RNN's score become one score.
+"""A small two-way CTC model of phonemes, and how what it hears and the RNN's score become one score.
 
 The RNN knows the phrase from synthetic voices; the phonemes are known from hundreds of real speakers. The two make
 different mistakes, so that what both hear was said. The RNN hears everything, the phoneme model all stretches in which
@@ -8,7 +8,6 @@ voice activity finds a voice; a power of the odds of the RNN's score is multipli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from itertools import accumulate
@@ -16,120 +15,63 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from safetensors import safe_open
 
 from asr.audio.features import LogMelOptions, hz_to_mel
 from asr.audio.vad import DetectorState, SegmenterOptions, SpeechDetector
-from asr.model.checkpoint import RECEPTIVE_FIELD
+from asr.model.checkpoint import RECEPTIVE_FIELD, ModelOptions
+from asr.model.interface import AcousticModel, Layers
+from asr.model.onnx import load_model
+from asr.model.streaming import encode
 from asr.search.ctc_paths import Keyword
-from wakeword.network import CELLS
 
 WEIGHTS = Path(__file__).parent / "phonemes.safetensors"
-STRIDE = 4  # log-mel frames from one output to the next
-
-States = tuple[np.ndarray, ...]  # (1, H) of each layer
+FRAMES_PER_SECOND = 100
+STEP_FRAMES, FIRST_STEP_FRAMES = 4, 8  # frames from one step of the RNN to the next, and that the first step hears
 
 
 class PhonemeModel:
     """Log-mel frames -> log-probabilities of phonemes and blank for every 40 ms.
 
-    The acoustic model of asr.model.network.ctc, with weights of its own (recipes/wake_words/phonemes.toml). They
-    are read when they are first asked for: a detector that has heard nothing yet needs 10 MB less.
+    An acoustic model of asr.model, with weights of its own (recipes/wake_words/phonemes.toml). They are read when they
+    are first asked for: a detector that has heard nothing yet needs less memory.
     """
 
-    def __init__(self, tensors: Mapping[str, np.ndarray] | Path, symbols: tuple[str, ...], layers: int, n_mels: int):
-        """tensors: named as in asr.model.network.ctc.CTCModel, or their file; symbols: the phonemes, from 1."""
-        self.symbols, self.n_mels, self._tensors, self._count = symbols, n_mels, tensors, layers
+    def __init__(self, path: Path):
+        """path: a checkpoint of ``asr train`` whose encoder frames are 40 ms."""
+        with safe_open(path, framework="numpy") as file:
+            options = ModelOptions.from_dict(json.loads(file.metadata()["options"]))
+        self.symbols, self.n_mels, self._path = options.phonemes, options.frontend.n_mels, path
 
     @cached_property
-    def _network(self) -> _Network:
-        if isinstance(self._tensors, Path):
-            with safe_open(self._tensors, framework="numpy") as file:
-                return _Network(_Read(file), self._count)
-        return _Network(self._tensors, self._count)
+    def _model(self) -> AcousticModel:
+        return load_model(self._path)[0]
 
     @staticmethod
     @cache
     def load(path: Path = WEIGHTS) -> PhonemeModel:
-        with safe_open(path, framework="numpy") as file:
-            options = json.loads(file.metadata()["options"])
-        return PhonemeModel(path, tuple(options["phonemes"]), options["layers"], options["frontend"]["n_mels"])
+        return PhonemeModel(path)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Hear a whole recording: (T, n_mels) -> (ceil(T / 4), 1 + symbols) natural log-probabilities."""
-        count = -(-len(frames) // STRIDE)
-        missing = max(0, STRIDE * (count - 1) + RECEPTIVE_FIELD - len(frames))
-        mean = np.broadcast_to(self._network.mean, (missing, self.n_mels))
-        return self.window(np.concatenate([frames, mean]), count, self.start(), count)[0]
+        phonemes = encode(self._model, [frames])[0].phonemes
+        assert phonemes is not None
+        return phonemes
 
-    def start(self) -> States:
-        """The forward state of each layer before a stream: all zero."""
-        return ()
-
-    def window(self, frames: np.ndarray, count: int, states: States, final: int) -> tuple[np.ndarray, States]:
+    def window(self, frames: np.ndarray, count: int, states: Layers, final: int) -> tuple[np.ndarray, Layers]:
         """Hear ``count`` outputs of a stream, whose first frame is frames[0], latency-controlled.
 
-        Forward states are taken up before the first output and given back as they are after the ``final`` first ones;
-        backward states begin afresh at the window's end. -> (count, 1 + symbols), new states.
+        Forward states are taken up before the first output (None: of a stream that begins) and given back as they are
+        after the ``final`` first ones; backward states begin afresh at the window's end.
+        -> (count, 1 + symbols), new states.
         """
-        return self._network(frames, count, states, final)
+        before = self._model.initial_state() if states is None else states
+        given = self._model.subsample(frames[None, : STEP_FRAMES * (count - 1) + RECEPTIVE_FIELD])
+        _, outputs, (after,) = self._model.advance(given[:, None], np.array([[count]]), final or count, [before])
+        assert outputs is not None
+        return outputs[0, 0], after if final else before
 
 
-class _Read(dict[str, np.ndarray]):
-    """Tensors of an open file, each read when it is asked for: there are never two copies of all."""
-
-    def __init__(self, file: Any):
-        self._file = file
-
-    def __missing__(self, name: str) -> np.ndarray:
-        return self._file.get_tensor(name).astype(np.float32)
-
-
-class _Network:
-    def __init__(self, t: Mapping[str, np.ndarray], layers: int):
-        self.mean, self._deviation = t["mean"], t["deviation"]
-        part = "encoder.subsampling."
-        self._convolutions = [(t[f"{part}{name}.weight"], t[f"{part}{name}.bias"]) for name in ("first", "second")]
-        self._project = t[part + "project.weight"].T, t[part + "project.bias"]
-        names = [f"encoder.layers.{i}." for i in range(layers)]
-        self._layers = [[CELLS["gru"](t, n + way) for way in ("forwards.", "backwards.")] for n in names]
-        self._norms = [(t[f"encoder.norms.{i}.weight"], t[f"encoder.norms.{i}.bias"]) for i in range(layers)]
-        self._head = t["phoneme_head.weight"].T, t["phoneme_head.bias"]
-        self._hidden = t["encoder.layers.0.forwards.weight_hh_l0"].shape[1]
-
-    def __call__(self, frames: np.ndarray, count: int, states: States, final: int) -> tuple[np.ndarray, States]:
-        """As PhonemeModel.window."""
-        states = states or (np.zeros((1, self._hidden), np.float32),) * len(self._layers)
-        x = ((frames[: STRIDE * (count - 1) + RECEPTIVE_FIELD] - self.mean) / self._deviation)[None]
-        for weight, bias in self._convolutions:
-            x = np.maximum(_convolve(x, weight, bias), 0)
-        x = x.transpose(1, 0, 2).reshape(x.shape[1], -1) @ self._project[0] + self._project[1]
-        new_states = []
-        for (forwards, backwards), norm, state in zip(self._layers, self._norms, states):
-            ahead, back = forwards(x, state)[0], backwards(x[::-1], np.zeros_like(state))[0]
-            new_states.append(ahead[final - 1 : final].copy() if final else state)
-            x = _layer_norm(np.concatenate([ahead, back[::-1]], 1), *norm)
-        logits = x @ self._head[0] + self._head[1]
-        logits -= logits.max(-1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(-1, keepdims=True)), tuple(new_states)
-
-
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """x (C, T, F), weight (O, C, 3, 3) -> (O, T', F'), a stride of 2 both ways."""
-    windows = sliding_window_view(x, weight.shape[2:], (1, 2))[:, ::2, ::2]
-    c, t, f = windows.shape[:3]
-    columns = windows.transpose(1, 2, 0, 3, 4).reshape(t * f, -1)
-    return (columns @ weight.reshape(len(weight), -1).T + bias).reshape(t, f, -1).transpose(2, 0, 1)
-
-
-def _layer_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    x = x - x.mean(-1, keepdims=True)
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * scale + shift
-
-
-FRAMES_PER_SECOND = 100
-STEP_FRAMES, FIRST_STEP_FRAMES = 4, 8  # frames from one step of the RNN to the next, and that the first step hears
 MIN_HEARD = 1e-4  # what the phonemes say of sound that holds nothing of the phrase
 NEUTRAL = 0.1  # what they say of sound that leaves the RNN's score as it was
 
@@ -170,7 +112,7 @@ class HearingState(NamedTuple):
     heard: int  # steps, whole chunks, for which this is done
     vad: DetectorState
     open: int  # steps for which the phoneme model goes on if no more voice comes; 0: it does not run
-    hidden: tuple[np.ndarray, ...]  # forward states of its layers before ``first``
+    hidden: Layers  # forward states of its layers before ``first``; None: none yet
 
 
 class Window(NamedTuple):
@@ -193,7 +135,7 @@ class Hearing:
         self._model, self._vad = model, SpeechDetector.load()
         self._to_vad = band_interpolation(model.n_mels, self._vad.n_mels)
         no_frames = np.zeros((0, model.n_mels), np.float32)
-        self.start = HearingState(no_frames, 0, 0, self._vad.start(), 0, model.start())  # before a stream
+        self.start = HearingState(no_frames, 0, 0, self._vad.start(), 0, None)  # before a stream
         self._last: tuple = (None,) * 3  # frames, state and what came of them: detectors that hear the same share it
 
     @staticmethod
@@ -226,7 +168,7 @@ class Hearing:
         window, hidden, done = None, state.hidden, max(0, step - VOICE.padding_steps - state.first)
         if any(gate[1:]):
             done = max(0, step - LOOK_AHEAD - state.first)
-            hidden = state.hidden if state.open else self._model.start()
+            hidden = state.hidden if state.open else None
             outputs, hidden = self._model.window(state.frames, step - state.first, hidden, done)
             window = Window(outputs, done, not state.open)
         frames = state.frames[STEP_FRAMES * done :]
@@ -276,8 +218,9 @@ class Fusion:
         rnn, heard, scores = np.concatenate([state.rnn, rnn]), np.concatenate([state.heard, said]), np.zeros_like(rnn)
         ends = np.arange(CHUNK - state.steps % CHUNK, len(scores) + 1, CHUNK)  # of chunks, in steps from now
         if len(ends):
-            highest = sliding_window_view(rnn, WITHIN)[ends].max(1), sliding_window_view(heard, CHUNKS)[1:].max(1)
-            scores[ends - 1] = fused(*highest, self.options.rnn_weight, self.options.weight)
+            of_chunks = np.stack([rnn[ends[0] : ends[-1] + WITHIN].reshape(-1, CHUNK).max(1), heard[1:]])
+            loudest, clearest = np.max([of_chunks[:, i : i + len(ends)] for i in range(CHUNKS)], 0)
+            scores[ends - 1] = fused(loudest, clearest, self.options.rnn_weight, self.options.weight)
         return scores, rnn[-WITHIN:], heard[-CHUNKS:]
 
     def heard(self, frames: np.ndarray) -> float:

@@ -5,45 +5,30 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asr.audio.features import clean_samples
-from wakeword.detector import AFTERWARDS, Detection, Detector, DetectorError, WakeWordDetector, load, packaged
-from wakeword.network import NetworkStack
+from wakeword.detector import AFTERWARDS, Detection, DetectorError, WakeWordDetector, load, packaged
 from wakeword.phrase import slug
 
 if TYPE_CHECKING:
     from asr.recognizer import Recognizer
 
-LONGEST = 25  # steps of a block whose scores are remembered
-
 
 class Several(WakeWordDetector):
     """Detectors by name; each detection has the name of its own. Any cut of a stream gives the same.
 
-    Front-end and phonemes are shared by all detectors; here the networks of one shape take their steps together.
+    Front-end and phonemes are shared by all detectors.
     """
 
     def __init__(self, detectors: Mapping[str, WakeWordDetector]):
         self.detectors = dict(detectors)
-        alike: dict[Any, dict[str, Detector]] = defaultdict(dict)
-        for name, detector in detectors.items():
-            if isinstance(detector, Detector) and getattr(detector.network, "kind", "") == "gru":
-                alike[tuple(sorted(detector.model.items()))][name] = copy(detector)
-        for group in alike.values():
-            if len(group) > 1:
-                shared = _Shared([detector.network for detector in group.values()])
-                for number, detector in enumerate(group.values()):
-                    detector.network = _Part(shared, number)
-                self.detectors |= group
 
     @property
     def phrase(self) -> str:
@@ -62,37 +47,6 @@ class Several(WakeWordDetector):
             found += [detection._replace(name=name) for detection in detections]
             states.append(after)
         return sorted(found), tuple(states)
-
-
-class _Shared:
-    """A stack of networks that remembers its last call: one network after the other asks for its own part of it."""
-
-    def __init__(self, networks: Sequence[Any]):
-        self._stack = NetworkStack(networks)
-        self.start = self._stack.start()
-        self._last: tuple = (None,) * 3
-
-    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
-        last_frames, last_layers, found = self._last  # one look, as other threads may write it
-        if layers is not last_layers or not np.array_equal(frames, last_frames):
-            found = self._stack(frames, count, layers)
-            if count <= LONGEST:
-                self._last = frames, layers, found
-        return found
-
-
-class _Part:
-    """One network of a stack, in its place."""
-
-    def __init__(self, shared: _Shared, number: int):
-        self._shared, self._number = shared, number
-
-    def start(self) -> tuple[np.ndarray, ...]:
-        return self._shared.start
-
-    def __call__(self, frames: np.ndarray, count: int, layers: tuple) -> tuple[np.ndarray, tuple]:
-        scores, states = self._shared(frames, count, layers)
-        return scores[:, self._number], states
 
 
 @dataclass(frozen=True)
@@ -125,18 +79,12 @@ def detectors(names: Sequence[str], phrases: Sequence[str], recognizer: Recogniz
     return dict(asked)
 
 
-@lru_cache(64)
-def _several(detectors: tuple[tuple[str, WakeWordDetector], ...]) -> Several:
-    """Made once for all streams that listen for the same."""
-    return Several(dict(detectors))
-
-
 class Watch:
     """One stream's detectors. Any cut into blocks gives the same."""
 
     def __init__(self, detectors: dict[str, WakeWordDetector], names: Collection[str] | None = None):
         """names: which of them to listen for; None is all."""
-        self._detectors = _several(tuple((n, d) for n, d in detectors.items() if names is None or n in names)).detectors
+        self._detectors = {n: d for n, d in detectors.items() if names is None or n in names}
         self._states = {name: detector.start() for name, detector in self._detectors.items()}
 
     def feed(self, samples: np.ndarray) -> list[Scored]:

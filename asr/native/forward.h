@@ -1,6 +1,7 @@
 // asr.search.ctc_paths: the best paths of its Lattice, and ctc_scores of one text by CTC's forward algorithm on
 // probabilities that are scaled at every frame.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,12 +34,12 @@ inline double ctc_score(const double* probabilities, Py_ssize_t frames, Py_ssize
     return scale + std::log(now[states + 1] + (length ? now[states] : 0.0));
 }
 
-// asr.search.ctc_paths.Lattice.forward with the maximum: scores (states) go on over frames (frames, width); steps
-// (frames, states), or none, takes how many states the best path steps over.
+// asr.search.ctc_paths.Lattice.forward with the maximum: scores (states) go on over frames (frames, width). Of every
+// frame, where there is room: steps (frames, states), how many states the best path steps over, and the scores after it.
 inline void best_paths(float* scores, Py_ssize_t states, const float* log_probs, Py_ssize_t frames, Py_ssize_t width,
-                       const int64_t* columns, const float* skip, int8_t* steps) {
+                       const int64_t* columns, const float* skip, int8_t* steps, float* after) {
     const float none = -std::numeric_limits<float>::infinity();
-    for (const float* row = log_probs; frames--; row += width, steps += steps ? states : 0)
+    for (const float* row = log_probs; frames--; row += width, steps += steps ? states : 0) {
         for (Py_ssize_t s = states; s--;) {  // from the last on: those before it are still of the frame before
             const float by_one = s > 0 ? scores[s - 1] : none, by_two = (s > 1 ? scores[s - 2] : none) + skip[s];
             float best = std::max(scores[s], by_one);
@@ -46,4 +47,6 @@ inline void best_paths(float* scores, Py_ssize_t states, const float* log_probs,
             best = std::max(best, by_two);
             scores[s] = best + row[columns[s]];
         }
+        if (after) after = std::copy_n(scores, states, after);
+    }
 }

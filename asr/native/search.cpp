@@ -7,7 +7,7 @@
 
 namespace {
 
-const int SOURCES = 5;  // as in asr/native/__init__.py
+const int SOURCES = 6;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
@@ -283,24 +283,26 @@ PyObject* ctc_scores(PyObject*, PyObject* arguments) {
 }
 
 PyObject* best_paths(PyObject*, PyObject* arguments) {
-    PyObject *given, *log_probs, *columns, *skip, *steps;
+    PyObject *given, *log_probs, *columns, *skip, *steps, *after;
     Py_ssize_t width;
-    if (!PyArg_ParseTuple(arguments, "OOnOOO", &given, &log_probs, &width, &columns, &skip, &steps)) return nullptr;
+    if (!PyArg_ParseTuple(arguments, "OOnOOOO", &given, &log_probs, &width, &columns, &skip, &steps, &after)) return nullptr;
     return guarded([&]() -> PyObject* {
-        Array<float> scores, rows, skips;
+        Array<float> scores, rows, skips, kept;
         Array<int64_t> of_states;
         Array<int8_t> taken;
         scores.take(given, PyBUF_WRITABLE), rows.take(log_probs), of_states.take(columns), skips.take(skip);
         if (steps != Py_None) taken.take(steps, PyBUF_WRITABLE);
+        if (after != Py_None) kept.take(after, PyBUF_WRITABLE);
         const Py_ssize_t states = scores.size, frames = width > 0 ? rows.size / width : 0;
-        bool good = of_states.size == states && skips.size == states && (!taken.data || taken.size == frames * states);
+        bool good = of_states.size == states && skips.size == states && (!taken.data || taken.size == frames * states) &&
+                    (!kept.data || kept.size == frames * states);
         for (Py_ssize_t s = 0; good && s < states; ++s) good = of_states[s] >= 0 && of_states[s] < width;
         if (!good) {
             PyErr_SetString(PyExc_ValueError, "arrays of other shapes, or columns that the log-probabilities lack");
             throw PythonError();
         }
         ::best_paths(const_cast<float*>(scores.data), states, rows.data, frames, width, of_states.data, skips.data,
-                     const_cast<int8_t*>(taken.data));
+                     const_cast<int8_t*>(taken.data), const_cast<float*>(kept.data));
         return Py_BuildValue("");
     });
 }
@@ -338,7 +340,7 @@ PyMethodDef functions[] = {
     {"ctc_scores", ctc_scores, METH_VARARGS,
      "ctc_scores(probabilities, width, symbols, first): ln probability of texts, whose symbols follow one another."},
     {"best_paths", best_paths, METH_VARARGS,
-     "best_paths(scores, log_probs, width, columns, skip, steps): scores go on, steps (or None) are written."},
+     "best_paths(scores, log_probs, width, columns, skip, steps, after): scores go on, steps and after (or None) are written."},
     {"spell", spell, METH_VARARGS,
      "spell(levels, letters, first, chunks, chunk_first, beam): of each word its ways (score, chunks), best first."},
     {nullptr, nullptr, 0, nullptr},

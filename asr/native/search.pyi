@@ -32,4 +32,5 @@ def best_paths(
     columns: np.ndarray,
     skip: np.ndarray,
     steps: np.ndarray | None,
+    after: np.ndarray | None,
 ) -> None: ...

@@ -108,8 +108,8 @@ class Keyword:
         blanks = [np.array([-1] + [BLANK] * len(way)) for way in ways]  # the last column is to be of zeros
         lattices = [Lattice.of(way, row) for way, row in zip(ways, blanks)]
         self._lattice = Lattice(*(np.concatenate([getattr(x, n) for x in lattices]) for n in ("columns", "skip")))
-        self._lengths = np.array([len(way) for way in ways])
-        self._ends = np.cumsum(2 * self._lengths + 1) - 2
+        lengths = np.array([len(way) for way in ways])
+        self._lengths, self._ends = lengths.astype(np.float32), np.cumsum(2 * lengths + 1) - 2
 
     @staticmethod
     def of(ways: Sequence[Sequence[str]], symbols: Sequence[str]) -> Keyword:
@@ -118,7 +118,7 @@ class Keyword:
 
     def start(self) -> np.ndarray:
         """The state: the log-score of the best path into each state of the lattice."""
-        return np.where(self._lattice.columns < 0, 0.0, -np.inf)
+        return np.where(self._lattice.columns < 0, np.float32(0), np.float32(-np.inf))
 
     def feed(self, log_probs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log_probs (T, V), state -> scores (T,) in 0..1, and the new state.
@@ -126,11 +126,17 @@ class Keyword:
         A score is the geometric mean, over the symbols of the best way, of the ratio between its path and the best
         path: 1 where the model hears exactly the phrase. A path may enter the first symbol at any frame, at no cost.
         """
-        relative, scores = log_probs - log_probs.max(-1, keepdims=True), np.empty(len(log_probs), np.float32)
-        for t, now in enumerate(self._lattice.forward(state, np.pad(relative, ((0, 0), (0, 1))))):
-            scores[t] = np.exp((now[self._ends] / self._lengths).max())
-            state = now
-        return scores, state.copy()
+        (frames, symbols), lattice = log_probs.shape, self._lattice
+        relative, after = np.zeros((frames, symbols + 1), np.float32), np.empty((frames, len(state)), np.float32)
+        np.subtract(log_probs, log_probs.max(-1, keepdims=True), out=relative[:, :-1])
+        if native is not None:
+            state, columns = state.copy(), np.where(lattice.columns < 0, symbols, lattice.columns)
+            native.best_paths(state, relative, symbols + 1, columns, lattice.skip, None, after)
+        else:
+            for row, scores in zip(after, lattice.forward(state, relative)):
+                row[:] = scores
+            state = after[-1].copy() if frames else state
+        return np.exp((after[:, self._ends] / self._lengths).max(-1)), state
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,7 @@ def _advanced(lattice: Lattice, front: Front, block: np.ndarray, steps: np.ndarr
     if native is not None and block.dtype == np.float32:
         scores, here = front.scores.copy(), slice(front.low, front.low + len(front.scores))
         rows = np.ascontiguousarray(block)
-        native.best_paths(scores, rows, rows.shape[1], lattice.columns[here], lattice.skip[here], steps)
+        native.best_paths(scores, rows, rows.shape[1], lattice.columns[here], lattice.skip[here], steps, None)
         return Front(front.low, scores, front.offset)
     for scores in lattice.forward(front.scores, block, front.low, steps=steps):
         pass
