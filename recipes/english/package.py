@@ -16,6 +16,7 @@ import torch
 from asr.attention.joint import load_joint
 from asr.model.checkpoint import store_int8
 from asr.model.network.ctc import save_model
+from asr.training.acoustic import average
 from asr.training.data import read_manifest, read_samples
 from asr.training.run import log_priors, spread
 
@@ -33,8 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, card = load_joint(options.trained)
     if options.mean:
-        other = load_joint(options.mean)[0].state_dict()
-        model.load_state_dict({name: (own + other[name]) / 2 for name, own in model.state_dict().items()})
+        average(model, [options.trained, options.mean])
     speech = read_manifest(options.speech)
     chosen = (read_samples(speech[i]) for i in spread(speech, CLIPS))
     card |= {
