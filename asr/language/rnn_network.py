@@ -23,6 +23,7 @@ from asr.model.network.recurrent import State, recurrent
 
 NARROWEST = 16  # a vector's elements
 ROWS = 64  # texts that are read together
+STEP = 128  # of the rows of a product: oneDNN compiles another one for every size
 SPECIAL = ("<eos>", "<unk>")
 
 
@@ -64,9 +65,9 @@ class AdaptiveSoftmax(nn.Module):
         for k in range(1, len(self.vectors)):
             at = self._rows(targets, k)
             entry[at] = self.edges[1] + k - 1
-            loss = F.cross_entropy(self._logits(x[at], k).float(), targets[at] - self.edges[k], reduction="none")
-            within = within.index_add(0, at, -loss)
-        return within - F.cross_entropy(self._head(x).float(), entry, reduction="none")
+            logits = self._logits(in_steps(x[at]), k)[: len(at)].float()
+            within = within.index_add(0, at, -F.cross_entropy(logits, targets[at] - self.edges[k], reduction="none"))
+        return within - F.cross_entropy(self._head(in_steps(x))[: len(x)].float(), entry, reduction="none")
 
     def all_log_probs(self, x: Tensor) -> Tensor:
         """x (N, size) -> ln probability of every word (N, words)."""
@@ -85,6 +86,11 @@ class AdaptiveSoftmax(nn.Module):
     def _logits(self, x: Tensor, band: int) -> Tensor:
         bias = self.bias[self.edges[band] : self.edges[band + 1]]
         return F.linear(x @ self.maps[band - 1], self.vectors[band], bias)
+
+
+def in_steps(x: Tensor) -> Tensor:
+    """(N, D) with rows of zeros up to a multiple of STEP."""
+    return F.pad(x, (0, 0, 0, -len(x) % STEP))
 
 
 @dataclass(frozen=True)
