@@ -1,4 +1,4 @@
-"""Package the model of phonemes: a run of asr train with phonemes-crf.toml -> fp16, with a card.
+"""Package the model of phonemes: a run of asr train with phonemes-crf.toml -> int8, with a card.
 
 python -m recipes.wake_words.phonemes RUN/update-001000.safetensors [--mean OTHER]     # the mean of two checkpoints
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from asr.model.checkpoint import store_int8
 from asr.model.network.ctc import load_network, save_model
 from asr.training.acoustic import average
 from wakeword.phonemes import WEIGHTS
@@ -29,6 +30,7 @@ def main() -> None:
     if options.mean:
         average(model, [options.trained, options.mean])
     save_model(model, WEIGHTS, card | CARD, half=True)
+    store_int8(WEIGHTS)
     print(f"{WEIGHTS}: {WEIGHTS.stat().st_size / 1e6:.1f} MB")
 
 
