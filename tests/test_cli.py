@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_nothing_half_written(capsys, tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.parametrize("given, beam", [([], 128), (["--letters"], 64), (["--no-lm"], 64), (["--beam", "9"], 9)])
+@pytest.mark.parametrize("given, beam", [([], 160), (["--letters"], 64), (["--no-lm"], 64), (["--beam", "9"], 9)])
 def test_the_beam_that_is_used(given, beam):
     parser = argparse.ArgumentParser()
     transcribe.add_transcribe(parser)

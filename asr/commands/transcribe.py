@@ -56,7 +56,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
                    help="inputs without a header: Hz, bytes of a sample, channels; for example 16000,2,1")  # fmt: skip
     add_model(p)
     p.add_argument(
-        "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 128; in letters 64)"
+        "--beam", type=_beam, metavar="N", help="width of the search; 1 is greedy (default: 160; in letters 64)"
     )
     p.add_argument("--n-best", type=positive, default=1, metavar="N", help="with json: N texts for each segment")
     language = p.add_mutually_exclusive_group()

@@ -103,12 +103,14 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class LexiconOptions(SearchOptions):
-    """Those of a search over words by their phonemes."""
+    """Those of a search over words by their phonemes, whose probabilities are surer than those of letters."""
 
-    beam: int = 128
+    beam: int = 160
     lm_weight: float = 1.1
     word_bonus: float = 0.0
-    width: float = 9.0
+    sure_blank: float = 0.99995
+    least_symbol: float = 0.00015
+    width: float = 12.0
     unknown: float = -3.3
     recombine: bool = True  # of texts that have the same future by the language model keep the likelier one
 

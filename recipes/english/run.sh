@@ -48,13 +48,7 @@ torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english
     --start-from "$(ls "$work"/thirty/update-*.safetensors | tail -n 1)" --out "$work/undropped" \
     --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
     "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
-# and on in wider layers
-python -m recipes.english.grow "$work/undropped/model.safetensors" "$work/wider.safetensors" --layers 4 --hidden 512
-torchrun --nproc-per-node "$processes" -m asr.cli train --config recipes/english/wide.toml \
-    --start-from "$work/wider.safetensors" --out "$work/wide" \
-    --dev "$data/speech/dev.jsonl" --noise "$data/noise.jsonl" \
-    "$data/speech/train.jsonl" "$data/speech/an4-train.jsonl" "$data/synthetic/kokoro.jsonl" ${MORE:-}
-python -m recipes.english.package "$work/wide/model.safetensors" \
+python -m recipes.english.package "$work/undropped/model.safetensors" \
     "$data/speech/train.jsonl" asr/models/english.safetensors --int8
 python -m recipes.english.tune "$data/speech/dev.jsonl"
 python -m recipes.english.confidence "$data/speech/dev.jsonl"
