@@ -28,9 +28,8 @@ from recipes.language_model.build import held_out, measured
 
 SHARES = {"books": 0.3, "reference": 0.25, "talk": 0.2, "everyday": 0.15, "requests": 0.1}  # of the words
 MOST_TIMES = 4  # that a line comes
-WORDS = 64_000  # of the vocabulary
-OPTIONS = LanguageOptions(size=256, hidden=640, bands=(4000, 16_000, 40_000))
-BATCH = 4096  # tokens
+WORDS = 36_000  # of the vocabulary
+OPTIONS = LanguageOptions(bands=(2000, 8000, 20_000))
 NOISE = 0.3  # of a random vector, by which new words differ when a run begins with another model
 WATCHED = 80  # held-out lines of each register, while training
 LICENCE = "Apache-2.0; what the text is under: english-rnn.md"
@@ -51,9 +50,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     ngram = load_ngram(MODELS / "english-lm.npz")
-    training = LanguageTraining(
-        epochs=args.epochs, learning_rate=args.learning_rate, vocabulary=WORDS, batch_tokens=BATCH, evaluate_every=500
-    )
+    training = LanguageTraining(epochs=args.epochs, learning_rate=args.learning_rate, vocabulary=WORDS)
     lines = mixture(args.work, args.words, random.Random(training.seed))
     words, _ = vocabulary(lines, "word", WORDS)
     torch.manual_seed(training.seed)
