@@ -66,6 +66,28 @@ class Lattice:
             np.add(total, row[columns], out=now)
             yield now
 
+    def best(
+        self,
+        scores: np.ndarray,
+        log_probs: np.ndarray,
+        low: int = 0,
+        steps: np.ndarray | None = None,
+        after: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """As ``forward`` by the best path -> the scores after the last frame, of log_probs (T, V); compiled in float32.
+
+        after (T, len(scores)) takes the scores after each frame.
+        """
+        if native is not None and log_probs.dtype == np.float32:
+            scores, rows, here = scores.copy(), np.ascontiguousarray(log_probs), slice(low, low + len(scores))
+            native.best_paths(scores, rows, rows.shape[1], self.columns[here], self.skip[here], steps, after)
+            return scores
+        for t, now in enumerate(self.forward(scores, log_probs, low, steps=steps)):
+            if after is not None:
+                after[t] = now
+            scores = now
+        return scores.copy()
+
 
 def ctc_scores(log_probs: np.ndarray, targets: list[list[int]]) -> np.ndarray:
     """ln probability (N,) of N texts, each the symbols of one; -inf where the frames do not suffice.
@@ -105,8 +127,8 @@ class Keyword:
         if not ways or not all(ways) or any(BLANK in way for way in ways):
             raise ValueError("a keyword needs at least one symbol, and none of them the blank")
         self.ways = tuple(map(tuple, ways))
-        blanks = [np.array([-1] + [BLANK] * len(way)) for way in ways]  # the last column is to be of zeros
-        lattices = [Lattice.of(way, row) for way, row in zip(ways, blanks)]
+        blanks = [np.array([0] + [BLANK + 1] * len(way)) for way in ways]  # a column of zeros is to stand first
+        lattices = [Lattice.of([symbol + 1 for symbol in way], row) for way, row in zip(ways, blanks)]
         self._lattice = Lattice(*(np.concatenate([getattr(x, n) for x in lattices]) for n in ("columns", "skip")))
         lengths = np.array([len(way) for way in ways])
         self._lengths, self._ends = lengths.astype(np.float32), np.cumsum(2 * lengths + 1) - 2
@@ -118,7 +140,7 @@ class Keyword:
 
     def start(self) -> np.ndarray:
         """The state: the log-score of the best path into each state of the lattice."""
-        return np.where(self._lattice.columns < 0, np.float32(0), np.float32(-np.inf))
+        return np.where(self._lattice.columns == 0, np.float32(0), np.float32(-np.inf))
 
     def feed(self, log_probs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log_probs (T, V), state -> scores (T,) in 0..1, and the new state.
@@ -126,16 +148,10 @@ class Keyword:
         A score is the geometric mean, over the symbols of the best way, of the ratio between its path and the best
         path: 1 where the model hears exactly the phrase. A path may enter the first symbol at any frame, at no cost.
         """
-        (frames, symbols), lattice = log_probs.shape, self._lattice
+        frames, symbols = log_probs.shape
         relative, after = np.zeros((frames, symbols + 1), np.float32), np.empty((frames, len(state)), np.float32)
-        np.subtract(log_probs, log_probs.max(-1, keepdims=True), out=relative[:, :-1])
-        if native is not None:
-            state, columns = state.copy(), np.where(lattice.columns < 0, symbols, lattice.columns)
-            native.best_paths(state, relative, symbols + 1, columns, lattice.skip, None, after)
-        else:
-            for row, scores in zip(after, lattice.forward(state, relative)):
-                row[:] = scores
-            state = after[-1].copy() if frames else state
+        np.subtract(log_probs, log_probs.max(-1, keepdims=True), out=relative[:, 1:])
+        state = self._lattice.best(state, relative, after=after)
         return np.exp((after[:, self._ends] / self._lengths).max(-1)), state
 
 
@@ -184,14 +200,7 @@ def viterbi(
 
 def _advanced(lattice: Lattice, front: Front, block: np.ndarray, steps: np.ndarray | None = None) -> Front:
     """The front after a block of log-probabilities; see Lattice.forward."""
-    if native is not None and block.dtype == np.float32:
-        scores, here = front.scores.copy(), slice(front.low, front.low + len(front.scores))
-        rows = np.ascontiguousarray(block)
-        native.best_paths(scores, rows, rows.shape[1], lattice.columns[here], lattice.skip[here], steps, None)
-        return Front(front.low, scores, front.offset)
-    for scores in lattice.forward(front.scores, block, front.low, steps=steps):
-        pass
-    return Front(front.low, scores, front.offset)
+    return Front(front.low, lattice.best(front.scores, block, front.low, steps), front.offset)
 
 
 def _window(front: Front, low: int, high: int) -> Front:

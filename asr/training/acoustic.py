@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from asr.files import atomic_write_bytes
-from asr.model.network.ctc import CTCModel, ctc_loss, save_model
+from asr.model.checkpoint import load_weights
+from asr.model.network.ctc import CTCModel, ctc_loss, save_model, tensors
 from asr.model.network.encoder import FULL
 from asr.score import rate, word_errors
 from asr.search.lexicon import Lexicon
@@ -172,7 +172,7 @@ def remove_all_but_best(folder: Path, progress: RunProgress) -> None:
 
 def average(model: CTCModel, paths: list[Path]) -> None:
     """Load the mean of several checkpoints' weights into the model."""
-    states = [load_file(p) for p in paths]
+    states = [tensors(load_weights(p)[1]) for p in paths]
     mean = {k: sum(s[k] for s in states) / len(states) for k in states[0]}
     model.load_state_dict(model.state_dict() | mean)  # a teacher's head is in no checkpoint
 
