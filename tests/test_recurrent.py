@@ -196,9 +196,9 @@ def test_the_gru_pass_for_training_has_torchs_results_and_gradients():
         torch.testing.assert_close(found, grad, atol=0.02 * float(grad.abs().max()) + 0.01, rtol=0.05)
 
 
-@pytest.mark.skipif(not (native and native.HAS_TILES), reason="needs a processor with matrix tiles, and a compiler")
+@pytest.mark.skipif(not (native and native.HAS_BF16), reason="needs a processor that multiplies bf16, and a compiler")
 @pytest.mark.parametrize("batch", [1, 16, 37, 50])
-def test_by_matrix_tiles_a_training_pass_has_the_same_results(batch):
+def test_compiled_a_training_pass_has_the_same_results(batch):
     torch.manual_seed(batch)
     layer, x = GRU(7, 64), torch.randn(batch, 9, 7, requires_grad=True)
     h = torch.randn(1, batch, 64, requires_grad=True)

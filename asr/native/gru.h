@@ -1,5 +1,6 @@
-// A GRU layer over whole sequences, forwards and backwards, by the matrix tiles of newer Xeons (AMX): products of bf16,
-// sums, gates and states in float32. Gates in the order r, z, n, as in PyTorch; sizes are multiples of 32.
+// A GRU layer over whole sequences, forwards and backwards: products of bf16, by the matrix tiles of newer Xeons (AMX) or
+// by the dot products of AMD's processors since Zen 4 (AVX512-BF16); sums, gates and states in float32. Gates in the
+// order r, z, n, as in PyTorch; sizes are multiples of 32.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -13,12 +14,14 @@ using bf16 = uint16_t;
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define HAVE_TILES 1
+#define HAVE_BF16 1
+
+inline bool bf16_ready() { return __builtin_cpu_supports("avx512bf16"); }
 
 // Whether this processor has tiles, and the system lets us use them.
 inline bool tiles_ready() {
     const int ask_permission = 0x1023, tile_data = 18;
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("amx-bf16") &&
+    return bf16_ready() && __builtin_cpu_supports("amx-bf16") &&
            syscall(SYS_arch_prctl, ask_permission, tile_data) == 0;
 }
 
@@ -74,7 +77,7 @@ void pack(bf16* to, int depth, int columns, At at) {
 
 // 16 columns of the product of N times 16 rows with packed tiles.
 template <int N>
-void product(const bf16* rows, int depth, const bf16* tiles, float* to, int stride) {
+void tile_product(const bf16* rows, int depth, const bf16* tiles, float* to, int stride) {
     const size_t bytes = sizeof(bf16) * depth, block = size_t(LANES) * depth;
     _tile_zero(0);
     _tile_zero(1);
@@ -101,25 +104,48 @@ void product(const bf16* rows, int depth, const bf16* tiles, float* to, int stri
     }
 }
 
-inline void product(const bf16* rows, int blocks, int depth, const bf16* tiles, float* to, int stride) {
-    for (; blocks > 0; blocks -= 3, rows += size_t(3 * LANES) * depth, to += size_t(3 * LANES) * stride)
-        if (blocks == 1) product<1>(rows, depth, tiles, to, stride);
-        else if (blocks == 2) product<2>(rows, depth, tiles, to, stride);
-        else product<3>(rows, depth, tiles, to, stride);
-}
+// How 16 columns of a product are made, of ``blocks`` times 16 rows; between its making and its end nothing else uses tiles.
+struct Tiles {
+    Tiles() {
+        struct alignas(64) {
+            uint8_t palette = 1, start = 0, reserved[14] = {};
+            uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } shapes;
+        _tile_loadconfig(&shapes);
+    }
+    ~Tiles() { _tile_release(); }
 
-inline void begin_tiles() {
-    struct alignas(64) {
-        uint8_t palette = 1, start = 0, reserved[14] = {};
-        uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } shapes;
-    _tile_loadconfig(&shapes);
-}
+    void product(const bf16* rows, int blocks, int depth, const bf16* tiles, float* to, int stride) const {
+        for (; blocks > 0; blocks -= 3, rows += size_t(3 * LANES) * depth, to += size_t(3 * LANES) * stride)
+            if (blocks == 1) tile_product<1>(rows, depth, tiles, to, stride);
+            else if (blocks == 2) tile_product<2>(rows, depth, tiles, to, stride);
+            else tile_product<3>(rows, depth, tiles, to, stride);
+    }
+};
+
+struct Dots {
+    void product(const bf16* rows, int blocks, int depth, const bf16* tiles, float* to, int stride) const {
+        for (; blocks > 0; --blocks, rows += size_t(LANES) * depth, to += size_t(LANES) * stride) {
+            __m512 sums[LANES] = {};
+            for (int k = 0; k < depth; k += 2) {
+                const __m512bh columns = (__m512bh)_mm512_loadu_si512(tiles + size_t(LANES) * k);
+#pragma GCC unroll 16
+                for (int r = 0; r < LANES; ++r) {
+                    int32_t pair;
+                    std::memcpy(&pair, rows + size_t(r) * depth + k, sizeof(pair));
+                    sums[r] = _mm512_dpbf16_ps(sums[r], (__m512bh)_mm512_set1_epi32(pair), columns);
+                }
+            }
+            for (int r = 0; r < LANES; ++r) store(to + size_t(r) * stride, sums[r]);
+        }
+    }
+};
 
 // x = W i + b (B, T, 3H), U (3H, H), b of U h for n (H), the first state (B, H) -> y (B, T, H), and for the way back
 // the state before each step (B, T, H); r, z and U h + b (B, T, 3H); n (B, T, H).
-inline void gru_forward(int batch, int time, int size, const bf16* x, const bf16* u, const float* bias,
+template <class Products>
+void gru_forward(int batch, int time, int size, const bf16* x, const bf16* u, const float* bias,
                         const float* first, float* y, bf16* before, bf16* gates, float* fresh) {
     const int blocks = (batch + LANES - 1) / LANES, padded = LANES * blocks;
     Zeros<bf16> tiles(3u * size * size), one(size_t(padded) * size), two(size_t(padded) * size);
@@ -127,11 +153,11 @@ inline void gru_forward(int batch, int time, int size, const bf16* x, const bf16
     pack(tiles.data, size, 3 * size, [&](int k, int n) { return u[size_t(n) * size + k]; });
     for (int i = 0; i < batch * size; i += LANES) store(one.data + i, load(first + i));
     bf16 *now = one.data, *next = two.data;
-    begin_tiles();
+    const Products products;
     for (int t = 0; t < time; ++t, std::swap(now, next))
         for (int i = 0; i < size; i += LANES) {
             for (int g = 0; g < 3; ++g)
-                product(now, blocks, size, tiles.data + size_t(g * size + i) * size, sums.data + LANES * g * padded, LANES);
+                products.product(now, blocks, size, tiles.data + size_t(g * size + i) * size, sums.data + LANES * g * padded, LANES);
             for (int b = 0; b < batch; ++b) {
                 const size_t row = size_t(b) * time + t, here = size_t(b) * size + i;
                 const bf16* given = x + 3 * size * row + i;
@@ -149,18 +175,18 @@ inline void gru_forward(int batch, int time, int size, const bf16* x, const bf16
                 std::memcpy(before + row * size + i, now + here, sizeof(bf16) * LANES);
             }
         }
-    _tile_release();
 }
 
 // dy (B, T, H) and what gru_forward left -> the gradients of W i and of U h (B, T, 3H), of the first state (B, H).
-inline void gru_backward(int batch, int time, int size, const float* dy, const bf16* u, const float* first,
+template <class Products>
+void gru_backward(int batch, int time, int size, const float* dy, const bf16* u, const float* first,
                          const float* y, const bf16* gates, const float* fresh, bf16* d_given, bf16* d_own,
                          float* d_first) {
     const int blocks = (batch + LANES - 1) / LANES, padded = LANES * blocks, all_gates = 3 * size;
     Zeros<bf16> tiles(size_t(all_gates) * size), rows(size_t(padded) * all_gates);
     Zeros<float> through_gates(size_t(padded) * size), kept(size_t(padded) * size);
     pack(tiles.data, all_gates, size, [&](int k, int n) { return u[size_t(k) * size + n]; });
-    begin_tiles();
+    const Products products;
     for (int t = time - 1; t >= 0; --t) {
         for (int b = 0; b < batch; ++b) {
             const size_t row = size_t(b) * time + t;
@@ -182,9 +208,8 @@ inline void gru_backward(int batch, int time, int size, const float* dy, const b
             std::memcpy(d_own + row * all_gates, own, sizeof(bf16) * all_gates);
         }
         for (int i = 0; i < size; i += LANES)
-            product(rows.data, blocks, all_gates, tiles.data + size_t(i) * all_gates, through_gates.data + i, size);
+            products.product(rows.data, blocks, all_gates, tiles.data + size_t(i) * all_gates, through_gates.data + i, size);
     }
-    _tile_release();
     for (int i = 0; i < batch * size; ++i) d_first[i] = through_gates.data[i] + kept.data[i];
 }
 

@@ -1,4 +1,4 @@
-// What makes training fast on a CPU: a GRU over whole sequences where the processor has matrix tiles, and the
+// What makes training fast on a CPU: a GRU over whole sequences where the processor multiplies bf16, and the
 // denominator of CTC-CRF.
 #include "arrays.h"
 #include "ctc_crf.h"
@@ -6,7 +6,7 @@
 
 namespace {
 
-const long SOURCES = 1;  // which calls this file answers to; it counts up with them
+const long SOURCES = 2;  // which calls this file answers to; it counts up with them
 
 template <class T>
 T* writable(Array<T>& array, PyObject* object, Py_ssize_t size) {
@@ -46,7 +46,7 @@ PyObject* log_denominator(PyObject*, PyObject* arguments) {
     });
 }
 
-#ifdef HAVE_TILES
+#ifdef HAVE_BF16
 PyObject* forward(PyObject*, PyObject* arguments) {
     int batch, time, size;
     PyObject* given[8];
@@ -60,7 +60,7 @@ PyObject* forward(PyObject*, PyObject* arguments) {
         Array<float> bias, first, y, fresh;
         readable(x, given[0], 3 * all), readable(u, given[1], Py_ssize_t(3) * size * size);
         readable(bias, given[2], size), readable(first, given[3], Py_ssize_t(batch) * size);
-        gru_forward(batch, time, size, x.data, u.data, bias.data, first.data, writable(y, given[4], all),
+        (tiles_ready() ? gru_forward<Tiles> : gru_forward<Dots>)(batch, time, size, x.data, u.data, bias.data, first.data, writable(y, given[4], all),
                     writable(before, given[5], all), writable(gates, given[6], 3 * all), writable(fresh, given[7], all));
         return Py_BuildValue("");
     });
@@ -80,20 +80,20 @@ PyObject* backward(PyObject*, PyObject* arguments) {
         readable(dy, given[0], all), readable(u, given[1], Py_ssize_t(3) * size * size);
         readable(first, given[2], states), readable(y, given[3], all);
         readable(gates, given[4], 3 * all), readable(fresh, given[5], all);
-        gru_backward(batch, time, size, dy.data, u.data, first.data, y.data, gates.data, fresh.data,
+        (tiles_ready() ? gru_backward<Tiles> : gru_backward<Dots>)(batch, time, size, dy.data, u.data, first.data, y.data, gates.data, fresh.data,
                      writable(d_given, given[6], 3 * all), writable(d_own, given[7], 3 * all),
                      writable(d_first, given[8], states));
         return Py_BuildValue("");
     });
 }
 #else
-bool tiles_ready() { return false; }
+bool bf16_ready() { return false; }
 #endif
 
 PyMethodDef methods[] = {
     {"log_denominator", log_denominator, METH_VARARGS,
      "log_denominator((B, T, N), probs, lengths, trigram, total, occupied): see asr.training.ctc_crf."},
-#ifdef HAVE_TILES
+#ifdef HAVE_BF16
     {"gru_forward", forward, METH_VARARGS,
      "gru_forward((B, T, H), x, u, bias, first, y, before, gates, fresh): see asr/native/gru.h."},
     {"gru_backward", backward, METH_VARARGS,
@@ -110,7 +110,7 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "training", "What makes training fa
 PyMODINIT_FUNC PyInit_training() {
     PyObject* made = PyModule_Create(&module);
     if (!made || PyModule_AddIntConstant(made, "SOURCES", SOURCES)) return nullptr;
-    if (PyModule_AddIntConstant(made, "HAS_TILES", tiles_ready())) return nullptr;
+    if (PyModule_AddIntConstant(made, "HAS_BF16", bf16_ready())) return nullptr;
     if (PyModule_AddIntConstant(made, "MAX_SYMBOLS", ROW)) return nullptr;
     return made;
 }

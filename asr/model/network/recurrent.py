@@ -24,7 +24,8 @@ class GRU(nn.GRU):
     A pass in bf16 is our own: same weights and results. PyTorch's CPU kernel builds a graph of fifteen small
     operations for every step; here one node holds the whole sequence. Only one product stands in the way of the next
     step, and the gradients of the weights are one product at the end. Gates and states stay in fp32. On a processor
-    with matrix tiles (AMX) the steps run compiled, in a fifth of the time (asr/native/gru.h).
+    that multiplies bf16 the steps run compiled (asr/native/gru.h): by matrix tiles (AMX) in a fifth of the time, by dot
+    products (AVX512-BF16) in seven to nine tenths of it.
     """
 
     def __init__(self, input_size: int, hidden_size: int):
@@ -40,7 +41,7 @@ class GRU(nn.GRU):
         if not ours or x.shape[1] == 0:
             return super().forward(x, state)
         dtype = torch.get_autocast_dtype("cpu")
-        compiled = native and native.HAS_TILES and dtype == torch.bfloat16 and self.hidden_size % 32 == 0
+        compiled = native and native.HAS_BF16 and dtype == torch.bfloat16 and self.hidden_size % 32 == 0
         with torch.autocast("cpu", enabled=False):
             y = (_Compiled if compiled else _Sequence).apply(
                 x, state[0].float(), self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0, dtype
@@ -98,7 +99,7 @@ class _Sequence(torch.autograd.Function):
 
 
 class _Compiled(torch.autograd.Function):
-    """The same by matrix tiles, batch first."""
+    """The same compiled, batch first."""
 
     @staticmethod
     def forward(ctx, x, h, w_ih, w_hh, b_ih, b_hh, dtype):
