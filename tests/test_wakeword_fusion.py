@@ -156,7 +156,7 @@ def test_heard_once_and_fused_later_gives_the_same_scores(phonemes):
 
 
 def test_the_better_it_is_heard_the_higher_the_score():
-    low, same, high = fused(0.5, np.array([0.01, 0.1, 0.9]), 0.5, 2.0)
+    low, same, high = (fused(0.5, heard, 0.5, 2.0) for heard in (0.01, 0.1, 0.9))
     assert low < 0.05 and same == pytest.approx(0.5) and high > 0.95
     assert fused(0.9, 0.1, 1.0, 2.0) == pytest.approx(0.9)
 

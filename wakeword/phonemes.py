@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from itertools import accumulate
+from math import log, tanh
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,14 +83,14 @@ WITHIN = 24  # steps (0.96 s) of which the highest score of each, RNN and phonem
 CHUNKS = WITHIN // CHUNK
 
 
-def fused(rnn: float | np.ndarray, heard: float | np.ndarray, rnn_weight: float, weight: float) -> np.ndarray:
+def fused(rnn: float, heard: float, rnn_weight: float, weight: float) -> float:
     """Return the score for the RNN's score and what the phonemes say, all in 0..1.
 
     Its logit is ``rnn_weight`` logit(rnn) + ``weight`` ln(heard / NEUTRAL).
     """
-    rnn = np.clip(np.asarray(rnn, np.float64), 1e-6, 1 - 1e-6)
-    logit = rnn_weight * np.log(rnn / (1 - rnn)) + weight * np.log(np.maximum(heard, MIN_HEARD) / NEUTRAL)
-    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+    rnn = min(max(rnn, 1e-6), 1 - 1e-6)
+    logit = rnn_weight * log(rnn / (1 - rnn)) + weight * log(max(heard, MIN_HEARD) / NEUTRAL)
+    return 0.5 + 0.5 * tanh(0.5 * logit)
 
 
 @dataclass(frozen=True)
@@ -216,11 +217,10 @@ class Fusion:
     def _fuse(self, rnn: np.ndarray, said: np.ndarray, state: FusionState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """-> the scores, and the new ends of FusionState.rnn and .heard."""
         rnn, heard, scores = np.concatenate([state.rnn, rnn]), np.concatenate([state.heard, said]), np.zeros_like(rnn)
-        ends = np.arange(CHUNK - state.steps % CHUNK, len(scores) + 1, CHUNK)  # of chunks, in steps from now
-        if len(ends):
-            of_chunks = np.stack([rnn[ends[0] : ends[-1] + WITHIN].reshape(-1, CHUNK).max(1), heard[1:]])
-            loudest, clearest = np.max([of_chunks[:, i : i + len(ends)] for i in range(CHUNKS)], 0)
-            scores[ends - 1] = fused(loudest, clearest, self.options.rnn_weight, self.options.weight)
+        ends = range(CHUNK - state.steps % CHUNK, len(scores) + 1, CHUNK)  # of chunks, in steps from now
+        for i, end in enumerate(ends, start=1):
+            loudest, clearest = float(rnn[end : end + WITHIN].max()), float(heard[i : i + CHUNKS].max())
+            scores[end - 1] = fused(loudest, clearest, self.options.rnn_weight, self.options.weight)
         return scores, rnn[-WITHIN:], heard[-CHUNKS:]
 
     def heard(self, frames: np.ndarray) -> float:
