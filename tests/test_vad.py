@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import STEP, Segmenter, SegmenterOptions, Span, SpeechDetector
 from asr.errors import UsageError
+from recipes.vad.evaluate import ELSEWHERE, inside
+from recipes.vad.mixing import speech_steps
+from wakeword.train import negatives
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,22 @@ def test_syllables_between_silences_are_found(detector, scale):
     samples += 1e-4 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
     (segment,) = segments_of(detector(LogMel()(samples)))
     assert 260 <= segment.start <= 305 and 600 <= segment.end <= 680
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return [clip for clip in negatives.read("held-out") if clip.text][::6]
+
+
+@pytest.mark.parametrize("where", [None, *ELSEWHERE])
+def test_speech_is_found_close_by_and_elsewhere(detector, speech, where):
+    found = []
+    for clip in speech:
+        spoken = speech_steps(clip.samples) == 1
+        heard = ELSEWHERE[where](clip.samples) if where else clip.samples
+        p = detector(LogMel()(heard.astype(np.float32)))
+        found.append(inside(segments_of(p), len(spoken))[spoken])
+    assert np.concatenate(found).mean() > 0.98
 
 
 def hum(t):

@@ -1,7 +1,7 @@
 import numpy as np
 
 SOURCES: int
-HAS_BF16: bool  # products of bf16, which gru_forward and gru_backward want; without a compiler for them they are missing
+HAS_BF16: bool  # products of bf16, for gru_forward and gru_backward; without a compiler for them these are missing
 MAX_SYMBOLS: int  # of log_denominator
 
 def log_denominator(

@@ -2,8 +2,8 @@
 
     python -m recipes.vad.evaluate DATA [--weights FILE | --peer silero|webrtc] [--on P --off P]
 
-Speech: DATA/speech/dev.jsonl, 1 to 6 s apart, alone and with held-out noise at 10 and 0 dB; levels
--40 to -6 dBFS. Reference: energy labels of the clips before mixing (recipes/vad/mixing.py).
+Speech: DATA/speech/dev.jsonl, 1 to 6 s apart, alone, with held-out noise at 10 and 0 dB, by telephone, across a room,
+and very quiet; else levels are -40 to -6 dBFS. Reference: energy labels of the clips before mixing (mixing.py).
 Noise: the held-out files and made sounds, ten minutes of each kind or what there is.
 """
 
@@ -19,12 +19,19 @@ import numpy as np
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import PACKAGED, STEP, STEPS_PER_SECOND, Segmenter, SegmenterOptions, Span, SpeechDetector
+from asr.training.augment import telephone
 from asr.training.sounds import MADE
 from recipes.english.calibration import area_under_roc
 from recipes.vad import peers
 from recipes.vad.mixing import STEP_SAMPLES, noise_files, read, rms, speech_steps
+from wakeword.evaluate.conditions import across_a_room, quiet
 
 Probabilities = Callable[[np.ndarray], np.ndarray]  # samples -> one value each 40 ms
+ELSEWHERE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "telephone": telephone,
+    "3 m away": lambda x: across_a_room(x, np.random.default_rng(0)),
+    "-60 dBFS": quiet,
+}
 
 
 def ours(weights: Path) -> Probabilities:
@@ -106,8 +113,10 @@ def main() -> None:
     probabilities = peers.PEERS[options.peer]() if options.peer else ours(options.weights)
     settings = SegmenterOptions(on=options.on, off=options.off)
     cpu = audio = 0.0
-    for name, snr in (("clean", None), ("10 dB", 10.0), ("0 dB", 0.0)):
-        streams = speech_streams(options.data, snr)
+    for name in ("clean", "10 dB", "0 dB", *ELSEWHERE):
+        streams = speech_streams(options.data, float(name[:-3]) if name.endswith(" dB") else None)
+        if change := ELSEWHERE.get(name):
+            streams = [(change(samples).astype(np.float32), labels) for samples, labels in streams]
         began = time.process_time()
         scored = [(probabilities(samples), labels) for samples, labels in streams]
         cpu, audio = cpu + time.process_time() - began, audio + sum(len(s) for s, _ in streams) / SAMPLE_RATE
@@ -115,7 +124,7 @@ def main() -> None:
         covered = np.concatenate([inside(segments_of(p, settings), len(y)) for p, y in scored])
         auc = area_under_roc(np.concatenate([p[: len(y)] for p, y in scored]), labels == 1)
         lost, kept = 1 - covered[labels == 1].mean(), covered[labels == 0].mean()
-        print(f"speech {name:6} AUC {auc:.4f}  speech lost {lost:6.2%}  pauses kept {kept:6.1%}")
+        print(f"speech {name:9} AUC {auc:.4f}  speech lost {lost:6.2%}  pauses kept {kept:6.1%}")
     print(f"CPU s a second of audio {cpu / audio:.5f}")
     total = seconds = 0.0
     for kind, samples in noise_streams(options.data).items():

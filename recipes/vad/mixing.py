@@ -12,6 +12,7 @@ import soundfile
 
 from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import STEP
+from asr.training.augment import telephone
 from asr.training.sounds import MADE, add
 
 HOP = 160  # samples: 10 ms
@@ -85,12 +86,12 @@ def _fill_pauses(labels: np.ndarray, shorter_than: int) -> None:
 
 
 def room(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """A direct path and an exponentially decaying noise tail (RT60 0.1 to 0.8 s)."""
-    rt60 = rng.uniform(0.1, 0.8)
+    """A direct path and an exponentially decaying noise tail (RT60 0.1 to 0.9 s)."""
+    rt60 = rng.uniform(0.1, 0.9)
     n = int(rt60 * SAMPLE_RATE)
     tail = rng.standard_normal(n) * 10 ** (-3 * np.arange(n) / n)
     tail[: int(0.002 * SAMPLE_RATE)] = 0
-    tail *= 10 ** (-rng.uniform(-3, 15) / 20) / np.linalg.norm(tail)  # direct-to-reverberant ratio
+    tail *= 10 ** (-rng.uniform(-8, 15) / 20) / np.linalg.norm(tail)  # direct-to-reverberant ratio
     tail[0] = 1
     return _convolve(x, tail)
 
@@ -125,7 +126,7 @@ class Corpus:
         files = defaultdict(list)
         for line in manifest.open(encoding="utf-8"):
             row = json.loads(line)
-            files[row["speaker"]].append(row["audio_filepath"])
+            files[row.get("speaker", row["audio_filepath"])].append(row["audio_filepath"])
         return cls(manifest.parent, list(files.values()))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -179,17 +180,22 @@ def lay_speech(rng: np.random.Generator, n: int, corpora: list[Corpus]) -> tuple
 def mix(
     rng: np.random.Generator, seconds: float, corpora: list[Corpus], recorded: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One training example: samples (n,) float32, labels (n // STEP_SAMPLES,); a fifth hold no speech."""
+    """One training example: samples (n,) float32, labels (n // STEP_SAMPLES,).
+
+    Three in ten hold no speech, a quarter come by telephone.
+    """
     n = int(seconds * SAMPLE_RATE) // STEP_SAMPLES * STEP_SAMPLES
     speech, labels, level = np.zeros(n), np.zeros(n // STEP_SAMPLES, np.int8), 1.0
-    if rng.random() < 0.8:
+    if rng.random() < 0.7:
         speech, labels, level = lay_speech(rng, n, corpora)
     noise = np.zeros(n) if rng.random() < 0.08 else background(rng, n, recorded)
     snr = rng.uniform(5, 25) if rng.random() < 0.75 else rng.uniform(-5, 40)
     mixed = speech / level + noise * 10 ** (-snr / 20)
-    loudness = rng.uniform(-50, -6)  # dBFS: of the loudest hundredth
+    loudness = rng.uniform(-65, -6)  # dBFS: of the loudest hundredth
     mixed *= 10 ** (loudness / 20) / (np.percentile(np.abs(mixed), 99) + 1e-9)
     mixed += rng.choice([0, 0, 0, rng.uniform(-0.05, 0.05)])  # a DC offset
     if rng.random() < 0.7:  # no microphone is perfectly quiet
         mixed += rng.standard_normal(n) * 10 ** (rng.uniform(-90, -55) / 20)
-    return np.clip(mixed, -1, 1).astype(np.float32), labels
+    if rng.random() < 0.25:
+        mixed = telephone(mixed)
+    return np.clip(np.round(mixed * 32768) / 32768, -1, 1).astype(np.float32), labels

@@ -1,4 +1,4 @@
-"""Train the speech detector of asr/audio/vad.py: ten CPU minutes on one core.
+"""Train the speech detector of asr/audio/vad.py: fifteen CPU minutes on one core.
 
     python -m recipes.vad.train DATA OUT.safetensors [--speech MANIFEST ...]
 
@@ -27,8 +27,8 @@ from recipes.vad.mixing import UNSURE, Corpus, mix, noise_files, read
 
 SECONDS = 20.0  # of one mix
 LICENCES = (
-    "speech: speechocean762, LibriSpeech CC BY 4.0; kathleen, Common Voice CC0; LJSpeech public domain; "
-    "Kokoro-82M Apache-2.0, other synthetic voices as in recipes/english. "
+    "speech: speechocean762, LibriSpeech, MInDS-14, RoboTutor CC BY 4.0; kathleen, Common Voice CC0; LJSpeech public "
+    "domain; Kokoro-82M Apache-2.0; others as in docs/data.md. "
     "noise: ESC-10 CC BY 3.0, Speech Commands backgrounds CC BY 4.0, others as in noise.jsonl"
 )
 
@@ -142,9 +142,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--speech", type=Path, nargs="*", default=[], help="manifests of more clean speech")
-    parser.add_argument("--mixes", type=int, default=5000, help="of 20 s each")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--size", type=int, default=48, help="units of the dense layer and of the GRU")
+    parser.add_argument("--mixes", type=int, default=7000, help="of 20 s each")
+    parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--size", type=int, default=64, help="units of the dense layer and of the GRU")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
