@@ -42,7 +42,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--rate", type=float, default=0.5, metavar="N", help="false alarms an hour to aim at (default: 0.5)")
     p.add_argument("--clips", type=int, metavar="N", help="times that the phrase is spoken (default: 1500)")
     p.add_argument("--updates", type=int, metavar="N", help="of the network's weights (default: 1000)")
-    p.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores")
+    p.add_argument("--processes", type=int, default=_cores(), metavar="N", help="default: all cores")
     p.add_argument("--seed", type=int, default=1)
     p.set_defaults(command=train)
 
@@ -72,6 +72,11 @@ def train(options: argparse.Namespace) -> int:
     measured = build(phrase, output, wanted, say)
     say(f"{output}: {summary(measured, options.rate)}")
     return 0
+
+
+def _cores() -> int:
+    """Those that this process may use: a container, or taskset, can leave it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_train(options: argparse.Namespace) -> None:
