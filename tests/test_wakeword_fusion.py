@@ -14,7 +14,7 @@ from asr.audio.features import LogMel, LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel, save_model
 from wakeword.detector import DetectorError, load
-from wakeword.phonemes import CHUNK, Fusion, FusionOptions, PhonemeModel, band_interpolation, fused
+from wakeword.phonemes import CHUNK, Fusion, FusionOptions, PhonemeModel, fused
 from wakeword.phrase import ways
 from wakeword.scoring import peaks, thresholds
 from wakeword.train.training import save_detector
@@ -111,15 +111,6 @@ def test_chunks_hear_what_the_whole_hears(phonemes):
     rest, last = phonemes.window(frames[32:], 12, between, 12)
     assert np.allclose(first, whole, atol=1e-5) and np.allclose(rest, whole[8:], atol=1e-5)
     assert np.allclose(states, last, atol=1e-5) and phonemes.window(frames, 20, between, 0)[1] is between
-
-
-def test_voice_activity_hears_half_the_bands_as_all_of_them():
-    from asr.audio.vad import SpeechDetector
-
-    detector, clip = SpeechDetector.load(), audio.load(str(DATA / "independence.opus"))
-    all_bands = detector(LogMel()(clip))
-    half = detector(LogMel(LogMelOptions(n_mels=40))(clip) @ band_interpolation(40, 80))
-    assert np.mean((all_bands >= 0.2) == (half >= 0.2)) > 0.97
 
 
 def test_a_detector_keeps_its_fusion(tmp_path, phonemes, monkeypatch):

@@ -1,8 +1,8 @@
 """A small two-way CTC model of phonemes, and how what it hears and the RNN's score become one score.
 
 The RNN knows the phrase from synthetic voices; the phonemes are known from hundreds of real speakers. The two make
-different mistakes, so that what both hear was said. The RNN hears everything, the phoneme model all stretches in which
-voice activity finds a voice; a power of the odds of the RNN's score is multiplied by a power of what the phonemes say.
+different mistakes, so that what both hear was said. The RNN hears everything, the phoneme model all stretches that are
+not still; a power of the odds of the RNN's score is multiplied by a power of what the phonemes say.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from itertools import accumulate
-from math import log, tanh
+from math import inf, log, tanh
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import safe_open
 
-from asr.audio.features import LogMelOptions, hz_to_mel
-from asr.audio.vad import DetectorState, SegmenterOptions, SpeechDetector
 from asr.model.checkpoint import RECEPTIVE_FIELD, ModelOptions
 from asr.model.interface import AcousticModel, Layers
 from asr.model.onnx import load_model
@@ -76,10 +73,10 @@ class PhonemeModel:
 MIN_HEARD = 1e-4  # what the phonemes say of sound that holds nothing of the phrase
 NEUTRAL = 0.1  # what they say of sound that leaves the RNN's score as it was
 
-CHUNK = 8  # steps between two fused scores: the phoneme model and voice activity hear so many at once
+CHUNK = 8  # steps between two fused scores: the phoneme model hears so many at once
 LOOK_AHEAD = 4  # steps that the phoneme model hears beyond those whose outputs are final
-# The phoneme model hears a voice, and its padding before it. What is no voice costs time only, so it hears what may be one.
-VOICE = SegmenterOptions(on=0.05, off=0.03)
+PADDING, HOLD = 8, 15  # steps before a sound that the phoneme model hears too, and after it
+ABOVE, RISE = 0.3, 0.02  # ln: a step so much above the floor is a sound; what the floor rises by from step to step
 WITHIN = 24  # steps (0.96 s) of which the highest score of each, RNN and phonemes, counts
 CHUNKS = WITHIN // CHUNK
 
@@ -112,13 +109,13 @@ class HearingState(NamedTuple):
     frames: np.ndarray  # (t, n_mels) of the stream from step ``first`` on
     first: int  # step that the phoneme model hears next
     heard: int  # steps, whole chunks, for which this is done
-    vad: DetectorState
-    open: int  # steps for which the phoneme model goes on if no more voice comes; 0: it does not run
+    floor: float  # mean log-mel value of a still step
+    open: int  # steps for which the phoneme model goes on if no more sound comes; 0: it does not run
     hidden: Layers  # forward states of its layers before ``first``; None: none yet
 
 
 class Window(NamedTuple):
-    """What the phoneme model makes of a chunk with a voice in it."""
+    """What the phoneme model makes of a chunk that is not still."""
 
     outputs: np.ndarray  # (n, 1 + symbols) natural log-probabilities
     final: int  # how many of the outputs are never computed again
@@ -126,7 +123,10 @@ class Window(NamedTuple):
 
 
 class Hearing:
-    """What is the same for all words: where there is a voice, and what its phonemes are.
+    """What is the same for all words: where it is not still, and what phonemes are there.
+
+    Still is what stays as it is, however loud: a fan, but not music. Whether it is speech is not asked: voice activity
+    misses a phrase in loud noise that its phonemes still tell.
 
     step      4  5  6  7  8  9 10 11 12 13 14 15|   heard after step 15
     final     f  f  f  f  f  f  f  f                these have heard LOOK_AHEAD steps after them: never computed again
@@ -134,10 +134,8 @@ class Hearing:
     """
 
     def __init__(self, model: PhonemeModel):
-        self._model, self._vad = model, SpeechDetector.load()
-        self._to_vad = band_interpolation(model.n_mels, self._vad.n_mels)
-        no_frames = np.zeros((0, model.n_mels), np.float32)
-        self.start = HearingState(no_frames, 0, 0, self._vad.start(), 0, None)  # before a stream
+        self._model = model
+        self.start = HearingState(np.zeros((0, model.n_mels), np.float32), 0, 0, inf, 0, None)  # before a stream
         self._last: tuple = (None,) * 3  # frames, state and what came of them: detectors that hear the same share it
 
     @staticmethod
@@ -146,7 +144,7 @@ class Hearing:
         return Hearing(model)
 
     def feed(self, frames: np.ndarray, state: HearingState) -> tuple[list[Window | None], HearingState]:
-        """The frames (t, n_mels) that are new -> a window for each chunk now complete, None without a voice; state."""
+        """The frames (t, n_mels) that are new -> a window for each chunk now complete, None for a still one; state."""
         last_frames, last_state, found = self._last
         if frames is not last_frames or state is not last_state:
             found = self._windows(state._replace(frames=np.concatenate([state.frames, frames])))
@@ -163,18 +161,21 @@ class Hearing:
         return windows, state
 
     def _hear(self, step: int, state: HearingState) -> tuple[Window | None, HearingState]:
-        """Take the CHUNK steps before ``step``: is there a voice, and what are its phonemes?"""
+        """Take the CHUNK steps before ``step``: are they still, and what are their phonemes?"""
         chunk = state.frames[STEP_FRAMES * (step - CHUNK - state.first) : STEP_FRAMES * (step - state.first)]
-        probabilities, vad = self._vad.probabilities(chunk @ self._to_vad, state.vad)
-        gate = list(accumulate(probabilities, lambda before, p: VOICE.open_steps(p, before), initial=state.open))
-        window, hidden, done = None, state.hidden, max(0, step - VOICE.padding_steps - state.first)
-        if any(gate[1:]):
+        floor, open_for, sounds = state.floor, state.open, False
+        for level in chunk.reshape(CHUNK, -1).mean(1).tolist():
+            floor = min(level, floor + RISE)
+            open_for = HOLD if level > floor + ABOVE else max(0, open_for - 1)
+            sounds |= open_for > 0
+        window, hidden, done = None, state.hidden, max(0, step - PADDING - state.first)
+        if sounds:
             done = max(0, step - LOOK_AHEAD - state.first)
             hidden = state.hidden if state.open else None
             outputs, hidden = self._model.window(state.frames, step - state.first, hidden, done)
             window = Window(outputs, done, not state.open)
         frames = state.frames[STEP_FRAMES * done :]
-        return window, HearingState(frames, state.first + done, step, vad, gate[-1], hidden)
+        return window, HearingState(frames, state.first + done, step, floor, open_for, hidden)
 
 
 class FusionState(NamedTuple):
@@ -238,14 +239,6 @@ class Fusion:
                 provisional, _ = self._keyword.feed(window.outputs[window.final :], keyword)
                 said[i] = max(scores.max(initial=0), provisional.max(initial=0))
         return said, keyword
-
-
-def band_interpolation(bands: int, wanted: int) -> np.ndarray:
-    """(bands, wanted) float32: log-mel frames @ this are about the frames of a front-end with ``wanted`` bands."""
-    o = LogMelOptions()
-    low, high = float(hz_to_mel(o.low)), float(hz_to_mel(o.high))
-    centres, wanted_centres = (np.linspace(low, high, n + 2)[1:-1] for n in (bands, wanted))
-    return np.stack([np.interp(wanted_centres, centres, row) for row in np.eye(bands)]).astype(np.float32)
 
 
 def fusion_of(card: dict[str, Any]) -> Fusion | None:
