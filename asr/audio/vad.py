@@ -152,8 +152,8 @@ class VoiceActivity:
 class SegmenterOptions:
     """From probabilities of speech to segments: hysteresis, padding, cuts. Raises UsageError."""
 
-    on: float = 0.2  # speech begins at this probability
-    off: float = 0.12  # and lasts while the probability stays above this one
+    on: float = 0.15  # speech begins at this probability
+    off: float = 0.09  # and lasts while the probability stays above this one
     min_speech: float = 0.2  # s; shorter bursts are dropped
     min_silence: float = 0.6  # s of silence that end a segment
     padding: float = 0.32  # s kept before and after the speech
