@@ -136,6 +136,12 @@ def test_digital_silence_before_a_recording_is_not_all_of_the_pause():
     assert 4 * word.start_frame == pytest.approx(117, abs=1)
 
 
+def test_the_first_word_begins_after_a_click_not_before_it():
+    log_probs, heard = spoken(60, {30: "a", 32: "y"}), tones(240, [(62, 66), (117, 141)])
+    (word,) = align(log_probs, "ay", ALPHABET, Sound(loudness=heard))
+    assert 4 * word.start_frame == pytest.approx(117, abs=1)
+
+
 def test_noise_is_no_pause_and_neither_is_the_closure_of_a_stop():
     log_probs = spoken(60, {10: "n", 12: "o", 15: " ", 30: "a", 32: "y"})
     plain = align(log_probs, "no ay", ALPHABET)

@@ -190,7 +190,7 @@ def test_the_command_and_its_table(material, tmp_path, monkeypatch, capsys):
     with (tmp_path / "wake-words-jarvis.csv").open(newline="") as file:
         good, bad = csv.DictReader(file)
     assert good["engine"] == "ours: jarvis" and bad["engine"] == "ours: other"
-    assert float(good["0.5/h clean"]) == 100 and float(good["alarms an hour"]) == 0 < float(good["CPU s an hour"])
+    assert float(good["miss % clean"]) == 100 and float(good["alarms an hour"]) == 0 < float(good["CPU s an hour"])
     assert "DetectorError" in bad["failure"] and not bad["0.5/h clean"]
     page = (tmp_path / "wake-words-jarvis.md").read_text()
     assert "3 clips" in page and "microWakeWord: has no model" in page and page in capsys.readouterr().out

@@ -215,7 +215,8 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
         level = min(loudness[a:b].max(initial=-np.inf) for a, b in words[max(0, k - 1) : k + 1])
         begin = 0 if first else around[0, 0] + stride  # each word keeps a frame
         end = len(loudness) if last else around[-1, 1] - stride
-        quiet = begin + _longest_quiet(loudness[begin:end], level)
+        # before the first word the last quiet stretch counts: somebody may breathe or click before it
+        quiet = begin + _quiet(loudness[begin:end], level, around[-1, 0] - begin if first else None)
         if len(quiet) and (first or quiet[1] >= around[0, 1]) and (last or quiet[0] <= around[-1, 0]):
             if not first:
                 moved[k - 1, 1] = quiet[0] / stride
@@ -226,13 +227,20 @@ def _moved_to_pauses(edges: np.ndarray, extents: np.ndarray, loudness: np.ndarra
     return moved
 
 
-def _longest_quiet(loudness: np.ndarray, level: float) -> np.ndarray:
-    """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one."""
+def _quiet(loudness: np.ndarray, level: float, before: int | None = None) -> np.ndarray:
+    """Begin and end of the longest stretch far below the ``level`` of the words around; empty without one.
+
+    With ``before``, of the last stretch that is long enough and begins at that frame or earlier.
+    """
     least, most = DEPTH
     floor = max(level - most, np.sort(loudness)[: QUIET_FRAMES // 2].max(initial=-np.inf))
     if len(loudness) < QUIET_FRAMES or level - floor < least:
         return np.zeros(0, int)
     quiet = np.concatenate([[False], loudness < floor + EDGE * (level - floor), [False]])
     changes = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
-    longest = changes[np.argmax(changes[:, 1] - changes[:, 0])]
-    return longest if longest[1] - longest[0] >= QUIET_FRAMES else longest[:0]
+    lengths = changes[:, 1] - changes[:, 0]
+    if before is None:
+        chosen = np.array([lengths.argmax()])
+    else:
+        chosen = np.flatnonzero((lengths >= QUIET_FRAMES) & (changes[:, 0] <= before))[-1:]
+    return changes[chosen][lengths[chosen] >= QUIET_FRAMES].reshape(-1)
