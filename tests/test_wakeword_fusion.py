@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from loud import OPTIONS, loud_detector, loud_model, stream
 
 from asr import audio
-from asr.audio.features import LogMel, LogMelOptions
+from asr.audio.features import SAMPLE_RATE, LogMel, LogMelOptions
 from asr.model.checkpoint import ModelOptions
 from asr.model.network.ctc import CTCModel, save_model
 from wakeword.detector import DetectorError, load
-from wakeword.phonemes import CHUNK, Fusion, FusionOptions, PhonemeModel, fused
+from wakeword.phonemes import CHUNK, Fusion, FusionOptions, Hearing, PhonemeModel, fused
 from wakeword.phrase import ways
 from wakeword.scoring import peaks, thresholds
 from wakeword.train.training import save_detector
@@ -102,6 +102,16 @@ def test_in_silence_the_phoneme_model_rests(phonemes, monkeypatch):
     frames = np.full((800, 8), -18.0, np.float32)
     scores, state = fusion.feed(np.full(199, 0.9, np.float32), frames, fusion.start())
     assert scores.max() < 1e-3 and len(state.hearing.frames) < 100
+
+
+def test_loud_hiss_is_still_and_a_voice_in_it_is_not():
+    clip = audio.load(str(DATA / "independence.opus"))
+    hiss = np.random.default_rng(4).normal(0, np.abs(clip).max() / 4, 3 * SAMPLE_RATE + len(clip)).astype(np.float32)
+    hiss[2 * SAMPLE_RATE :][: len(clip)] += clip
+    hearing = Hearing(PhonemeModel.load())
+    windows, _ = hearing.feed(LogMel(LogMelOptions(n_mels=40))(hiss), hearing.start)
+    at = [i * CHUNK * 0.04 for i, window in enumerate(windows) if window]
+    assert 1.5 < at[0] < 3.0 and at[-1] < 2 + len(clip) / SAMPLE_RATE + 0.7
 
 
 def test_chunks_hear_what_the_whole_hears(phonemes):

@@ -104,7 +104,7 @@ void tile_product(const bf16* rows, int depth, const bf16* tiles, float* to, int
     }
 }
 
-// How 16 columns of a product are made, of ``blocks`` times 16 rows; between its making and its end nothing else uses tiles.
+// How 16 columns of a product are made, of ``blocks`` times 16 rows. While one of these is there nothing else uses tiles.
 struct Tiles {
     Tiles() {
         struct alignas(64) {
@@ -157,7 +157,8 @@ void gru_forward(int batch, int time, int size, const bf16* x, const bf16* u, co
     for (int t = 0; t < time; ++t, std::swap(now, next))
         for (int i = 0; i < size; i += LANES) {
             for (int g = 0; g < 3; ++g)
-                products.product(now, blocks, size, tiles.data + size_t(g * size + i) * size, sums.data + LANES * g * padded, LANES);
+                products.product(now, blocks, size, tiles.data + size_t(g * size + i) * size,
+                                 sums.data + LANES * g * padded, LANES);
             for (int b = 0; b < batch; ++b) {
                 const size_t row = size_t(b) * time + t, here = size_t(b) * size + i;
                 const bf16* given = x + 3 * size * row + i;
@@ -208,7 +209,8 @@ void gru_backward(int batch, int time, int size, const float* dy, const bf16* u,
             std::memcpy(d_own + row * all_gates, own, sizeof(bf16) * all_gates);
         }
         for (int i = 0; i < size; i += LANES)
-            products.product(rows.data, blocks, all_gates, tiles.data + size_t(i) * all_gates, through_gates.data + i, size);
+            products.product(rows.data, blocks, all_gates, tiles.data + size_t(i) * all_gates,
+                             through_gates.data + i, size);
     }
     for (int i = 0; i < batch * size; ++i) d_first[i] = through_gates.data[i] + kept.data[i];
 }

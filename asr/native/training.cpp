@@ -60,8 +60,9 @@ PyObject* forward(PyObject*, PyObject* arguments) {
         Array<float> bias, first, y, fresh;
         readable(x, given[0], 3 * all), readable(u, given[1], Py_ssize_t(3) * size * size);
         readable(bias, given[2], size), readable(first, given[3], Py_ssize_t(batch) * size);
-        (tiles_ready() ? gru_forward<Tiles> : gru_forward<Dots>)(batch, time, size, x.data, u.data, bias.data, first.data, writable(y, given[4], all),
-                    writable(before, given[5], all), writable(gates, given[6], 3 * all), writable(fresh, given[7], all));
+        const auto run = tiles_ready() ? gru_forward<Tiles> : gru_forward<Dots>;
+        run(batch, time, size, x.data, u.data, bias.data, first.data, writable(y, given[4], all),
+            writable(before, given[5], all), writable(gates, given[6], 3 * all), writable(fresh, given[7], all));
         return Py_BuildValue("");
     });
 }
@@ -80,9 +81,10 @@ PyObject* backward(PyObject*, PyObject* arguments) {
         readable(dy, given[0], all), readable(u, given[1], Py_ssize_t(3) * size * size);
         readable(first, given[2], states), readable(y, given[3], all);
         readable(gates, given[4], 3 * all), readable(fresh, given[5], all);
-        (tiles_ready() ? gru_backward<Tiles> : gru_backward<Dots>)(batch, time, size, dy.data, u.data, first.data, y.data, gates.data, fresh.data,
-                     writable(d_given, given[6], 3 * all), writable(d_own, given[7], 3 * all),
-                     writable(d_first, given[8], states));
+        const auto run = tiles_ready() ? gru_backward<Tiles> : gru_backward<Dots>;
+        run(batch, time, size, dy.data, u.data, first.data, y.data, gates.data, fresh.data,
+            writable(d_given, given[6], 3 * all), writable(d_own, given[7], 3 * all),
+            writable(d_first, given[8], states));
         return Py_BuildValue("");
     });
 }
