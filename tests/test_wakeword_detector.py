@@ -133,7 +133,7 @@ def test_listening_needs_no_torch(saved):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", ["activate", "computer", "hey-computer", "jarvis", "okay-house", "hello-kitchen"])
+@pytest.mark.parametrize("name", ["activate", "computer", "hey-computer", "jarvis", "okay-house", "hello-kitchen", "hey-assistant"])
 def test_a_packaged_detector_hears_nothing_in_speech_without_its_word(name):
     samples = np.concatenate(list(audio.blocks(str(DATA / "independence.opus"))))
     assert load(name).detect(samples) == []
