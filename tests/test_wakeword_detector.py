@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from asr import audio
 from asr.audio.features import LogMel, SamplesError
 from wakeword import detector as module
-from wakeword.detector import Detector, DetectorError, DetectorOptions, load, pick
+from wakeword.detector import Detector, DetectorError, DetectorOptions, load, packaged, pick
 from wakeword.listen import listen
 from wakeword.train import TriggerModel, TriggerOptions
 from wakeword.train.training import save_detector
@@ -133,7 +133,7 @@ def test_listening_needs_no_torch(saved):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", ["activate", "computer", "hey-computer", "jarvis", "okay-house", "hello-kitchen", "hey-assistant"])
+@pytest.mark.parametrize("name", packaged())
 def test_a_packaged_detector_hears_nothing_in_speech_without_its_word(name):
     samples = np.concatenate(list(audio.blocks(str(DATA / "independence.opus"))))
     assert load(name).detect(samples) == []
