@@ -14,6 +14,7 @@ from asr.audio.features import SAMPLE_RATE, LogMel
 from asr.audio.vad import STEP
 from asr.training.augment import telephone
 from asr.training.sounds import MADE, add
+from wakeword.evaluate.conditions import in_16_bits
 
 HOP = 160  # samples: 10 ms
 STEP_SAMPLES = HOP * STEP
@@ -198,4 +199,4 @@ def mix(
         mixed += rng.standard_normal(n) * 10 ** (rng.uniform(-90, -55) / 20)
     if rng.random() < 0.25:
         mixed = telephone(mixed)
-    return np.clip(np.round(mixed * 32768) / 32768, -1, 1).astype(np.float32), labels
+    return in_16_bits(mixed).astype(np.float32), labels
