@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asr.attention.search import EOS
 from asr.attention.seq2seq import Vocabulary
-from asr.training.fit import Muon, Plan, Schedule, TrainingError, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Schedule, TrainingError, autocast, fit, resume, save_state
 from asr.training.language_model import TextProgress, length_batches, plans, write_log
 from recipes.translation.network import Seq2SeqNetwork
 
@@ -82,7 +82,7 @@ def train(
 
 
 def loss_of(network: Seq2SeqNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         return network.loss(*batch), {}
 
 

@@ -1,9 +1,12 @@
-"""Muon: near-orthogonal updates for each gate of the recurrent matrices, AdamW for the rest."""
+"""Muon: near-orthogonal updates for each gate of the recurrent matrices, AdamW for the rest; what products are in."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from asr.training import fit
 from asr.training.fit import Muon, orthogonal
 
 torch.set_num_threads(1)
@@ -58,3 +61,12 @@ def test_gates_are_taken_one_by_one_and_the_size_matches_adamws():
     sizes = [float(g.square().mean().sqrt()) for g in (reset, new)]
     assert sizes == pytest.approx([0.2, 0.2], rel=0.35)  # AdamW's is 0.2 to 0.4 in practice (Liu et al. 2025)
     assert (update == 0).all() and (reset * gru.weight_hh_l0.grad[:8]).sum() < 0  # downhill
+
+
+@pytest.mark.parametrize("native", [None, SimpleNamespace(HAS_BF16=0), SimpleNamespace(HAS_BF16=1)])
+def test_products_are_in_bf16_where_the_processor_multiplies_it(native, monkeypatch):
+    monkeypatch.setattr(fit, "native", native)
+    fast = bool(native and native.HAS_BF16)
+    assert fit.fast_dtype() == (torch.bfloat16 if fast else torch.float32) and fit.fast_dtype("cuda") == torch.bfloat16
+    with fit.autocast():
+        assert torch.is_autocast_enabled("cpu") == fast

@@ -24,7 +24,7 @@ from asr.text import Phonemes, collapse
 from asr.training.config import TrainOptions, learning_rate
 from asr.training.data import Audio, Utterance
 from asr.training.examples import Augmented, Examples, RunProgress, batches, pad
-from asr.training.fit import Muon, Plan, fit, pick_device, ranks, resume, save_state
+from asr.training.fit import Muon, Plan, autocast, fit, pick_device, ranks, resume, save_state
 
 
 def train(
@@ -88,7 +88,7 @@ def losses(model: CTCModel, options: TrainOptions, augmented: Augmented) -> tupl
     teacher = batch.teacher
     device = next(model.parameters()).device
     latencies = (FULL, latency) if options.consistency else (latency,)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with autocast(device.type):
         on_letters, on_phonemes, on_attention, between, off = model.losses(
             batch.frames.to(device),
             batch.lengths.to(device),
@@ -133,7 +133,7 @@ def evaluate(
     for batch in batches([[i] for i in range(len(utterances))], durations, seconds, np.random.default_rng(0)):
         frames, lengths = pad([model.frontend(audio[i]) for [i] in batch])
         targets = [alphabet.encode(texts[i]) for [i] in batch]
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device.type):
             if by_phonemes:
                 letters, phonemes, out_lengths = model.both(frames.to(device), lengths.to(device))
                 log_probs = letters if phonemes is None else phonemes

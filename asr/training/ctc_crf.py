@@ -17,6 +17,7 @@ from torch import Tensor
 
 from asr.model.network.ctc import ctc_losses
 from asr.native import training as native
+from asr.training.fit import fast_dtype
 
 DISCOUNT = 0.75  # of absolute discounting
 TINY = 1e-30  # probabilities below this count as this
@@ -52,7 +53,7 @@ class CtcCrf:
 
     def __init__(self, trigram: np.ndarray, ctc_share: float = 0.1):
         self.ctc_share = ctc_share
-        self._trigram = torch.from_numpy(trigram).bfloat16()  # matrix products in bf16 take half the time
+        self._trigram = torch.from_numpy(trigram).to(fast_dtype())
         self._log_trigram = np.log(trigram)
 
     def __call__(self, log_probs: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:

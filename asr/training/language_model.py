@@ -21,7 +21,7 @@ from torch import Tensor
 
 from asr.files import atomic_write_bytes
 from asr.language.rnn_network import EOS, SPECIAL, LanguageOptions, RnnLanguageModel, perplexity, save
-from asr.training.fit import Muon, Plan, Progress, Schedule, TrainingError, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, Schedule, TrainingError, autocast, fit, resume, save_state
 
 HELD_OUT = 400  # sentences at most, to measure perplexity on while training
 POOL = 64  # batches' worth of sentences that are sorted by length together
@@ -91,7 +91,7 @@ def train(
 
 
 def loss_of(model: RnnLanguageModel, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         return model.loss(*batch), {}
 
 

@@ -33,7 +33,7 @@ from asr.training.augment import Augmenter
 from asr.training.config import read_config, read_noises
 from asr.training.data import Audio, Joined, Utterance, read_manifest
 from asr.training.examples import Examples, batches, pad
-from asr.training.fit import Muon, Plan, Progress, Schedule, fit
+from asr.training.fit import Muon, Plan, Progress, Schedule, autocast, fit
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded
@@ -52,7 +52,7 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: CTCModel, frames: Tensor, lengths: Tensor, letters: list[list[int]]) -> Encoded:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         hidden, lengths = model.encode(frames, lengths)
         log_probs = model.letters(hidden)
     return Encoded(hidden[-1].bfloat16(), lengths, letters, letter_frames(log_probs, lengths, letters))
@@ -146,7 +146,7 @@ def pooled(model: CTCModel, examples: Examples) -> Iterator[Encoded]:
 
 
 def loss_of(decoder: AttentionDecoder, b: Encoded) -> tuple[Tensor, dict[str, float]]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         return decoder.loss(b.hidden, b.lengths, b.letters, b.spoken), {}
 
 

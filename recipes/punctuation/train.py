@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from asr.commands.terminal import say
 from asr.model.checkpoint import read_weights, store_int8, write_weights
-from asr.training.fit import Muon, Plan, Progress, Schedule, fit, load_weights, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, Schedule, autocast, fit, load_weights, resume, save_state
 from asr.training.language_model import write_log
 from asr.written.tagger import FORMAT, MARKS, NONE, Vocabulary
 from recipes.punctuation.batches import SHARES, Batch, Texts, read
@@ -107,7 +107,7 @@ def train(model: TaggerNetwork, texts: Texts, held: dict[str, Batch], folder: Pa
 
 
 def loss(model: TaggerNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         logits = model(*batch.inputs)
     return loss_of(logits, batch.mark, batch.case, batch.opens)
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.audio.features import LOG_FLOOR, LogMel, band_centres
 from asr.files import atomic_write_bytes
 from asr.training.augment import Scene, response
-from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
+from asr.training.fit import Plan, Progress, Schedule, autocast, fit, resume, save_state
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.synthesis import leave_ctrl_c
 from wakeword.train import TriggerModel, TriggerOptions, extended_ones
@@ -114,7 +114,7 @@ class CarriedLoss:
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         (frames, targets, weights), begins = batch
         states = None if begins or self._states is None else self._kept(self._states, len(frames))
-        with torch.autocast("cpu", torch.bfloat16):  # see asr.model.network.recurrent
+        with autocast():
             logits, self._states = self._model(frames, states)
         return loss_of(logits.float(), targets, weights), {}
 
