@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asr.errors import UsageError
-from asr.language import arpa
+from asr.language import arpa, ngram, packed
 from asr.language.kneser_ney import FALLBACK, TrainingOptions, train
 from asr.language.ngram import SPECIAL, load, log_prob, perplexity, save
 from asr.language.open import open_language, with_spoken_words
@@ -174,9 +174,14 @@ def test_unreadable_files(tmp_path, model):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_compact_file_scores_as_the_model(tmp_path, options):
+@pytest.mark.parametrize("version", [2, 3])
+def test_compact_file_scores_as_the_model(tmp_path, options, version, monkeypatch):
+    if version == 2:  # whose tables had 256 values
+        monkeypatch.setattr(packed, "CODE", 8)
+        monkeypatch.setattr(ngram, "VERSION", 2)
     model = train(corpus(), options)
     save(model, tmp_path / "a.npz")
+    monkeypatch.undo()
     again = load(tmp_path / "a.npz")
     assert again.words == model.words
     for before, after in zip(model.levels, again.levels):

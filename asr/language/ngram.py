@@ -21,7 +21,7 @@ SPECIAL = ("<unk>", "<s>", "</s>")
 NEVER = -99.0 * math.log(10)  # ln probability of <s>, which is only ever given
 CACHED = 1 << 15  # word scores remembered
 FORMAT = "n-gram language model"
-VERSION = 2
+VERSION = 3  # 2 has tables of 256
 ARRAYS = {
     "records": np.uint8, "is_node": np.uint8, "ranks": np.uint32, "nodes": np.uint8, "prob_table": np.float32,
     "backoff_table": np.float32,
@@ -172,7 +172,7 @@ class NgramModel:
 
 
 def pack_levels(levels: Sequence[Level], small: bool) -> list[PackedLevel]:
-    """small: scores above unigrams in 8 bits."""
+    """small: scores above unigrams as numbers in a table."""
     ids = len(levels[0].word)
     above = [*(level.first for level in levels[1:]), None]
     first, *others = zip(levels, above)
@@ -198,7 +198,7 @@ def perplexity(model: NgramModel, lines: Iterable[str]) -> float:
 
 
 def save(model: NgramModel, path: Path | str) -> None:
-    """Write the compact file, scores above unigrams in 8 bits."""
+    """Write the compact file, scores above unigrams as numbers in a table of 32."""
     exact = any(level.prob_bits == EXACT for level in model.packed[1:])
     levels = pack_levels(model.levels, small=True) if exact else model.packed
     about = [{"size": x.size, "word_bits": x.word_bits, "start_bits": x.start_bits} for x in levels]
@@ -217,7 +217,7 @@ def load(path: Path | str) -> NgramModel:
         header = json.loads(bytes(arrays["header"]))
         if header["format"] == FORMAT and header["version"] == 1:
             return _version_1(arrays, header["order"])
-        if header["format"] != FORMAT or header["version"] != VERSION:
+        if header["format"] != FORMAT or header["version"] not in (2, VERSION):
             version = f"version {header['version']} of the {header['format']} format"
             raise UsageError(f"{path} is {version}; this program reads versions up to {VERSION}: train it anew")
         words = zlib.decompress(bytes(arrays["words"])).decode().split("\n")
@@ -251,7 +251,7 @@ def _level(arrays: dict[str, np.ndarray], n: int, about: dict[str, int]) -> Pack
     parts = {name: arrays[f"{name}{n}"] for name in ARRAYS}
     if any(parts[name].dtype != kind or parts[name].ndim != 1 for name, kind in ARRAYS.items()):
         raise ValueError
-    if any(len(parts[name]) not in (0, 256) for name in ("prob_table", "backoff_table")):
+    if any(len(parts[name]) not in (0, 32, 256) for name in ("prob_table", "backoff_table")):
         raise ValueError
     level = PackedLevel(size=about["size"], word_bits=about["word_bits"], start_bits=about["start_bits"], **parts)
     if not level.whole:

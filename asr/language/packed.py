@@ -21,7 +21,7 @@ import numpy as np
 from asr.files import atomic_write
 
 EXACT = 32  # bits of a float32 that is stored as it is
-CODE = 8  # bits of the number of a float32 in a table
+CODE = 5  # bits of the number of a float32 in a table that is made here; others may have up to 8
 BLOCK = 64  # n-grams that share an entry of `ranks`
 PADDING = 9  # bytes after the last field, so that eight and one more can be read anywhere
 ALIGNED = 64  # bytes that every array of a file begins at a multiple of
@@ -61,18 +61,18 @@ class PackedLevel:
     is_node: np.ndarray  # (bytes,) uint8, a bit for each n-gram, the lowest first
     ranks: np.ndarray  # (blocks,) uint32: nodes before each block of 64 n-grams
     nodes: np.ndarray  # (bytes,) uint8
-    prob_table: np.ndarray  # (256,) float32, or none
-    backoff_table: np.ndarray  # (256,) float32, or none
+    prob_table: np.ndarray  # (2^bits,) float32, or none
+    backoff_table: np.ndarray  # (2^bits,) float32, or none
     word_bits: int
     start_bits: int
 
     @property
     def prob_bits(self) -> int:
-        return CODE if len(self.prob_table) else EXACT
+        return code_bits(self.prob_table)
 
     @property
     def backoff_bits(self) -> int:
-        return CODE if len(self.backoff_table) else EXACT
+        return code_bits(self.backoff_table)
 
     @cached_property
     def _record_bits(self) -> int:
@@ -161,7 +161,7 @@ class PackedLevel:
 
 def packed(level: Level, first_above: np.ndarray | None, ids: int | None, small: bool) -> PackedLevel:
     """A level in bits. first_above: `first` of the next level, None after the last; ids: in the vocabulary, None for
-    unigrams, which list all of it; small: scores in 8 bits instead of 32.
+    unigrams, which list all of it; small: scores in CODE bits instead of 32.
     """
     size = len(level.word)
     starts = np.zeros(size + 1, np.int64) if first_above is None else np.asarray(first_above, np.int64)
@@ -183,6 +183,11 @@ def packed(level: Level, first_above: np.ndarray | None, ids: int | None, small:
         pack(node_starts | np.append(backoffs, 0).astype(np.uint64) << np.uint64(start_bits), start_bits + score_bits),
         prob_table, backoff_table, word_bits, start_bits,
     )  # fmt: skip
+
+
+def code_bits(table: np.ndarray) -> int:
+    """Of the number of a value in the table; without one values are stored as they are."""
+    return len(table).bit_length() - 1 if len(table) else EXACT
 
 
 def pack(values: np.ndarray, bits: int) -> np.ndarray:
@@ -238,12 +243,12 @@ def _codes(values: np.ndarray, small: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """8-bit codes (N,) and their values (256,): means of equally filled bins; code 0 stands for exactly 0."""
+    """Codes (N,) and their values (2^CODE,): means of equally filled bins; code 0 stands for exactly 0."""
     ranked = np.sort(values[values != 0.0])
-    bins = np.array_split(ranked, 255)
+    bins = np.array_split(ranked, (1 << CODE) - 1)
     means = np.array([b.mean(dtype=np.float64) for b in bins if len(b)], np.float32)
     codes = 1 + np.searchsorted((means[1:] + means[:-1]) / 2, values)
-    table = np.zeros(256, np.float32)
+    table = np.zeros(1 << CODE, np.float32)
     table[1 : len(means) + 1] = means
     return np.where(values == 0.0, 0, codes).astype(np.uint8), table
 

@@ -27,9 +27,9 @@ struct Level {
     int word_bits = 0, start_bits = 0;
 
     void prepare() {
-        prob_bits_ = prob_table.size ? CODE : EXACT;
+        prob_bits_ = code_bits(prob_table);
         record_bits_ = word_bits + prob_bits_;
-        node_bits_ = start_bits + (backoff_table.size ? CODE : EXACT);
+        node_bits_ = start_bits + code_bits(backoff_table);
         last_node_ = 8 * (nodes.size - PADDING) / node_bits_ - 1;
     }
 
@@ -61,8 +61,11 @@ struct Level {
     }
 
 private:
-    static constexpr int CODE = 8, EXACT = 32;  // bits of a number in a table, of a float
-    static constexpr int PADDING = 9;           // bytes after the last field
+    static constexpr int EXACT = 32;   // bits of a float
+    static constexpr int PADDING = 9;  // bytes after the last field
+
+    // Of the number of a value in the table, which has a power of two; without a table values are stored as they are.
+    static int code_bits(const Array<float>& table) { return table.size ? __builtin_ctzll(table.size) : EXACT; }
 
     static int64_t field(const Array<uint8_t>& data, int64_t at, int bits) {
         const uint8_t* start = data.data + (at >> 3);

@@ -7,7 +7,7 @@
 
 namespace {
 
-const int SOURCES = 6;  // as in asr/native/__init__.py
+const int SOURCES = 7;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
