@@ -2,36 +2,11 @@
 #pragma once
 #include <cfloat>
 #include <cmath>
-#include <deque>
-#include <memory>
 
 #include "hotwords.h"
-#include "look_ahead.h"
+#include "texts.h"
 
 const double LEAST_SHOWN = 0.007;  // of a place's probability against the best one's
-
-struct Text {
-    int32_t word;
-    const Text* parent;
-    uint64_t number, future;
-    LanguageState state;
-    int64_t spot;  // of the hotwords
-    double language, fused;
-    std::shared_ptr<Context> ahead;
-    mutable double end = NAN;  // ln probability that the text ends here, once it is asked for
-};
-
-struct WordEnd {
-    double factor;
-    const Text* text;
-};
-
-// All texts of an utterance, and where their words end.
-struct Arena {
-    std::deque<Text> texts;
-    Table<int32_t> known;  // text and node -> place in ends, counted from 1
-    std::vector<std::vector<WordEnd>> ends;
-};
 
 struct Place {
     const Text* text;
@@ -44,18 +19,13 @@ struct State {
     std::vector<Place> beam;
     double offset = 0.0;
     bool resting = true;
+    const Merge* merged = nullptr;  // the last one
     std::shared_ptr<Arena> arena;
 };
 
 struct Symbol {
     int symbol;
     double p;
-};
-
-struct Found {
-    const Text* text;
-    double score, acoustic, language;
-    bool whole;
 };
 
 struct Options {
@@ -139,6 +109,7 @@ public:
         }
         if (ended) all.erase(std::remove_if(all.begin(), all.end(), [](Found& f) { return !f.whole; }), all.end());
         std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.score > b.score; });
+        if (n > 1 && state.merged) all = with_merged(all, *state.arena, state.merged, n);
         if (all.size() > n) all.resize(n);
         return all;
     }
@@ -186,7 +157,7 @@ private:
         double floor = std::max(top * narrow, int(state.beam.size()) >= o.beam ? blank * worst : 0.0);
         auto add = [&](double reach, const Text* text, int node) {
             if (reach <= floor) return;
-            enter(reach, text, node);
+            enter(state, reach, text, node);
             if (reach > top) top = reach, floor = std::max(floor, reach * narrow);
         };
         for (const Place& place : state.beam) {
@@ -207,7 +178,7 @@ private:
         }
     }
 
-    void enter(double reach, const Text* text, int node) {
+    void enter(State& state, double reach, const Text* text, int node) {
         auto [index, known] = after_.at(key(text, node));
         if (!known) {
             index = int32_t(entries_.size());
@@ -215,8 +186,19 @@ private:
             return;
         }
         Place& entry = entries_[index];
-        if (entry.text->number == text->number) entry.in_symbol += reach;
-        else if (reach > entry.total()) entry = {text, node, 0.0, reach};
+        if (entry.text->number == text->number) {
+            entry.in_symbol += reach;
+            return;
+        }
+        const double before = entry.total();
+        const bool wins = reach > before;
+        const double gap = std::log(wins ? before / reach : reach / before);
+        if (gap > -o.width) {
+            const Text *kept = wins ? text : entry.text, *lost = wins ? entry.text : text;
+            state.arena->merges.push_back({kept, lost, gap, std::min(reach, before), state.merged});
+            state.merged = &state.arena->merges.back();
+        }
+        if (wins) entry = {text, node, 0.0, reach};
     }
 
     // Keep the best places, none of them `width` below the best; scale the best to 1.

@@ -132,6 +132,7 @@ class SearchState(Generic[E]):
     beam: Sequence[E]  # best first
     offset: float  # ln of what the probabilities in `beam` are to be multiplied by
     resting: bool  # the last frame was surely blank: all alignments end in blank
+    merged: Any = None  # what was dropped for likelier prefixes with the same future, if the search keeps it
 
 
 class PrefixBeamSearch(Search, Generic[E]):
