@@ -47,8 +47,8 @@ def test_the_same_texts_and_scores(frames, seed, sharpness, order, beam, recombi
     prior = random_log_probs(1, len(PHONEMES) + 1, 1)[0] if seed % 2 else None
     slow, fast = both(order, options, HOTWORDS if hot else HotwordScorer(), prior)
     states = [search.feed(search.start(), log_probs) for search in (slow, fast)]
-    for n in (1, 60):
-        expected, found = (search.finish(state, n) for search, state in zip((slow, fast), states))
+    for n, shown in ((1, True), (60, True), (60, False)):
+        expected, found = (search.finish(state, n, shown) for search, state in zip((slow, fast), states))
         assert scores(found) == rounded(expected)
     assert fast.partial(states[1]) == slow.partial(states[0])
 

@@ -228,9 +228,10 @@ def test_inflections():
 def test_recombination_keeps_a_text_of_the_best_score(lm, seed):
     """Texts with the same future are searched once, as the likelier of them."""
     log_probs = random_log_probs(8, 9, seed, sharpness=2.0)
+    options = replace(EXACT, least_symbol=0.01)
     every, some = (
-        {h.text: h for h in LexiconSearch(PHONEMES, LEXICON, lm, options)(log_probs, n=n)}
-        for options, n in ((replace(EXACT, least_symbol=0.01, recombine=r), n) for r, n in ((False, 10**6), (True, 100)))
+        {h.text: h for h in LexiconSearch(PHONEMES, LEXICON, lm, replace(options, recombine=r))(log_probs, n=n)}
+        for r, n in ((False, 10**6), (True, 100))
     )
     best = max(some, key=lambda text: some[text].score)
     assert every[best].score - 0.3 <= some[best].score <= every[best].score + 1e-6

@@ -147,10 +147,10 @@ class Utterance:
             return None
         posteriors = self._part(0, steps)
         if self._searched_steps > steps:  # it was cut where the search had passed already
-            hypotheses = self._decoder(*posteriors)
+            state = self._decoder.feed(self._decoder.start(), *posteriors)
         else:
             state = self._decoder.feed(self._search, *self._part(self._searched_steps, steps))
-            hypotheses = self._decoder.finish(state)
+        hypotheses = self._decoder.finish(state)
         loud = np.concatenate(self._loudness)[self.start_frame - self.first_frame : self.end_frame - self.first_frame]
         start = self.start_frame / FRAMES_PER_SECOND
         return self._aligner.segment(hypotheses, posteriors, start, loud, least_confidence)

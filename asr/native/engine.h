@@ -84,7 +84,7 @@ public:
         }
     }
 
-    std::vector<Found> best(const State& state, size_t n) {
+    std::vector<Found> best(const State& state, size_t n, bool shown) {
         std::vector<Found> all;
         Table<int32_t> at;
         bool ended = false;
@@ -109,7 +109,10 @@ public:
         }
         if (ended) all.erase(std::remove_if(all.begin(), all.end(), [](Found& f) { return !f.whole; }), all.end());
         std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.score > b.score; });
-        if (n > 1 && state.merged) all = with_merged(all, *state.arena, state.merged, n);
+        if (n > 1 && state.merged) {
+            const Text* stable = chain(state.beam[0].text)[shown ? agreed(state.beam) : 0];
+            all = with_merged(all, *state.arena, state.merged, n, stable);
+        }
         if (all.size() > n) all.resize(n);
         return all;
     }

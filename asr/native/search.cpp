@@ -7,7 +7,7 @@
 
 namespace {
 
-const int SOURCES = 7;  // as in asr/native/__init__.py
+const int SOURCES = 8;  // as in asr/native/__init__.py
 
 struct EngineObject {
     PyObject_HEAD
@@ -118,9 +118,10 @@ PyObject* engine_feed(PyObject* self, PyObject* arguments) {
 PyObject* engine_best(PyObject* self, PyObject* arguments) {
     PyObject* state;
     Py_ssize_t n;
-    if (!PyArg_ParseTuple(arguments, "On", &state, &n)) return nullptr;
+    int shown;
+    if (!PyArg_ParseTuple(arguments, "Onp", &state, &n, &shown)) return nullptr;
     return guarded([&]() -> PyObject* {
-        std::vector<Found> found = engine_of(self).best(state_of(state), size_t(n));
+        std::vector<Found> found = engine_of(self).best(state_of(state), size_t(n), shown);
         PyObject* list = PyList_New(0);
         for (const Found& f : found) {
             PyObject* row = Py_BuildValue("(Nddd)", words_of(f.text), f.score, f.acoustic, f.language);
@@ -141,7 +142,7 @@ PyObject* engine_so_far(PyObject* self, PyObject* state) {
 PyMethodDef engine_methods[] = {
     {"start", engine_start, METH_NOARGS, "The state before the first frame."},
     {"feed", engine_feed, METH_VARARGS, "feed(state, log_probs, width): the state after frames (T, width) float64."},
-    {"best", engine_best, METH_VARARGS, "best(state, n): rows (words, score, acoustic, language), best first."},
+    {"best", engine_best, METH_VARARGS, "best(state, n, shown): rows (words, score, acoustic, language), best first."},
     {"so_far", engine_so_far, METH_O, "so_far(state): the words to show, and how many will not change."},
     {nullptr, nullptr, 0, nullptr},
 };

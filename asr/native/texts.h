@@ -69,7 +69,13 @@ inline const Text* joined(Arena& arena, const Text* start, const std::vector<con
     return start;
 }
 
-inline std::vector<Found> with_merged(const std::vector<Found>& found, Arena& arena, const Merge* merged, size_t n) {
+inline bool begins(const Text* stable, const Text* text) {
+    while (text && text->number != stable->number) text = text->parent;
+    return text;
+}
+
+inline std::vector<Found> with_merged(const std::vector<Found>& found, Arena& arena, const Merge* merged, size_t n,
+                                      const Text* stable) {
     std::unordered_map<uint64_t, const Merge*> gaps;
     std::vector<uint64_t> order;
     for (; merged; merged = merged->before) {
@@ -79,7 +85,8 @@ inline std::vector<Found> with_merged(const std::vector<Found>& found, Arena& ar
         if (!best || merged->likely > best->likely) best = merged;
     }
     std::unordered_map<uint64_t, std::vector<const Merge*>> others;
-    for (uint64_t pair : order) others[gaps[pair]->kept->number].push_back(gaps[pair]);
+    for (uint64_t pair : order)
+        if (begins(stable, gaps[pair]->lost)) others[gaps[pair]->kept->number].push_back(gaps[pair]);
     std::vector<Way> ways;
     for (const Found& f : found) ways.push_back({f, ways.size(), f.text, {}});
     std::make_heap(ways.begin(), ways.end());
@@ -96,7 +103,8 @@ inline std::vector<Found> with_merged(const std::vector<Found>& found, Arena& ar
             way.found.text = joined(arena, way.start, way.after);
             all.push_back(way.found);
         }
-        for (const Text* at = way.start; at->parent; way.after.push_back(at), at = at->parent) {
+        for (const Text* at = way.start; at->parent && at->number != stable->number;
+             way.after.push_back(at), at = at->parent) {
             auto known = others.find(at->number);
             if (known == others.end()) continue;
             for (const Merge* merge : known->second) {

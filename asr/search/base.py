@@ -65,8 +65,8 @@ class Search(ABC):
         """The words to show so far."""
 
     @abstractmethod
-    def finish(self, state: Any, n: int = 1) -> list[Hypothesis]:
-        """The n best texts, best first, if the speech ends here."""
+    def finish(self, state: Any, n: int = 1, shown: bool = True) -> list[Hypothesis]:
+        """The n best texts, best first, if the speech ends here. shown: all begin with what `partial` calls stable."""
 
 
 class LanguageModel(Protocol):
@@ -228,7 +228,7 @@ class Greedy(Search):
         words = tuple(greedy(state, self._alphabet).text.split())
         return Partial(words, max(0, len(words) - 1))
 
-    def finish(self, state: np.ndarray, n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: np.ndarray, n: int = 1, shown: bool = True) -> list[Hypothesis]:
         return [greedy(state, self._alphabet)]
 
 

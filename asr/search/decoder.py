@@ -95,7 +95,7 @@ class Decoder:
 
     def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
         """The likeliest texts of a whole utterance, best first. letters (T, V), phonemes (T, P): ln probabilities."""
-        return self.finish(self.feed(self.start(), letters, phonemes))
+        return self.finish(self.feed(self.start(), letters, phonemes), shown=False)
 
     # The same for a stream: finish(feed(start(), letters, phonemes)), with any number of feeds.
 
@@ -109,9 +109,12 @@ class Decoder:
     def partial(self, state: State) -> Partial:
         return self._search.partial(state.search)
 
-    def finish(self, state: State) -> list[Hypothesis]:
-        """The texts if the speech ends here, best first: as many as confidences are computed from, if there are."""
-        found = self._search.finish(state.search, max(self.options.candidates, self.options.n_best))
+    def finish(self, state: State, shown: bool = True) -> list[Hypothesis]:
+        """The texts if the speech ends here, best first: as many as confidences are computed from, if there are.
+
+        shown: all begin with the words that `partial` calls stable.
+        """
+        found = self._search.finish(state.search, max(self.options.candidates, self.options.n_best), shown)
         scores = np.array([h.score for h in found])
         if self.weights.letters:
             by_letters = letter_scores(state.letters, [h.text for h in found], self.alphabet)

@@ -124,7 +124,7 @@ class CommandSet(Search):
     def partial(self, state: Posteriors | None) -> Partial:
         return Partial((), 0)
 
-    def finish(self, state: Posteriors | None, n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: Posteriors | None, n: int = 1, shown: bool = True) -> list[Hypothesis]:
         """The n likeliest commands, best first; or the empty text alone, where nothing comes near."""
         if state is None or not len(state.letters):
             return [NO_COMMAND]

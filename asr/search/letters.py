@@ -115,7 +115,7 @@ class LetterSearch(PrefixBeamSearch[Path]):
         root = Prefix(NO_SYMBOL, None, self.lm.start() if self.lm else None)
         return SearchState([Path(root, 1.0, 0.0)], 0.0, resting=True)
 
-    def finish(self, state: SearchState[Path], n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: SearchState[Path], n: int = 1, shown: bool = True) -> list[Hypothesis]:
         texts: dict[str, Hypothesis] = {}
         for path in state.beam:
             acoustic = math.log(path.in_blank + path.in_symbol) + state.offset - path.prefix.fused

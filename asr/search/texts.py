@@ -64,10 +64,13 @@ class Way(NamedTuple):
     after: tuple[str, ...]
 
 
-def with_merged(found: Sequence[tuple[Text, Hypothesis]], merged: Merge | None, n: int) -> list[Hypothesis]:
+def with_merged(
+    found: Sequence[tuple[Text, Hypothesis]], merged: Merge | None, n: int, stable: Text
+) -> list[Hypothesis]:
     """The n best of the texts found, and of those that begin otherwise, by what was dropped on the way. Best first.
 
-    From the end to the beginning of a text every beginning is exchanged for those that it was kept for.
+    From the end to the beginning of a text every beginning is exchanged for those that it was kept for. All go on from
+    `stable`.
     """
     gaps: dict[tuple[int, int], Merge] = {}
     while merged:
@@ -77,7 +80,8 @@ def with_merged(found: Sequence[tuple[Text, Hypothesis]], merged: Merge | None, 
         merged = merged.before
     others: dict[int, list[Merge]] = {}
     for merge in gaps.values():
-        others.setdefault(merge.kept.number, []).append(merge)
+        if begins(stable, merge.lost):
+            others.setdefault(merge.kept.number, []).append(merge)
     number = count()
     ways = [Way(-h.score, next(number), h, text, ()) for text, h in found]
     heapq.heapify(ways)
@@ -88,10 +92,17 @@ def with_merged(found: Sequence[tuple[Text, Hypothesis]], merged: Merge | None, 
         _, _, h, text, after = heapq.heappop(ways)
         words = " ".join([*text.words(), *after])
         texts.setdefault(words, replace(h, text=words))
-        while text.parent:
+        while text.parent and text.number != stable.number:
             for kept, lost, gap, *_ in others.get(text.number, ()):
                 acoustic, language = gap - (lost.fused - kept.fused), lost.language - kept.language
                 new = Hypothesis("", h.score + gap, h.acoustic + acoustic, h.language + language)
                 heapq.heappush(ways, Way(-new.score, next(number), new, lost, after))
             text, after = text.parent, (text.word, *after)
     return list(texts.values())
+
+
+def begins(stable: Text, text: Text | None) -> bool:
+    """Whether a text goes on from another one."""
+    while text and text.number != stable.number:
+        text = text.parent
+    return text is not None

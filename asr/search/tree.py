@@ -72,7 +72,7 @@ class LexiconSearch(WordSearch, PrefixBeamSearch[Place]):
         self._merged: Merge | None = state.merged
         return replace(super().feed(state, letters, phonemes), merged=self._merged)
 
-    def finish(self, state: SearchState[Place], n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: SearchState[Place], n: int = 1, shown: bool = True) -> list[Hypothesis]:
         """The n best texts so far, best first. Texts with an unfinished last word are left out, unless there is
         nothing else: then the word is.
         """
@@ -92,7 +92,8 @@ class LexiconSearch(WordSearch, PrefixBeamSearch[Place]):
         best = sorted((whole or broken_off).values(), key=lambda pair: -pair[1].score)
         if n == 1 or not state.merged:
             return [h for _, h in best[:n]]
-        return with_merged(best, state.merged, n)
+        texts, stable = common_prefix([place.text for place in state.beam])
+        return with_merged(best, state.merged, n, texts[stable if shown else 0])
 
     def ends(self, text: Text, node: Node) -> list[tuple[float, Text]]:
         """The texts that a place becomes where its word ends, likeliest first, with the factor of their scores."""

@@ -119,10 +119,10 @@ class CompiledSearch(WordSearch):
         rows = np.ascontiguousarray(self._scores(letters, phonemes), np.float64)
         return self._engine.feed(state, rows, rows.shape[1])
 
-    def finish(self, state: Any, n: int = 1) -> list[Hypothesis]:
+    def finish(self, state: Any, n: int = 1, shown: bool = True) -> list[Hypothesis]:
         return [
             Hypothesis(" ".join([self._words[w] for w in words]), *scores)
-            for words, *scores in self._engine.best(state, n)
+            for words, *scores in self._engine.best(state, n, shown)
         ]
 
     def partial(self, state: Any) -> Partial:
