@@ -129,7 +129,8 @@ class Recognizer(Loaded):
 
     def _spoken(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         for piece, posteriors in self.posteriors(blocks):
-            least, loud, hypotheses = self.options.least_confidence, loudness(piece.own), self.decoder(*posteriors)
+            least, loud = self.options.least_confidence, loudness(piece.own)
+            hypotheses = self.decoder(*posteriors, shown=self.options.latency is not None)
             if self.judge:
                 hypotheses = self.judge(piece.frames, piece.steps, hypotheses)
             found = self.aligner.segment(hypotheses, posteriors, piece.start, loud, least)

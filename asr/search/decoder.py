@@ -93,9 +93,12 @@ class Decoder:
         taken = weights["prior"] * self._priors["letters"] if "letters" in self._priors else 0.0
         return _letter_search(self.alphabet, self.lm, options, weights, taken, self.search)
 
-    def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None) -> list[Hypothesis]:
-        """The likeliest texts of a whole utterance, best first. letters (T, V), phonemes (T, P): ln probabilities."""
-        return self.finish(self.feed(self.start(), letters, phonemes), shown=False)
+    def __call__(self, letters: np.ndarray, phonemes: np.ndarray | None, shown: bool = False) -> list[Hypothesis]:
+        """The likeliest texts of a whole utterance, best first. letters (T, V), phonemes (T, P): ln probabilities.
+
+        shown: those of a stream, see `finish`.
+        """
+        return self.finish(self.feed(self.start(), letters, phonemes), shown)
 
     # The same for a stream: finish(feed(start(), letters, phonemes)), with any number of feeds.
 
