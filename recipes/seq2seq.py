@@ -17,8 +17,9 @@ from torch import Tensor
 
 from asr.attention.search import EOS
 from asr.attention.seq2seq import Vocabulary
-from asr.training.fit import Muon, Plan, Schedule, TrainingError, autocast, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Schedule, TrainingError, fit, resume, save_state
 from asr.training.language_model import TextProgress, length_batches, plans, write_log
+from asr.training.precision import autocast
 from recipes.translation.network import Seq2SeqNetwork
 
 Pair = tuple[str, str]  # source, target

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.training import fit
+from asr.training import precision
 from asr.training.fit import Muon, orthogonal
 
 torch.set_num_threads(1)
@@ -65,8 +65,11 @@ def test_gates_are_taken_one_by_one_and_the_size_matches_adamws():
 
 @pytest.mark.parametrize("native", [None, SimpleNamespace(HAS_BF16=0), SimpleNamespace(HAS_BF16=1)])
 def test_products_are_in_bf16_where_the_processor_multiplies_it(native, monkeypatch):
-    monkeypatch.setattr(fit, "native", native)
+    monkeypatch.setattr(precision, "native", native)
     fast = bool(native and native.HAS_BF16)
-    assert fit.fast_dtype() == (torch.bfloat16 if fast else torch.float32) and fit.fast_dtype("cuda") == torch.bfloat16
-    with fit.autocast():
+    assert (
+        precision.fast_dtype() == (torch.bfloat16 if fast else torch.float32)
+        and precision.fast_dtype("cuda") == torch.bfloat16
+    )
+    with precision.autocast():
         assert torch.is_autocast_enabled("cpu") == fast

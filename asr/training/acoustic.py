@@ -24,7 +24,8 @@ from asr.text import Phonemes, collapse
 from asr.training.config import TrainOptions, learning_rate
 from asr.training.data import Audio, Utterance
 from asr.training.examples import Augmented, Examples, RunProgress, batches, pad
-from asr.training.fit import Muon, Plan, autocast, fit, pick_device, ranks, resume, save_state
+from asr.training.fit import Muon, Plan, fit, pick_device, ranks, resume, save_state
+from asr.training.precision import autocast
 
 
 def train(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asr.model.network.ctc import ctc_losses
 from asr.native import training as native
-from asr.training.fit import fast_dtype
+from asr.training.precision import fast_dtype
 
 DISCOUNT = 0.75  # of absolute discounting
 TINY = 1e-30  # probabilities below this count as this

@@ -22,22 +22,9 @@ from torch import Tensor, nn
 
 from asr.errors import Error
 from asr.files import atomic_write_bytes
-from asr.native import training as native
+from asr.training.precision import fast_dtype
 
 MAX_NONFINITE = 10  # updates in a row whose gradients are no numbers; then training stops
-
-
-def fast_dtype(device: str = "cpu") -> torch.dtype:
-    """What products are computed in: bf16 on a GPU and on a processor that multiplies it, else float32.
-
-    A processor that does not multiply bf16 takes up to a hundred times as long for it.
-    """
-    return torch.bfloat16 if device != "cpu" or native and native.HAS_BF16 else torch.float32
-
-
-def autocast(device: str = "cpu") -> torch.autocast:
-    """Let a model's products be computed in bf16, where that is fast."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)
 
 
 class TrainingError(Error):
@@ -306,8 +293,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
     """x (n, rows, columns) -> about U V' of each singular value decomposition, by Newton-Schulz iteration."""
     tall = x.shape[1] > x.shape[2]
-    y = (x.mT if tall else x).to(fast_dtype(x.device.type))
-    y = y / (y.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    y = ((x.mT if tall else x) / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(fast_dtype(x.device.type))
     for _ in range(steps):
         square = y @ y.mT
         y = torch.baddbmm(y, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), y, beta=3.4445)

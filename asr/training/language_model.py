@@ -21,7 +21,8 @@ from torch import Tensor
 
 from asr.files import atomic_write_bytes
 from asr.language.rnn_network import EOS, SPECIAL, LanguageOptions, RnnLanguageModel, perplexity, save
-from asr.training.fit import Muon, Plan, Progress, Schedule, TrainingError, autocast, fit, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, Schedule, TrainingError, fit, resume, save_state
+from asr.training.precision import autocast
 
 HELD_OUT = 400  # sentences at most, to measure perplexity on while training
 POOL = 64  # batches' worth of sentences that are sorted by length together

@@ -33,7 +33,8 @@ from asr.training.augment import Augmenter
 from asr.training.config import read_config, read_noises
 from asr.training.data import Audio, Joined, Utterance, read_manifest
 from asr.training.examples import Examples, batches, pad
-from asr.training.fit import Muon, Plan, Progress, Schedule, autocast, fit
+from asr.training.fit import Muon, Plan, Progress, Schedule, fit
+from asr.training.precision import autocast
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded

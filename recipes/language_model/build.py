@@ -29,7 +29,7 @@ from recipes.language_model.older_text import manifest_texts
 from recipes.language_model.prepare import REGISTERS
 
 WORDS = 128_000  # in the vocabulary
-NGRAMS = 5_700_000  # of the packaged model, longer than a word
+NGRAMS = 7_200_000  # of the packaged model, longer than a word
 ORDER = 4
 MAX_UNKNOWN = 0.25  # lines with a larger share of unknown words, other languages and bad scans, are left out
 MIN_TOTAL, MIN_ALONE, MIN_KNOWN = 4, 15, 3  # times that a word is seen: in two registers, in one, one of CMUdict
@@ -46,11 +46,11 @@ class Part:
 
 
 PARTS = {
-    "books": Part(0.3, (1, 1, 2, 2), 9_000_000),
-    "reference": Part(0.3, (1, 1, 2, 2), 9_000_000),
-    "talk": Part(0.15, (1, 1, 2, 2), 10_000_000),
-    "everyday": Part(0.1, (1, 1, 1, 1), 4_000_000),
-    "requests": Part(0.15, (1, 1, 1, 1), 3_000_000),
+    "books": Part(0.3, (1, 1, 2, 2), 30_000_000),
+    "reference": Part(0.3, (1, 1, 2, 2), 20_000_000),
+    "talk": Part(0.15, (1, 1, 2, 2), 12_000_000),
+    "everyday": Part(0.1, (1, 1, 1, 1), 6_000_000),
+    "requests": Part(0.15, (1, 1, 1, 1), 5_000_000),
 }
 
 
@@ -63,6 +63,9 @@ def main() -> None:
     parser.add_argument("--without", type=Path, nargs="*", default=[], help="manifests, whose texts are left out")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder for the models")
+    parser.add_argument(
+        "--ngrams", type=float, default=NGRAMS, help="to keep, longer than a word (default: %(default)s, 30 MB)"
+    )
     args = parser.parse_args()
 
     without = ["--without", *args.without] if args.without else []
@@ -72,7 +75,7 @@ def main() -> None:
     models = {name: register_model(name, words, args.work) for name in PARTS}
     weights = fit(words, models, args.work)
     say("weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in zip(PARTS, weights)))
-    levels = prune(mix(list(models.values()), weights), NGRAMS)
+    levels = prune(mix(list(models.values()), weights), int(args.ngrams))
     save(finished([*SPECIAL, *words], levels), args.output / "english-lm.npz")
     cased = [args.texts / f"{name}.txt" for name in ("simple-wikipedia", "wikipedia", "changelog")]
     run("lexicon", args.output / "english-lm.npz", "--cased", *cased, "--output", args.output / "english-lexicon.npz")

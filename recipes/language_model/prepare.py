@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--without", type=Path, nargs="*", default=[], help="manifests, whose texts are left out")
     parser.add_argument(
-        "--share", nargs="*", default=["books=0.4"], metavar="REGISTER=SHARE", help="(default: %(default)s)"
+        "--share", nargs="*", default=[], metavar="REGISTER=SHARE", help="of a register's lines (default: all)"
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for REGISTER.txt and REGISTER.held.SET.txt")
     args = parser.parse_args()

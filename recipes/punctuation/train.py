@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from asr.commands.terminal import say
 from asr.model.checkpoint import read_weights, store_int8, write_weights
-from asr.training.fit import Muon, Plan, Progress, Schedule, autocast, fit, load_weights, resume, save_state
+from asr.training.fit import Muon, Plan, Progress, Schedule, fit, load_weights, resume, save_state
 from asr.training.language_model import write_log
+from asr.training.precision import autocast
 from asr.written.tagger import FORMAT, MARKS, NONE, Vocabulary
 from recipes.punctuation.batches import SHARES, Batch, Texts, read
 from recipes.punctuation.network import TaggerNetwork, TaggerOptions, loss_of

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from asr.audio.features import LOG_FLOOR, LogMel, band_centres
 from asr.files import atomic_write_bytes
 from asr.training.augment import Scene, response
-from asr.training.fit import Plan, Progress, Schedule, autocast, fit, resume, save_state
+from asr.training.fit import Plan, Progress, Schedule, fit, resume, save_state
+from asr.training.precision import autocast
 from wakeword.detector import FORMAT, VERSION, DetectorOptions
 from wakeword.synthesis import leave_ctrl_c
 from wakeword.train import TriggerModel, TriggerOptions, extended_ones
