@@ -137,7 +137,7 @@ class LexiconSearch(WordSearch, PrefixBeamSearch[Place]):
                 entry.in_symbol += reach
             else:
                 before = entry.in_blank + entry.in_symbol
-                gap = math.log(reach / before)
+                gap = math.log(reach / before) if before else math.inf
                 if abs(gap) < self.options.width:
                     texts = (text, entry.text) if gap > 0 else (entry.text, text)
                     self._merged = Merge(*texts, -abs(gap), min(before, reach), self._merged)
