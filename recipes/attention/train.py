@@ -34,7 +34,7 @@ from asr.training.config import read_config, read_noises
 from asr.training.data import Audio, Joined, Utterance, read_manifest
 from asr.training.examples import Examples, batches, pad
 from asr.training.fit import Muon, Plan, Progress, Schedule, fit
-from asr.training.precision import autocast
+from asr.training.precision import autocast, fast_dtype
 
 HERE = Path(__file__).parent
 REUSE = 6  # updates for each batch that is encoded
@@ -148,7 +148,7 @@ def pooled(model: CTCModel, examples: Examples) -> Iterator[Encoded]:
 
 def loss_of(decoder: AttentionDecoder, b: Encoded) -> tuple[Tensor, dict[str, float]]:
     with autocast():
-        return decoder.loss(b.hidden, b.lengths, b.letters, b.spoken), {}
+        return decoder.loss(b.hidden.to(fast_dtype()), b.lengths, b.letters, b.spoken), {}
 
 
 def run(options: argparse.Namespace) -> None:
