@@ -46,7 +46,7 @@ struct Found {
     bool whole;
 };
 
-const int TRIES = 20;
+const int TRIES = 20;  // texts put together for each one that is wanted, at most
 
 // A text that is put together: some words, and those that follow them.
 struct Way {
@@ -69,11 +69,13 @@ inline const Text* joined(Arena& arena, const Text* start, const std::vector<con
     return start;
 }
 
+// Whether a text goes on from another one.
 inline bool begins(const Text* stable, const Text* text) {
     while (text && text->number != stable->number) text = text->parent;
     return text;
 }
 
+// The n best of the texts found, and of those that begin otherwise, by what was dropped. All go on from `stable`.
 inline std::vector<Found> with_merged(const std::vector<Found>& found, Arena& arena, const Merge* merged, size_t n,
                                       const Text* stable) {
     std::unordered_map<uint64_t, const Merge*> gaps;
