@@ -54,21 +54,23 @@ def finals(results: list[Result]) -> list[list[tuple]]:
 
 
 def of_file(recognizer: Recognizer, options: ListenerOptions, samples: np.ndarray) -> list[list[tuple]]:
-    """What `asr transcribe` makes of the same sound with the same latency and endpoints."""
-    same = replace(recognizer.options, latency=options.latency, segments=options.endpoints.segments())
+    """What `asr transcribe` makes of the same sound with the same endpoints: whole, or with the latency of one pass."""
+    latency = None if options.second_pass else options.latency
+    same = replace(recognizer.options, latency=latency, segments=options.endpoints.segments())
     segments = Recognizer(recognizer.model, recognizer.aligner, same).segments([samples])
     return [[(w.text, w.start, w.end) for w in s.words] for s in segments]
 
 
+@pytest.mark.parametrize("second_pass", [True, False])
 @pytest.mark.parametrize("latency", [160.0, 320.0, 640.0])
-def test_sentences_are_those_of_the_file(recognizer, latency):
-    options = ListenerOptions(latency)
+def test_sentences_are_those_of_the_file(recognizer, latency, second_pass):
+    options = ListenerOptions(latency, second_pass=second_pass)
     results = list(Listener(recognizer, options).over(blocks(SPEECH)))
     assert len(finals(results)) == 2 and finals(results) == of_file(recognizer, options, SPEECH)
 
 
 def test_speech_without_a_pause_is_cut_as_in_the_file(recognizer):
-    options = ListenerOptions(endpoints=HURRIED)
+    options = ListenerOptions(endpoints=HURRIED, second_pass=False)
     results = list(Listener(recognizer, options).over(blocks(SPEECH, 999)))
     assert finals(results) == of_file(recognizer, options, SPEECH)
     assert {"silence", "too long"} <= {r.endpoint for r in results}
@@ -84,14 +86,18 @@ def test_blocks_do_not_show(greedy, cuts):
         assert cut == whole  # confidences, too
 
 
-def test_partial_results_grow_into_final_ones(recognizer):
-    results = list(Listener(recognizer, ListenerOptions(endpoints=HURRIED)).over(blocks(SPEECH)))
+@pytest.mark.parametrize("second_pass", [True, False])
+def test_partial_results_grow_into_final_ones(recognizer, second_pass):
+    """With a second pass the partial ones only grow among themselves."""
+    options = ListenerOptions(endpoints=HURRIED, second_pass=second_pass)
+    results = list(Listener(recognizer, options).over(blocks(SPEECH)))
     numbers = [r.segment for r in results]
     assert numbers == sorted(numbers) and [r.time for r in results] == sorted(r.time for r in results)
     for number in set(numbers):
         *partials, final = [r for r in results if r.segment == number]
         assert [r.kind for r in partials] == ["partial"] * len(partials) and final.kind == "final"
-        following = [*partials[1:], final] if final.endpoint == "silence" else partials[1:]  # not cut
+        kept = final.endpoint == "silence" and not second_pass  # and not cut
+        following = [*partials[1:], final] if kept else partials[1:]
         for earlier, later in zip(partials, following):
             assert earlier.text.startswith(earlier.stable)
             shown = later.spoken or later.text
@@ -100,9 +106,9 @@ def test_partial_results_grow_into_final_ones(recognizer):
 
 
 def test_a_pause_shows_what_will_be_final(recognizer):
-    """Before the silence is long enough for an endpoint, and until there is one."""
+    """Of one pass; before the silence is long enough for an endpoint, and until there is one."""
     speech = np.concatenate([PAUSE, *(x for clip in CLIPS for x in (clip, PAUSE))])
-    results = list(Listener(recognizer).over(blocks(speech)))
+    results = list(Listener(recognizer, ListenerOptions(second_pass=False)).over(blocks(speech)))
     ended = [r for r in results if r.endpoint == "silence" and r.text]
     last = {r.segment: r for r in results if r.kind == "partial"}
     assert len(ended) >= len(CLIPS) and [last[r.segment].text for r in ended] == [r.spoken for r in ended]

@@ -43,8 +43,7 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--format", choices=("txt", "json"), default="txt", help="json: one object a line, partial results too"
     )
-    p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
-                   help="of the model (default: 320ms)")  # fmt: skip
+    add_latency(p)
     p.add_argument("--silence", type=float, default=0.6, metavar="S", help="that ends a sentence (default: 0.6 s)")
     p.add_argument("--too-long", type=float, default=30.0, metavar="S", help="sentences are cut there (default: 30 s)")
     p.add_argument("--nothing", type=float, metavar="S", help="stop after so long without a word (default: never)")
@@ -52,6 +51,13 @@ def add_listen(p: argparse.ArgumentParser) -> None:
     add_expectations(p)
     add_writing(p)
     p.set_defaults(run=listen)
+
+
+def add_latency(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
+                   help="of the words while they are said (default: 320ms)")  # fmt: skip
+    p.add_argument("--one-pass", action="store_true",
+                   help="do not hear a sentence again at its end: settled words stay, errors too")  # fmt: skip
 
 
 def listen(options: argparse.Namespace) -> int:
@@ -125,7 +131,7 @@ def _listener(options: argparse.Namespace) -> Listener:
     endpoints = EndpointOptions(nothing, options.silence, options.too_long)
     wanted = recognizer_options(options, written=written_options(options))
     recognizer = load(options.model, wanted, threads=1)  # a stream's steps are too small to share
-    return Listener(recognizer, ListenerOptions(options.latency, endpoints))
+    return Listener(recognizer, ListenerOptions(options.latency, endpoints, not options.one_pass))
 
 
 class Display:

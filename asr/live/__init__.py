@@ -22,8 +22,9 @@ from asr.recognizer import Recognizer
 class Listener:
     """Opens streams that share an encoder's steps. Takes a recogniser's model, decoder and least confidence.
 
-    The finals have the words and times of ``recognizer.segments`` with this latency and these endpoints. (One case
-    is close only: speech that gets too long just after it has ended.) They are written without waiting for the next.
+    The finals have the words and times of ``recognizer.segments`` with these endpoints; without a second pass, with
+    this latency, too. (Close only: speech that is cut as it gets too long, or with one pass gets so just after it has
+    ended.) They are written without waiting for the next.
     """
 
     def __init__(self, recognizer: Recognizer, options: ListenerOptions = ListenerOptions()):

@@ -40,7 +40,7 @@ class Result:
     segment: int  # number of the stretch of speech, or of the next one
     time: float  # s of the stream that were heard when this was known
     text: str = ""
-    stable: str = ""  # whole words at the beginning of the text that will not change, unless it gets too long
+    stable: str = ""  # whole words at the beginning of the text that no later partial changes, unless it gets too long
     words: tuple[Word, ...] = ()  # with times in the stream; a partial may not have them yet
     endpoint: str = ""  # what ended a final: silence, too long, end (of the stream), or noise
     alternatives: tuple[str, ...] = ()  # of a final: further texts of the n-best list
@@ -156,7 +156,8 @@ class Stream:
             stride = self._recognizer.model.options.stride
             lead = lead_frames(start_frame, stride) if self._endpointer.cut_left else 0
             aligner = self._recognizer.aligner
-            self._open.append(Utterance(self._number, start_frame, lead, self._encoder, aligner))
+            twice = self._options.second_pass
+            self._open.append(Utterance(self._number, start_frame, lead, self._encoder, aligner, twice))
             self._number += 1
 
     def _chunk(self, utterance: Utterance, ended: bool) -> Chunk | None:

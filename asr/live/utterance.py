@@ -14,7 +14,7 @@ from asr.align.words import AlignError, loudness
 from asr.audio.features import FRAMES_PER_SECOND
 from asr.audio.vad import SegmenterOptions
 from asr.errors import UsageError
-from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder
+from asr.model.streaming import EncoderState, Posteriors, StreamingEncoder, encode
 from asr.search.base import Partial
 from asr.search.decoder import State
 from asr.transcript import Segment, Word
@@ -59,6 +59,9 @@ class ListenerOptions:
     # and words are shown later; 160 makes 12 % more
     latency: float = 320.0
     endpoints: EndpointOptions = EndpointOptions()
+    # Two passes (Sainath et al. 2019): a sentence that has ended is heard again as a whole, as in a file. Without the
+    # second one its final text begins with the words that were called stable, and has the errors of the latency
+    second_pass: bool = True
 
 
 class Utterance:
@@ -68,7 +71,13 @@ class Utterance:
     """
 
     def __init__(
-        self, number: int, start_frame: int, lead_frames: int, encoder: StreamingEncoder, aligner: WordAligner
+        self,
+        number: int,
+        start_frame: int,
+        lead_frames: int,
+        encoder: StreamingEncoder,
+        aligner: WordAligner,
+        second_pass: bool,
     ):
         self.number, self.start_frame = number, start_frame
         self.first_frame = self.next_frame = start_frame - lead_frames  # frames from first to next - 1 are encoded
@@ -80,7 +89,8 @@ class Utterance:
         self._stride = aligner.decoder.stride  # frames to a step
         self._lead_steps = lead_frames // self._stride
         self._posteriors = encoder.nothing()  # all outputs so far, the lead's too
-        self._loudness: list[np.ndarray] = []  # of all frames that are encoded, the lead's too
+        self._frames: list[np.ndarray] = []  # all that are encoded, the lead's too
+        self._model = encoder.model if second_pass else None
         self._aligner, self._decoder = aligner, aligner.decoder
         self._search = self._decoder.start()
         self._searched_steps = 0
@@ -92,7 +102,7 @@ class Utterance:
     def add(self, frames: np.ndarray, posteriors: Posteriors, state: EncoderState) -> None:
         """The next frames (t, n_mels), what the encoder made of them, and its state after them."""
         self.next_frame += len(frames)
-        self._loudness.append(loudness(frames))
+        self._frames.append(frames)
         self._posteriors, self.encoder_state = self._posteriors.concatenate(posteriors), state
 
     @property
@@ -145,13 +155,18 @@ class Utterance:
         """The text of a complete utterance; None where it was noise, or has not ended."""
         if self.end_frame is None or not (steps := self._steps_until(self.end_frame)):
             return None
+        frames = np.concatenate(self._frames)
+        if self._model:
+            (self._posteriors,) = encode(self._model, [frames])
         posteriors = self._part(0, steps)
-        if self._searched_steps > steps:  # it was cut where the search had passed already
-            state = self._decoder.feed(self._decoder.start(), *posteriors)
+        if self._model:
+            hypotheses = self._decoder(*posteriors)
+        elif self._searched_steps > steps:  # it was cut where the search had passed already
+            hypotheses = self._decoder(*posteriors, shown=True)
         else:
             state = self._decoder.feed(self._search, *self._part(self._searched_steps, steps))
-        hypotheses = self._decoder.finish(state)
-        loud = np.concatenate(self._loudness)[self.start_frame - self.first_frame : self.end_frame - self.first_frame]
+            hypotheses = self._decoder.finish(state)
+        loud = loudness(frames[self.start_frame - self.first_frame : self.end_frame - self.first_frame])
         start = self.start_frame / FRAMES_PER_SECOND
         return self._aligner.segment(hypotheses, posteriors, start, loud, least_confidence)
 

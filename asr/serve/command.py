@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.listen import MAX_LATENCY_MS
-from asr.commands.terminal import add_model, add_writing, fail, milliseconds, positive, say, written_options
+from asr.commands.listen import add_latency
+from asr.commands.terminal import add_model, add_writing, fail, positive, say, written_options
 from asr.errors import UsageError
 from asr.serve import Limits, listening_socket, network, read_token, wyoming_address
 
@@ -41,8 +41,7 @@ def add_serve(p: argparse.ArgumentParser) -> None:
         help="any words as a wake word, by the speech recogniser, without training; repeat for more",
     )  # fmt: skip
     add_model(p)
-    p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
-                   help="of live streams (default: 320ms)")  # fmt: skip
+    add_latency(p)
     add_writing(p)
     p.add_argument("--threads", type=positive, default=1, metavar="N",
                    help="of the processor, for recognition (default: 1)")  # fmt: skip
@@ -95,7 +94,7 @@ def _service(options: argparse.Namespace, limits: Limits, token: str) -> Service
 
     wanted = RecognizerOptions(gather=GATHER_S, written=written_options(options))
     recognizer = load(options.model, wanted, threads=options.threads)
-    listener = Listener(recognizer, ListenerOptions(options.latency))
+    listener = Listener(recognizer, ListenerOptions(options.latency, second_pass=not options.one_pass))
     detectors = wake_words().detectors(options.wake, options.phrase, recognizer)
     return Service(recognizer, listener, limits, detectors, Path(options.model).stem, token, options.log_text)
 
