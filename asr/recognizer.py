@@ -45,7 +45,7 @@ class RecognizerOptions:
     gather: float = 120.0  # s of speech collected before it is sorted by length into batches
     batch: float = 25.0  # s of padded speech in a batch
     segments: SegmenterOptions = SegmenterOptions()
-    float32: bool = False  # no bytes in the acoustic model's recurrent layers, where the processor multiplies these
+    float32: bool = False  # no bytes in the acoustic model's recurrent layers
     written: WrittenOptions | None = WrittenOptions()  # marks, capitals, numbers; None, and commands: the words as said
 
 

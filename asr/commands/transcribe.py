@@ -80,7 +80,7 @@ def add_transcribe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--latency", type=milliseconds(10_000), metavar="MS",
                    help="decode as the first pass of a live stream with this latency")  # fmt: skip
     p.add_argument("--threads", type=positive, metavar="N", help="of the processor (default: 1)")
-    p.add_argument("--float32", action="store_true", help="no rounding to bytes where the processor multiplies these")
+    p.add_argument("--float32", action="store_true", help="no rounding to bytes in the acoustic model")
     p.add_argument("--cluster", metavar="HOST:PORT", help="share the files out among the workers of a dask scheduler")
     p.add_argument("--quiet", action="store_true", help="no progress, no summary; errors are still told")
     p.set_defaults(run=transcribe)

@@ -1,7 +1,7 @@
 """The acoustic model at work, compiled: GRU layers by asr.native.encoder, int8 weights as they are stored.
 
-Where the processor multiplies bytes (AVX-512 VNNI, AVX-VNNI), frames and states are rounded to bytes before they meet
-int8 weights of recurrent layers. On a given machine results are the same to the bit for any cut and beside any streams.
+Frames and states are rounded to bytes before they meet int8 weights of recurrent layers (asr/native/dots.h). On a given
+machine results are the same to the bit for any cut and beside any streams.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from asr.model.interface import Loaded
 from asr.native import encoder as native
 from asr.text import alphabet_of
 
-FLOAT32, BYTES = 16, 64  # numbers in a vector of the processor, at most; of bytes, where it multiplies these
+LANES, BYTES = 16, 4  # numbers in a vector of the processor, and kind of products of bytes (dots.h), at most
 
 
 class CompiledModel(Loaded):
     """asr.model.interface.AcousticModel. The state of a stream is an array (layers, 1, hidden)."""
 
-    def __init__(self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = BYTES):
-        """weights: as stored (asr.model.checkpoint). Raises KeyError, ValueError where they do not fit."""
+    def __init__(
+        self, options: ModelOptions, weights: dict[str, np.ndarray], lanes: int = LANES, products: int = BYTES
+    ):
+        """weights: as stored (asr.model.checkpoint); with products=0 nothing is rounded.
+
+        Raises KeyError, ValueError where they do not fit.
+        """
         assert native and options.kind == "gru"
         self.options, self.mean_frame = options, weights["mean"].astype(np.float32)
         self.alphabet, self.frontend = alphabet_of(options.symbols, options.scores), LogMel(options.frontend)
@@ -29,10 +34,11 @@ class CompiledModel(Loaded):
         if options.phonemes:
             self._symbols.append(len(options.phonemes) + 1)
             heads.append(("phoneme_head", options.read[1]))
+        sizes = options.frontend.n_mels, options.channels, options.hidden, options.layers, options.stride
         layers = [f"encoder.layers.{i}.{way}" for i in range(options.layers) for way in ("forwards", "backwards")]
         norms = [f"encoder.norms.{i}.{part}" for i in range(options.layers) for part in ("weight", "bias")]
         self._encoder = native.Encoder(
-            (options.frontend.n_mels, options.channels, options.hidden, options.layers, lanes, options.stride),
+            (*sizes, lanes, products),
             self.mean_frame,
             weights["deviation"].astype(np.float32),
             [

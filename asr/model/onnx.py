@@ -9,7 +9,7 @@ import numpy as np
 
 from asr.audio.features import LogMel
 from asr.model.checkpoint import DEFAULT, ModelOptions, damaged, load_weights, locate, multiplied
-from asr.model.compiled import BYTES, FLOAT32, CompiledModel
+from asr.model.compiled import BYTES, CompiledModel
 from asr.model.interface import Loaded
 from asr.model.streaming import encode
 from asr.native import encoder as native
@@ -75,7 +75,7 @@ def load_model(
     options, weights, card = load_weights(name, as_stored=True)
     try:
         if native and options.kind == "gru" and (threads or 1) == 1:
-            model: CompiledModel | OnnxModel = CompiledModel(options, weights, FLOAT32 if float32 else BYTES)
+            model: CompiledModel | OnnxModel = CompiledModel(options, weights, products=0 if float32 else BYTES)
         else:
             model = OnnxModel(options, multiplied(weights), threads)
         encode(model, [model.mean_frame[None]])  # do the parts fit together?

@@ -1,7 +1,7 @@
-// Part of dots.h, for each width of vectors: BYTE_LANES, BYTE_ROWS, FOR_BYTES, ENCODING. The two
-// instructions are written as such: with GCC's functions for them the sums move between registers all the time.
+// Part of dots.h, for each kind of vectors: BYTE_LANES, BYTE_ROWS, FOR_BYTES, NEAREST, ADD_FOURS, and BYTE_ZERO, what
+// stands for zero: 128 where bytes of x count from 0, as vpdpbusd has them; 0 where they have a sign.
 
-// A row of `size` numbers -> bytes 0 .. 255, 128 for zero, as many as fill words; returns the size of a step.
+// A row of `size` numbers -> bytes, as many as fill words; returns the size of a step.
 FOR_BYTES inline float to_bytes(const float* x, int size, uint8_t* out) {
     typedef float F __attribute__((vector_size(4 * BYTE_LANES)));
     typedef int32_t I __attribute__((vector_size(4 * BYTE_LANES)));
@@ -21,12 +21,12 @@ FOR_BYTES inline float to_bytes(const float* x, int size, uint8_t* out) {
         std::memcpy(&some, x + i, sizeof(F));
         some *= factor;
         I nearest;
-        asm("vcvtps2dq %1, %0" : "=v"(nearest) : "v"(some));
-        const B bytes = __builtin_convertvector(nearest + 128, B);
+        NEAREST(nearest, some);
+        const B bytes = __builtin_convertvector(nearest + BYTE_ZERO, B);
         std::memcpy(out + i, &bytes, sizeof(B));
     }
-    for (; i < size; ++i) out[i] = uint8_t(std::lrint(x[i] * factor) + 128);
-    for (; i % 4; ++i) out[i] = 128;
+    for (; i < size; ++i) out[i] = uint8_t(std::lrint(x[i] * factor) + BYTE_ZERO);
+    for (; i % 4; ++i) out[i] = BYTE_ZERO;
     return largest / 127;
 }
 
@@ -51,7 +51,7 @@ FOR_BYTES void block(const int8_t* w, int words, const uint8_t* x, const float* 
             std::memcpy(&four, x + 4 * (r * words + i), 4);
             const I all = four - I{};
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; ++v) asm(ENCODING "vpdpbusd %2, %1, %0" : "+v"(sum[r][v]) : "v"(all), "v"(weights[v]));
+            for (int v = 0; v < 4; ++v) ADD_FOURS(sum[r][v], all, weights[v]);
         }
     }
 #pragma GCC unroll 8
@@ -63,7 +63,7 @@ FOR_BYTES void block(const int8_t* w, int words, const uint8_t* x, const float* 
             I z;
             std::memcpy(&s, scale + at, sizeof(F)), std::memcpy(&b, bias + at, sizeof(F));
             std::memcpy(&z, zero + at, sizeof(I));
-            s = __builtin_convertvector(sum[r][v] - z, F) * (s * steps[r]) + b;
+            s = __builtin_convertvector(BYTE_ZERO ? sum[r][v] - z : sum[r][v], F) * (s * steps[r]) + b;
             std::memcpy(y + r * y_row + at, &s, sizeof(F));
         }
 }

@@ -6,7 +6,7 @@
 
 namespace {
 
-const int SOURCES = 3;  // as in asr/native/__init__.py
+const int SOURCES = 4;  // as in asr/native/__init__.py
 
 struct EncoderObject {
     PyObject_HEAD
@@ -21,7 +21,7 @@ std::vector<float> floats(PyObject* object, int count) {
 }
 
 // The next of a list of (weights, scales or None, bias): float32 or int8 of shape (outputs, inputs), float32, float32.
-Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes, int dotted) {
+Product next_product(PyObject* list, Py_ssize_t& place, int inputs, int outputs, int lanes, Bytes dotted) {
     Product made;
     PyObject *weights, *scales, *bias, *item = PyList_GetItem(list, place++);
     if (!item || !PyArg_ParseTuple(item, "OOO", &weights, &scales, &bias)) throw PythonError();
@@ -61,19 +61,19 @@ std::vector<int> layers_of(PyObject* bytes, size_t layers) {
 int encoder_init(PyObject* self, PyObject* arguments, PyObject*) {
     auto made = std::make_unique<Encoder>();
     Encoder& e = *made;
-    int layers;
+    int layers, bytes;
     PyObject *mean, *deviation, *products, *norms, *heads;
-    if (!PyArg_ParseTuple(arguments, "(iiiiii)OOO!O!O!", &e.mels, &e.channels, &e.hidden, &layers, &e.lanes, &e.stride, &mean, &deviation,
-                          &PyList_Type, &products, &PyList_Type, &norms, &PyList_Type, &heads))
+    if (!PyArg_ParseTuple(arguments, "(iiiiiii)OOO!O!O!", &e.mels, &e.channels, &e.hidden, &layers, &e.stride, &e.lanes, &bytes,
+                          &mean, &deviation,                          &PyList_Type, &products, &PyList_Type, &norms, &PyList_Type, &heads))
         return -1;
     PyObject* done = guarded([&]() -> PyObject* {
         want(e.stride > 0 && e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
         want(PyList_Size(norms) == 2 * layers, "there must be two vectors of normalisation a layer");
-        const int dotted = byte_lanes_at_most(e.lanes / 4);  // of the recurrent layers, where most of the time goes
+        const Bytes dotted = bytes_at_most(bytes);  // of the recurrent layers, where most of the time goes
         e.lanes = lanes_at_most(e.lanes);
         e.mean = floats(mean, e.mels), e.deviation = floats(deviation, e.mels);
         Py_ssize_t place = 0;
-        auto product = [&](int inputs, int outputs, int dotted = 0) {
+        auto product = [&](int inputs, int outputs, Bytes dotted = NO_BYTES) {
             return next_product(products, place, inputs, outputs, e.lanes, dotted);
         };
         e.first = product(9, e.channels);
@@ -183,13 +183,14 @@ PyObject* advance(PyObject* self, PyObject* arguments) {
 }
 
 PyObject* product(PyObject*, PyObject* arguments) {
-    int rows, inputs, outputs, lanes;
+    int rows, inputs, outputs, lanes, bytes;
     PyObject *x, *list, *out;
-    if (!PyArg_ParseTuple(arguments, "(iii)iOO!O", &rows, &inputs, &outputs, &lanes, &x, &PyList_Type, &list, &out)) return nullptr;
+    if (!PyArg_ParseTuple(arguments, "(iii)(ii)OO!O", &rows, &inputs, &outputs, &lanes, &bytes, &x, &PyList_Type, &list, &out))
+        return nullptr;
     return guarded([&]() -> PyObject* {
         want(rows >= 0 && inputs > 0 && outputs > 0, "sizes must be positive");
         Py_ssize_t place = 0;
-        const Product one = next_product(list, place, inputs, outputs, lanes_at_most(lanes), byte_lanes_at_most(lanes / 4));
+        const Product one = next_product(list, place, inputs, outputs, lanes_at_most(lanes), bytes_at_most(bytes));
         Array<float> from, to;
         from.take(x), to.take(out, PyBUF_WRITABLE);
         want(from.size == Py_ssize_t(rows) * inputs && to.size == Py_ssize_t(rows) * outputs, "rows of another shape");
@@ -273,7 +274,7 @@ PyObject* filtered(PyObject*, PyObject* arguments) {
 
 PyMethodDef functions[] = {
     {"product", product, METH_VARARGS,
-     "product((n, D, M), lanes, x, [(weights, scales, bias)], out): as an encoder computes it -> lanes of bytes, or 0."},
+     "product((n, D, M), (lanes, bytes), x, [(weights, scales, bias)], out): as an encoder does -> kind of bytes, or 0."},
     {"affine", affine, METH_VARARGS, "affine((n, D, M), x, w, bias, out): x (n, D) times w (D, M) and bias, each row by itself."},
     {"recur", recur, METH_VARARGS, "recur((T, n, H), given, h, w, bias, out): as asr.numpy_gru.gru."},
     {"filtered", filtered, METH_VARARGS, "filtered(spectrum, weights, first, low, out): as asr.audio.features.LogMel."},

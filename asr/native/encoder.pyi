@@ -6,7 +6,7 @@ Product = tuple[np.ndarray, np.ndarray | None, np.ndarray]  # weights, float32 o
 class Encoder:
     def __init__(
         self,
-        sizes: tuple[int, int, int, int, int, int],
+        sizes: tuple[int, int, int, int, int, int, int],
         mean: np.ndarray,
         deviation: np.ndarray,
         products: list[Product],
@@ -24,7 +24,7 @@ class Encoder:
     ) -> None: ...
 
 def product(
-    shape: tuple[int, int, int], lanes: int, x: np.ndarray, products: list[Product], out: np.ndarray
+    shape: tuple[int, int, int], vectors: tuple[int, int], x: np.ndarray, products: list[Product], out: np.ndarray
 ) -> int: ...
 def affine(shape: tuple[int, int, int], x: np.ndarray, w: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None: ...
 def recur(

@@ -155,7 +155,7 @@ INLINE void normalise(float* __restrict row, int size, const float* __restrict s
 struct Product {
     int inputs = 0, outputs = 0, lanes = 4;
     bool bytes = false;  // int8 weights
-    int dotted = 0;      // lanes of the vectors by which x meets them as bytes, too; 0: as float32
+    Bytes dotted = NO_BYTES;  // by which x meets them as bytes, too; else as float32
     Aligned<int8_t> small;
     Aligned<float> large, scale, bias;
     Aligned<int32_t> zero;
