@@ -122,7 +122,11 @@ namespace pairs_128 {
 #undef FOR_BYTES
 #undef ADD_FOURS
 
+#ifdef __clang__
+#define FOR_BYTES __attribute__((target("dotprod")))
+#else
 #define FOR_BYTES __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
 #define ADD_FOURS(sum, x, w) asm("sdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
 namespace fours_128 {
 #include "dots_by.h"
