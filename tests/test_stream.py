@@ -76,6 +76,15 @@ def test_speech_without_a_pause_is_cut_as_in_the_file(recognizer):
     assert {"silence", "too long"} <= {r.endpoint for r in results}
 
 
+def test_a_second_pass_hears_less_after_a_cut_than_a_file_and_nothing_else_differs(recognizer):
+    options = ListenerOptions(endpoints=HURRIED)
+    found = [r for r in Listener(recognizer, options).over(blocks(SPEECH)) if r.kind == "final" and r.text]
+    wanted = of_file(recognizer, options, SPEECH)
+    assert len(found) == len(wanted)
+    same = [words == of for (_, words), of in zip(seen(found), wanted)]
+    assert all(same[i] for i, final in enumerate(found) if final.endpoint == "silence")
+
+
 @settings(max_examples=6)
 @given(st.lists(st.integers(0, len(SHORT)), max_size=30))
 def test_blocks_do_not_show(greedy, cuts):

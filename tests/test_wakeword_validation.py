@@ -75,7 +75,7 @@ def test_hours_are_those_of_different_speech():
 def test_the_summary_says_what_the_figures_mean():
     text = summary(told([0.99, 0.99, 1e-4]), 0.5)
     assert "33.3 % (6.1 to 79.2)" in text and "0.0 % (up to 79) in quiet" in text and "100.0 % in noise at 0 dB" in text
-    assert "reckon with 100 %" in text and "reckon with 3 %" in summary(told([0.99] * 100), 0.5)
+    assert "expect 100 %" in text and "expect 3 %" in summary(told([0.99] * 100), 0.5)
     assert "12 minutes of speech chose the threshold" in text and "wakeword check" in text
 
 

@@ -57,7 +57,7 @@ def add_latency(p: argparse.ArgumentParser) -> None:
     p.add_argument("--latency", type=milliseconds(MAX_LATENCY_MS), default=320.0, metavar="MS",
                    help="of the words while they are said (default: 320ms)")  # fmt: skip
     p.add_argument("--one-pass", action="store_true",
-                   help="do not hear a sentence again at its end: settled words stay, errors too")  # fmt: skip
+                   help="do not hear a sentence again at its end: cheaper, with more errors")  # fmt: skip
 
 
 def listen(options: argparse.Namespace) -> int:

@@ -22,9 +22,9 @@ from asr.recognizer import Recognizer
 class Listener:
     """Opens streams that share an encoder's steps. Takes a recogniser's model, decoder and least confidence.
 
-    The finals have the words and times of ``recognizer.segments`` with these endpoints; without a second pass, with
-    this latency, too. (Close only: speech that is cut as it gets too long, or with one pass gets so just after it has
-    ended.) They are written without waiting for the next.
+    The finals have the words and times of ``recognizer.segments`` with these endpoints: with two passes as of a whole
+    file, with one as with this latency. The recogniser's own latency does not count. A sentence that is cut as it gets
+    too long may differ a little. Finals are written without waiting for the next sentence.
     """
 
     def __init__(self, recognizer: Recognizer, options: ListenerOptions = ListenerOptions()):

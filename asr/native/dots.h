@@ -1,6 +1,6 @@
 // Products of rows with int8 matrices as whole numbers: each row is rounded to 255 steps of its own largest number on the
-// way. Sums of whole numbers are exact, so that a row's product depends on that row alone and is the same by every kind
-// of vectors. AVX-512 VNNI, AVX-VNNI and newer ARMs add four products of bytes at a time; what came before adds pairs.
+// way. Sums of whole numbers are exact, so that a row's product depends on that row alone; every kind of vectors comes to
+// the same sums. AVX-512 VNNI, AVX-VNNI and newer ARMs add four products of bytes at a time; what came before adds pairs.
 #pragma once
 #include <cmath>
 #include <cstring>

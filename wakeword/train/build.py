@@ -34,7 +34,7 @@ from wakeword.train.validation import Phonemes, Validation, ValidationSet, heard
 
 Report = Callable[[str], None]
 MANY = 1.0  # h
-PEOPLE = 3.0  # times as many are missed of real people: the mean over three words (recipes/wake_words/README.md)
+PEOPLE = 3.0  # times what is told is missed of real people: geometric mean of three words (recipes/wake_words)
 ROBOTS = "espeak", "festival"  # voices of formants and of diphones
 
 
@@ -133,9 +133,10 @@ def summary(measured: Validation, rate: float) -> str:
         f"of {measured.phrases} phrases by held-out voices, slower and higher than those it learnt from, "
         f"{100 * measured.missed[rate]:.1f} % ({100 * low:.1f} to {100 * high:.1f}) are missed at the threshold for "
         f"{rate:g} false alarms an hour of speech: {each}. At other thresholds {rest} an hour. These voices are "
-        f"synthetic; of real people {PEOPLE:g} times as much was missed where we could try it (1.7 to 5 times, by the "
-        f"word): reckon with {100 * people:.0f} %. {60 * measured.hours:.0f} minutes of speech chose the threshold: "
-        f"other speech may give up to {measured.most_alarms(rate):.1g} an hour. "
+        f"synthetic; of real people some {PEOPLE:g} times as much was missed where we could try it (1.7 to 5 times, by "
+        f"the word): expect {100 * people:.0f} % over such sound, less in quiet. "
+        f"{60 * measured.hours:.0f} minutes of speech chose the threshold: other speech may give up to "
+        f"{measured.most_alarms(rate):.1g} an hour. "
         "`wakeword check` tells in two minutes how well it hears you"
     )
 
