@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -104,3 +105,14 @@ def _reach(start: str, graph: dict[str, set[str]]) -> set[str]:
         seen |= new
         waiting += new
     return seen
+
+
+def test_compiled_parts_name_all_that_they_include():
+    """Else an sdist lacks a header, and a change of it builds nothing anew."""
+
+    def included(name: str) -> set[str]:
+        found = set(re.findall(r'#include "(\w+\.h)"', (ROOT / "asr" / "native" / name).read_text("utf-8")))
+        return found.union(*map(included, found))
+
+    for part in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["ext-modules"]:
+        assert {Path(name).name for name in part["depends"]} == included(Path(part["sources"][0]).name), part["name"]
