@@ -25,7 +25,7 @@ phonemes phonemes phonemes.toml wakeword/phonemes.safetensors
 phonemes phonemes-crf phonemes-crf.toml "$(last phonemes)"
 python -m recipes.wake_words.phonemes "$(last phonemes-crf)"
 
-for phrase in computer jarvis activate "hey computer" "okay house" "hello kitchen" "hey assistant" "hello robot"; do
+for phrase in computer jarvis activate "hey computer" "okay house" "hello kitchen" "hey assistant" "hello robot" "open sesame"; do
     wakeword train "$phrase" --output "wakeword/models/${phrase// /-}.safetensors"
 done
 python -m recipes.wake_words.thresholds "$work/apart.jsonl" wakeword/models/*.safetensors
