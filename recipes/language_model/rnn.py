@@ -26,7 +26,7 @@ from asr.model.checkpoint import MODELS
 from asr.training.language_model import LanguageTraining, train, vocabulary
 from recipes.language_model.build import held_out, measured
 
-SHARES = {"books": 0.3, "reference": 0.25, "talk": 0.2, "everyday": 0.15, "requests": 0.1}  # of the words
+SHARES = {"books": 0.4, "reference": 0.2, "talk": 0.14, "everyday": 0.16, "requests": 0.1}  # of the words
 MOST_TIMES = 4  # that a line comes
 WORDS = 36_000  # of the vocabulary
 OPTIONS = LanguageOptions(bands=(2000, 8000, 20_000))
