@@ -64,7 +64,7 @@ int encoder_init(PyObject* self, PyObject* arguments, PyObject*) {
     int layers, bytes;
     PyObject *mean, *deviation, *products, *norms, *heads;
     if (!PyArg_ParseTuple(arguments, "(iiiiiii)OOO!O!O!", &e.mels, &e.channels, &e.hidden, &layers, &e.stride, &e.lanes, &bytes,
-                          &mean, &deviation,                          &PyList_Type, &products, &PyList_Type, &norms, &PyList_Type, &heads))
+                          &mean, &deviation, &PyList_Type, &products, &PyList_Type, &norms, &PyList_Type, &heads))
         return -1;
     PyObject* done = guarded([&]() -> PyObject* {
         want(e.stride > 0 && e.mels >= FIELD && e.channels > 0 && e.hidden > 0 && layers > 0, "sizes of layers must be positive");
